@@ -1,0 +1,114 @@
+import COpenBLAS
+
+/// The few BLAS and LAPACK routines in use, row-major, on raw pointers; nothing here allocates or starts threads.
+///
+/// OpenBLAS runs single-threaded: parallel work is split by ``ThreadTeam`` in fixed pieces, so that results do not
+/// depend on the number of threads.
+public enum BLAS {
+  /// Whether an operand is used as stored or transposed.
+  public enum Transpose: Sendable {
+    case no
+    case yes
+
+    fileprivate var cblas: CBLAS_TRANSPOSE { self == .no ? CblasNoTrans : CblasTrans }
+  }
+
+  /// Makes OpenBLAS single-threaded. Runs once; every entry point below calls it.
+  private static let singleThreaded: Void = openblas_set_num_threads(1)
+
+  /// The processor kernels OpenBLAS chose when it started, for logs and reports ("SkylakeX", "Zen", …).
+  public static var coreName: String {
+    String(cString: openblas_get_corename())
+  }
+
+  /// C [m, n] ← alpha · op(A) [m, k] · op(B) [k, n] + beta · C. `lda`, `ldb`, `ldc` are row strides of the stored arrays.
+  @inline(never)
+  public static func sgemm(
+    _ transposeA: Transpose, _ transposeB: Transpose, m: Int, n: Int, k: Int,
+    alpha: Float = 1, _ a: UnsafePointer<Float>, lda: Int, _ b: UnsafePointer<Float>, ldb: Int,
+    beta: Float = 0, _ c: UnsafeMutablePointer<Float>, ldc: Int
+  ) {
+    if m == 0 || n == 0 { return }
+    singleThreaded
+    cblas_sgemm(
+      CblasRowMajor, transposeA.cblas, transposeB.cblas, blas(m), blas(n), blas(k),
+      alpha, a, blas(lda), b, blas(ldb), beta, c, blas(ldc))
+  }
+
+  /// The upper triangle of C [n, n] ← alpha · op(A) · op(A)ᵀ + beta · C, where op(A) is [n, k].
+  /// With `.yes`, A is stored [k, n]: the Gram matrix of k rows of n channels. The lower triangle is left alone.
+  public static func ssyrkUpper(
+    _ transpose: Transpose, n: Int, k: Int, alpha: Float = 1, _ a: UnsafePointer<Float>, lda: Int,
+    beta: Float, _ c: UnsafeMutablePointer<Float>, ldc: Int
+  ) {
+    if n == 0 { return }
+    singleThreaded
+    cblas_ssyrk(
+      CblasRowMajor, CblasUpper, transpose.cblas, blas(n), blas(k), alpha, a, blas(lda), beta, c, blas(ldc))
+  }
+
+  /// y [m] ← alpha · op(A) · x + beta · y, with A stored [rows, columns].
+  public static func sgemv(
+    _ transpose: Transpose, rows: Int, columns: Int, alpha: Float = 1, _ a: UnsafePointer<Float>, lda: Int,
+    _ x: UnsafePointer<Float>, beta: Float = 0, _ y: UnsafeMutablePointer<Float>
+  ) {
+    if rows == 0 || columns == 0 { return }
+    singleThreaded
+    cblas_sgemv(
+      CblasRowMajor, transpose.cblas, blas(rows), blas(columns), alpha, a, blas(lda), x, 1, beta, y, 1)
+  }
+
+  /// The inner product of two vectors of `count` values.
+  public static func sdot(_ count: Int, _ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>) -> Float {
+    singleThreaded
+    return cblas_sdot(blas(count), x, 1, y, 1)
+  }
+
+  /// y ← alpha · x + y, over `count` values.
+  public static func saxpy(
+    _ count: Int, _ alpha: Float, _ x: UnsafePointer<Float>, _ y: UnsafeMutablePointer<Float>
+  ) {
+    singleThreaded
+    cblas_saxpy(blas(count), alpha, x, 1, y, 1)
+  }
+
+  /// Cholesky factor of a symmetric positive definite matrix, in place: the upper triangle U (row-major), A = UᵀU.
+  /// Only the upper triangle is read and written.
+  ///
+  /// - Returns: nil on success, or the index of the first leading minor that is not positive definite.
+  public static func spotrfUpper(n: Int, _ a: UnsafeMutablePointer<Float>) -> Int? {
+    singleThreaded
+    // Row-major upper is column-major lower: A = L·Lᵀ there is A = UᵀU here.
+    var uplo = CChar(UInt8(ascii: "L"))
+    var order = blas(n)
+    var info: blasint = 0
+    spotrf_(&uplo, &order, a, &order, &info)
+    return info == 0 ? nil : Int(info)
+  }
+
+  /// As ``spotrfUpper(n:_:)`` in double precision.
+  public static func dpotrfUpper(n: Int, _ a: UnsafeMutablePointer<Double>) -> Int? {
+    singleThreaded
+    var uplo = CChar(UInt8(ascii: "L"))
+    var order = blas(n)
+    var info: blasint = 0
+    dpotrf_(&uplo, &order, a, &order, &info)
+    return info == 0 ? nil : Int(info)
+  }
+
+  /// The inverse of a symmetric positive definite matrix from its factor by ``dpotrfUpper(n:_:)``, in place, upper triangle.
+  ///
+  /// - Returns: nil on success, or the index of the zero on the diagonal.
+  public static func dpotriUpper(n: Int, _ a: UnsafeMutablePointer<Double>) -> Int? {
+    singleThreaded
+    var uplo = CChar(UInt8(ascii: "L"))
+    var order = blas(n)
+    var info: blasint = 0
+    dpotri_(&uplo, &order, a, &order, &info)
+    return info == 0 ? nil : Int(info)
+  }
+
+  /// OpenBLAS counts in 32 bits; every dimension here comes from a validated tensor shape below 2³¹.
+  @inline(__always)
+  private static func blas(_ value: Int) -> blasint { blasint(value) }
+}

@@ -1,0 +1,21 @@
+import Numerics
+import Synchronization
+import Testing
+
+@Suite struct ThreadTeamTests {
+  @Test(arguments: [1, 2, 5]) func everyIndexRunsExactlyOnce(threads: Int) {
+    let team = ThreadTeam(threads: threads)
+    for count in [0, 1, 2, 7, 1000] {
+      let visits = Mutex([Int](repeating: 0, count: count))
+      team.forEach(count) { index in visits.withLock { $0[index] += 1 } }
+      #expect(visits.withLock { $0 } == [Int](repeating: 1, count: count))
+    }
+  }
+
+  @Test func manyShortLoopsEnd() {
+    let team = ThreadTeam(threads: 4)
+    let total = Atomic<Int>(0)
+    for _ in 0..<20_000 { team.forEach(3) { total.wrappingAdd($0, ordering: .relaxed) } }
+    #expect(total.load(ordering: .relaxed) == 60_000)
+  }
+}
