@@ -1,3 +1,5 @@
+import Foundation
+
 /// What was wrong with a file of a model, a token set or a packed result. One line: what, where, expected, got.
 public struct CheckpointError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The broad kind, for exit codes and tests.
@@ -12,16 +14,31 @@ public struct CheckpointError: Error, Sendable, Equatable, CustomStringConvertib
     case io
   }
 
+  /// The broad kind.
   public let kind: Kind
   /// The file or directory, as the user named it.
   public let path: String
+  /// What is wrong there: expected and got.
   public let message: String
 
+  /// An error about `path`.
   public init(_ kind: Kind, path: String, _ message: String) {
     self.kind = kind
     self.path = path
     self.message = message
   }
 
+  /// Path and message, on one line.
   public var description: String { "\(path): \(message)" }
+
+  /// A failed system call, with the system's own words.
+  static func system(_ action: String, _ path: String, _ code: Int32) -> CheckpointError {
+    CheckpointError(.io, path: path, "\(action): \(String(cString: strerror(code)))")
+  }
+
+  /// A failed `open` for reading.
+  static func opening(_ path: String, _ code: Int32) -> CheckpointError {
+    code == ENOENT || code == ENOTDIR
+      ? CheckpointError(.missing, path: path, "no such file") : .system("cannot open", path, code)
+  }
 }

@@ -1,0 +1,127 @@
+import Foundation
+
+/// A model directory in Hugging Face's layout: `model.safetensors`, or shards that `model.safetensors.index.json` lists.
+///
+/// Opening it maps every file and validates every header; no weights are read. Reads are safe from several threads.
+public struct Checkpoint: TensorSource {
+  /// The directory as the user named it.
+  public let directory: String
+  /// The tensors the index lists, or those of the one file, sorted.
+  public let tensorNames: [String]
+  /// The open safetensors files, sorted by name.
+  public let shards: [SafetensorsFile]
+  /// Whether ``floats(_:)`` refuses NaN and infinity.
+  public let requiresFinite: Bool
+
+  private let shardOfTensor: [String: SafetensorsFile]
+  private let hasIndex: Bool
+
+  /// The name of a model in one file.
+  public static let singleFileName = "model.safetensors"
+  /// The name of the list that says which shard a tensor is in.
+  public static let indexFileName = "model.safetensors.index.json"
+
+  /// Opens a model.
+  ///
+  /// As in transformers, `model.safetensors` comes before an index if both are there.
+  /// - Parameter requireFinite: make a NaN or infinity among the values read an error that names its place.
+  /// - Throws: ``CheckpointError`` naming the file and, where there is one, the tensor.
+  public init(directory: String, requireFinite: Bool = true) throws {
+    self.directory = directory
+    requiresFinite = requireFinite
+    var isDirectory = false
+    guard FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory) else {
+      throw CheckpointError(.missing, path: directory, "no such directory")
+    }
+    guard isDirectory else {
+      throw CheckpointError(.malformed, path: directory, "expected a model directory, got a file")
+    }
+
+    let single = joined(directory, Self.singleFileName)
+    let index = joined(directory, Self.indexFileName)
+    if FileManager.default.fileExists(atPath: single) {
+      hasIndex = false
+      let file = try SafetensorsFile(path: single)
+      shards = [file]
+      shardOfTensor = Dictionary(uniqueKeysWithValues: file.tensorNames.map { ($0, file) })
+    } else if FileManager.default.fileExists(atPath: index) {
+      hasIndex = true
+      (shards, shardOfTensor) = try Self.open(ShardIndex(path: index), in: directory)
+    } else {
+      throw CheckpointError(
+        .missing, path: directory, "no weights: expected \(Self.singleFileName) or \(Self.indexFileName)")
+    }
+    tensorNames = shardOfTensor.keys.sorted()
+  }
+
+  private static func open(
+    _ index: ShardIndex, in directory: String
+  ) throws -> ([SafetensorsFile], [String: SafetensorsFile]) {
+    var files: [String: SafetensorsFile] = [:]
+    for fileName in index.fileNames {
+      let path = joined(directory, fileName)
+      do {
+        files[fileName] = try SafetensorsFile(path: path)
+      } catch let error as CheckpointError where error.kind == .missing {
+        throw CheckpointError(.missing, path: path, "no such file, though \(indexFileName) lists it")
+      }
+    }
+    var shardOfTensor: [String: SafetensorsFile] = [:]
+    for (name, fileName) in index.fileOfTensor.sorted(by: { $0.key < $1.key }) {
+      guard let file = files[fileName], file.shape(of: name) != nil else {
+        throw CheckpointError(
+          .missing, path: joined(directory, fileName), "no tensor \(name), though \(indexFileName) places it here")
+      }
+      shardOfTensor[name] = file
+    }
+    return (index.fileNames.compactMap { files[$0] }, shardOfTensor)
+  }
+
+  /// The file that holds a tensor.
+  ///
+  /// - Throws: ``CheckpointError`` of kind missing.
+  public func shard(of name: String) throws -> SafetensorsFile {
+    guard let file = shardOfTensor[name] else { throw CheckpointError(.missing, path: directory, "no tensor \(name)") }
+    return file
+  }
+
+  /// The shard of a tensor, or the directory if there is no such tensor.
+  public func path(of name: String) -> String { shardOfTensor[name]?.path ?? directory }
+
+  /// The shape of a tensor, or nil if there is none of that name.
+  public func shape(of name: String) -> [Int]? { shardOfTensor[name]?.shape(of: name) }
+
+  /// The type, shape and place of a tensor.
+  public func info(_ name: String) throws -> TensorInfo { try shard(of: name).info(name) }
+
+  /// A tensor widened to single precision: ``SafetensorsFile/floats(_:rows:requireFinite:)``.
+  public func floats(_ name: String) throws -> [Float] {
+    try shard(of: name).floats(name, requireFinite: requiresFinite)
+  }
+
+  /// The slices `rows` of a tensor along its first dimension, widened: the embeddings of a few tokens, say.
+  public func floats(_ name: String, rows: Range<Int>) throws -> [Float] {
+    try shard(of: name).floats(name, rows: rows, requireFinite: requiresFinite)
+  }
+
+  /// A tensor's bytes as they are in the file, valid inside `body` only.
+  public func withBytes<Result>(_ name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
+    try shard(of: name).withBytes(name, body)
+  }
+
+  /// A tensor's bytes in order and in pieces of bounded size, for copies: ``SafetensorsFile/forEachChunk(of:_:)``.
+  public func forEachChunk(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+    try shard(of: name).forEachChunk(of: name, body)
+  }
+
+  /// The files that make up the weights, sorted by name: the index, if there is one, and the safetensors files. With
+  /// config.json they are what a digest of the model covers.
+  public var weightFilePaths: [String] {
+    shards.map(\.path) + (hasIndex ? [joined(directory, Self.indexFileName)] : [])
+  }
+}
+
+/// A path inside a directory.
+func joined(_ directory: String, _ name: String) -> String {
+  directory.hasSuffix("/") ? directory + name : directory + "/" + name
+}

@@ -1,0 +1,145 @@
+import Numerics
+
+/// One safetensors file, mapped into memory, its header validated whole before any data is used.
+///
+/// Reads are safe from several threads at once. The file must not be rewritten in place or cut short while it is open:
+/// reading past its new end would raise SIGBUS. The size is checked once, when it is opened.
+public final class SafetensorsFile: TensorSource {
+  /// The file as the user named it.
+  public let path: String
+  /// All tensors, sorted by name.
+  public let tensorNames: [String]
+  /// The free text pairs under `__metadata__`.
+  public let metadata: [String: String]
+
+  private let file: MappedFile
+  private let tensors: [String: TensorInfo]
+  private let dataStart: Int
+
+  /// Opens and validates a file.
+  ///
+  /// - Throws: ``CheckpointError``: missing, io, or malformed with the tensor and the flaw named.
+  public init(path: String) throws {
+    let file = try MappedFile(path: path)
+    let header = try SafetensorsHeader(file: file.bytes, path: path)
+    self.path = path
+    self.file = file
+    tensors = header.tensors
+    metadata = header.metadata
+    dataStart = header.dataStart
+    tensorNames = header.tensors.keys.sorted()
+  }
+
+  /// The size of the whole file.
+  public var byteCount: Int { file.bytes.count }
+
+  /// This file, whatever the tensor.
+  public func path(of name: String) -> String { path }
+
+  /// The shape of a tensor, or nil if there is none of that name.
+  public func shape(of name: String) -> [Int]? { tensors[name]?.shape }
+
+  /// The type, shape and place of a tensor.
+  ///
+  /// - Throws: ``CheckpointError`` of kind missing.
+  public func info(_ name: String) throws -> TensorInfo {
+    guard let info = tensors[name] else { throw CheckpointError(.missing, path: path, "no tensor \(name)") }
+    return info
+  }
+
+  /// The header as it stands in the file, its length field included: what a digest of the file's layout is made of.
+  public func withHeaderBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
+    try body(UnsafeRawBufferPointer(rebasing: file.bytes[..<dataStart]))
+  }
+
+  /// A tensor's bytes, little-endian and not necessarily aligned, valid inside `body` only.
+  public func withBytes<Result>(_ name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
+    try body(UnsafeRawBufferPointer(rebasing: file.bytes[info(name).byteRange]))
+  }
+
+  /// Hands out a tensor's bytes in order, at most ``chunkByteCountMax`` at a time and never part of an element; the
+  /// memory of each piece is given back after it. Copies and digests of large tensors stay small this way.
+  public func forEachChunk(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+    try file.forEachChunk(in: info(name).byteRange, body)
+  }
+
+  /// As ``forEachChunk(of:_:)`` for the whole file, header included.
+  public func forEachChunk(_ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
+    try file.forEachChunk(in: 0..<byteCount, body)
+  }
+
+  /// The largest piece ``forEachChunk(of:_:)`` hands out.
+  public static var chunkByteCountMax: Int { MappedFile.chunkByteCount }
+
+  /// As ``floats(_:rows:requireFinite:)``, whole and with NaN and infinity let through.
+  public func floats(_ name: String) throws -> [Float] {
+    try floats(name, requireFinite: false)
+  }
+
+  /// A tensor's values widened to single precision, row-major.
+  ///
+  /// - Parameters:
+  ///   - rows: the slices along the first dimension to read; all by default.
+  ///   - requireFinite: refuse NaN and infinity, naming the first one's place.
+  /// - Throws: ``CheckpointError``: missing; mismatch, if the type is not F32, F16 or BF16; malformed, if not finite.
+  public func floats(_ name: String, rows: Range<Int>? = nil, requireFinite: Bool) throws -> [Float] {
+    let info = try info(name)
+    let elementType = info.elementType
+    guard elementType.isFloatingPoint else {
+      throw CheckpointError(
+        .mismatch, path: path, "tensor \(name): expected F32, F16 or BF16 values, got \(elementType.rawValue)")
+    }
+    let range = try byteRange(of: rows, in: info, name: name)
+    let count = range.count / elementType.byteCount
+    if count == 0 { return [] }
+    var firstNonFinite: Int?
+    let values = [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      file.forEachChunk(in: range) { chunk in
+        let piece = UnsafeMutableBufferPointer(
+          rebasing: buffer[initialized..<initialized + chunk.count / elementType.byteCount])
+        widen(chunk, elementType, into: piece)
+        if requireFinite, firstNonFinite == nil, let index = indexOfNonFinite(UnsafeBufferPointer(piece)) {
+          firstNonFinite = initialized + index
+        }
+        initialized += piece.count
+      }
+    }
+    if let firstNonFinite {
+      let skipped = (range.lowerBound - info.byteRange.lowerBound) / elementType.byteCount
+      let place = coordinates(of: skipped + firstNonFinite, in: info.shape)
+      throw CheckpointError(
+        .malformed, path: path, "tensor \(name): expected finite values, got \(values[firstNonFinite]) at \(place)")
+    }
+    return values
+  }
+
+  private func byteRange(of rows: Range<Int>?, in info: TensorInfo, name: String) throws -> Range<Int> {
+    guard let rows else { return info.byteRange }
+    guard let rowCount = info.shape.first, rows.lowerBound >= 0, rows.upperBound <= rowCount else {
+      throw CheckpointError(.mismatch, path: path, "tensor \(name): expected rows \(rows), got shape \(info.shape)")
+    }
+    if rows.isEmpty { return info.byteRange.lowerBound..<info.byteRange.lowerBound }
+    // The tensor's size is a multiple of its row count, and no row lies outside it: no overflow.
+    let rowByteCount = info.byteRange.count / rowCount
+    let start = info.byteRange.lowerBound + rows.lowerBound * rowByteCount
+    return start..<start + rows.count * rowByteCount
+  }
+
+  /// The values of a tensor of any integer type.
+  ///
+  /// - Throws: ``CheckpointError``: missing, or mismatch if the elements are floating-point.
+  public func integers(_ name: String) throws -> [Int] {
+    let elementType = try info(name).elementType
+    return try withBytes(name) { bytes in
+      switch elementType {
+      case .int32: loadIntegers(bytes, as: Int32.self)
+      case .int64: loadIntegers(bytes, as: Int64.self)
+      case .uint8: loadIntegers(bytes, as: UInt8.self)
+      case .uint16: loadIntegers(bytes, as: UInt16.self)
+      case .uint32: loadIntegers(bytes, as: UInt32.self)
+      case .float32, .float16, .bfloat16:
+        throw CheckpointError(.mismatch, path: path, "tensor \(name): expected integers, got \(elementType.rawValue)")
+      }
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import Numerics
+
+/// Anything tensors can be read from by name: a directory of safetensors files, one file, a packed model that decodes as it reads.
+///
+/// Reading one tensor costs that tensor's memory and no more.
+public protocol TensorSource: Sendable {
+  /// All names, sorted.
+  var tensorNames: [String] { get }
+
+  /// The shape of a tensor, outermost dimension first, or nil if there is none of that name. Reads no data.
+  func shape(of name: String) -> [Int]?
+
+  /// The tensor's values widened to single precision, row-major.
+  ///
+  /// - Throws: ``CheckpointError`` naming the tensor and its file: missing, not a floating-point type, unreadable.
+  func floats(_ name: String) throws -> [Float]
+
+  /// The file a tensor is in, or the place it would be looked for, for messages.
+  func path(of name: String) -> String
+}
+
+extension TensorSource {
+  /// For sources that are no files.
+  public func path(of name: String) -> String { "model" }
+
+  /// A matrix [rows, columns].
+  ///
+  /// - Throws: ``CheckpointError`` naming the tensor, its file, the shape expected and the one found.
+  public func matrix(_ name: String, rows: Int, columns: Int) throws -> Matrix {
+    Matrix(rows: rows, columns: columns, values: try floats(name, shape: [rows, columns]))
+  }
+
+  /// A vector of `count` values, as ``matrix(_:rows:columns:)``.
+  public func vector(_ name: String, count: Int) throws -> [Float] {
+    try floats(name, shape: [count])
+  }
+
+  private func floats(_ name: String, shape expected: [Int]) throws -> [Float] {
+    guard let shape = shape(of: name) else {
+      throw CheckpointError(.missing, path: path(of: name), "no tensor \(name); expected one of shape \(expected)")
+    }
+    guard shape == expected else {
+      throw CheckpointError(.mismatch, path: path(of: name), "tensor \(name): expected shape \(expected), got \(shape)")
+    }
+    return try floats(name)
+  }
+}
