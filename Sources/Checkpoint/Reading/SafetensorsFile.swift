@@ -52,9 +52,12 @@ public final class SafetensorsFile: TensorSource {
     try body(UnsafeRawBufferPointer(rebasing: file.bytes[..<dataStart]))
   }
 
+  /// Part of the mapped file, valid as long as this object.
+  func bytes(in range: Range<Int>) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: file.bytes[range]) }
+
   /// A tensor's bytes, little-endian and not necessarily aligned, valid inside `body` only.
   public func withBytes<Result>(_ name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
-    try body(UnsafeRawBufferPointer(rebasing: file.bytes[info(name).byteRange]))
+    try body(bytes(in: info(name).byteRange))
   }
 
   /// Hands out a tensor's bytes in order, at most ``chunkByteCountMax`` at a time and never part of an element; the
