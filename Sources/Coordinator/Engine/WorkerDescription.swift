@@ -1,0 +1,16 @@
+import JobGraph
+
+/// What a worker said of itself when it joined.
+struct WorkerDescription: Sendable, Equatable {
+  let id: WorkerID
+  /// For people: logs, reports, the display.
+  let name: String
+  let host: String
+  let pid: Int
+  let threads: Int
+  let slots: Int
+  /// The kernels its BLAS chose.
+  let cpu: String
+  /// Where its artifacts are served.
+  let artifactEndpoint: String
+}

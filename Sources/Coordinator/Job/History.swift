@@ -1,0 +1,81 @@
+import Foundation
+import GRDB
+import JobGraph
+
+/// Who did what, when, and how it ended: for `status`, reports and people. The job does not depend on it.
+extension JobStore {
+  func workerJoined(_ worker: WorkerDescription, at time: Date) throws {
+    try write { database in
+      try database.execute(
+        sql: """
+          INSERT OR REPLACE INTO worker (id, name, host, pid, threads, slots, cpu, joined_at)
+          VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+          """,
+        arguments: [
+          worker.id.description, worker.name, worker.host, worker.pid, worker.threads, worker.slots, worker.cpu, time,
+        ])
+    }
+  }
+
+  func workerLeft(_ worker: WorkerID, at time: Date) throws {
+    try write { database in
+      try database.execute(
+        sql: "UPDATE worker SET left_at = ? WHERE id = ?", arguments: [time, worker.description])
+    }
+  }
+
+  func attemptStarted(_ task: TaskID, _ lease: Lease, on worker: String, at time: Date) throws {
+    try write { database in
+      try database.execute(
+        sql: "INSERT OR REPLACE INTO attempt (lease, kind, block, part, worker, started_at) VALUES (?, ?, ?, ?, ?, ?)",
+        arguments: [Int64(lease.number), task.kind.rawValue, task.block, task.part, worker, time])
+    }
+  }
+
+  func attemptEnded(_ lease: Lease, _ outcome: String, at time: Date) throws {
+    try write { database in
+      try database.execute(
+        sql: "UPDATE attempt SET ended_at = ?, outcome = ? WHERE lease = ? AND ended_at IS NULL",
+        arguments: [time, outcome, Int64(lease.number)])
+    }
+  }
+
+  /// Attempts by kind and outcome.
+  public func attemptCounts() throws -> [String: [String: Int]] {
+    try read { database in
+      var counts: [String: [String: Int]] = [:]
+      let rows = try Row.fetchAll(
+        database, sql: "SELECT kind, COALESCE(outcome, 'running') AS outcome, COUNT(*) AS n FROM attempt GROUP BY 1, 2")
+      for row in rows { counts[row["kind"], default: [:]][row["outcome"]] = row["n"] }
+      return counts
+    }
+  }
+
+  /// Workers that are part of the job now, by name, with what they have in hand.
+  public func activeWorkers() throws -> [(name: String, host: String, tasks: [String])] {
+    try read { database in
+      try Row.fetchAll(
+        database,
+        sql: """
+          SELECT w.name AS name, w.host AS host, GROUP_CONCAT(a.kind || ' ' || a.block || '/' || a.part, ', ') AS tasks
+          FROM worker w LEFT JOIN attempt a ON a.worker = w.name AND a.ended_at IS NULL
+          WHERE w.left_at IS NULL GROUP BY w.id ORDER BY w.name
+          """
+      ).map { row in
+        let tasks: String? = row["tasks"]
+        return (row["name"], row["host"], tasks.map { $0.components(separatedBy: ", ") } ?? [])
+      }
+    }
+  }
+}
+
+extension TaskID {
+  /// The shard of a collect, the linear of a fit, else 0.
+  var part: Int {
+    switch self {
+    case .collect(_, let shard): shard
+    case .fit(_, let linear): linear
+    case .verify: 0
+    }
+  }
+}

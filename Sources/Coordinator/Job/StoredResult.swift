@@ -1,0 +1,71 @@
+import Foundation
+import GRDB
+import JobGraph
+
+/// A result that survives: its bytes are in the artifact store, or its record is all there is.
+public struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, PersistableRecord {
+  public static let databaseTableName = "result"
+
+  public enum Kind: String, Codable, Sendable {
+    case fit
+    case merge
+    case verify
+  }
+
+  public let kind: Kind
+  public let block: Int
+  /// The linear of a fit, else 0.
+  public let part: Int
+  /// SHA-256 of the artifact, if the result has one.
+  public let digest: String?
+  public let size: Int?
+  /// A ``FitRecord`` or ``VerifyRecord`` as JSON.
+  public let record: String
+  /// The worker's name.
+  public let worker: String
+  public let seconds: Double
+
+  /// The result's artifact.
+  public var artifact: ArtifactRef? {
+    guard let digest, let size else { return nil }
+    return ArtifactRef(name: ArtifactRef.packedName, digest: digest, size: size)
+  }
+}
+
+/// What a fit reports.
+public struct FitRecord: Codable, Sendable, Equatable {
+  public let relativeError: Double
+  public let frobeniusError: Double
+  public let bitsCodes: Double
+  public let bitsCodebooks: Double
+  public let bitsScales: Double
+  public let bitsChannelOrder: Double
+  public let rounds: Int
+}
+
+/// What a verification reports.
+public struct VerifyRecord: Codable, Sendable, Equatable {
+  public struct Linear: Codable, Sendable, Equatable {
+    public let name: String
+    public let heldOutError: Double
+    public let frobeniusError: Double
+  }
+
+  public let linears: [Linear]
+  /// Share of the block's output energy that is lost on held-out data.
+  public let outputError: Double
+}
+
+extension JobStore {
+  public func results() throws -> [StoredResult] {
+    try read { try StoredResult.order(Column("kind"), Column("block"), Column("part")).fetchAll($0) }
+  }
+
+  /// Makes a result durable. Storing the same result again changes nothing.
+  public func store(_ result: StoredResult) throws { try write { try result.upsert($0) } }
+
+  /// Forgets results whose artifacts are gone.
+  public func remove(_ results: [StoredResult]) throws {
+    try write { database in for result in results { try result.delete(database) } }
+  }
+}

@@ -1,0 +1,86 @@
+import Foundation
+import JobGraph
+
+/// `crvq_report.json`: what was asked, what each linear and block lost, what it took.
+public struct JobReport: Codable, Sendable {
+  public static let fileName = "crvq_report.json"
+
+  public struct Linear: Codable, Sendable {
+    public let block: Int
+    public let name: String
+    /// [out, in].
+    public let shape: [Int]
+    /// On the Gram the fit saw.
+    public let relativeError: Double
+    /// On sequences no fit has seen.
+    public let heldOutError: Double
+    public let frobeniusError: Double
+    /// With the channel order.
+    public let bitsPerWeight: Double
+    /// As the paper counts: codes, codebooks, scales.
+    public let bitsPerWeightWithoutOrder: Double
+    public let seconds: Double
+    public let worker: String
+
+    /// The number of weights.
+    public var weights: Int { shape.reduce(1, *) }
+  }
+
+  public struct Block: Codable, Sendable {
+    public let block: Int
+    /// Share of the block's output energy that is lost on held-out sequences.
+    public let outputError: Double
+    public let worker: String
+  }
+
+  public struct Totals: Codable, Sendable {
+    public let linears: Int
+    public let weights: Int
+    public let bitsPerWeight: Double
+    public let bitsPerWeightWithoutOrder: Double
+    /// Means over linears.
+    public let meanRelativeError: Double
+    public let meanHeldOutError: Double
+    public let worstRelativeError: Double
+    public let worstLinear: String
+    /// Wall time of the job, all coordinators together.
+    public let seconds: Double
+    /// Sum of the fits' times.
+    public let fitSeconds: Double
+  }
+
+  public struct Digests: Codable, Sendable {
+    public let model: String
+    public let tokens: String
+    /// SHA-256 of every file of the output but this one.
+    public let files: [String: String]
+  }
+
+  public let options: JobOptions
+  public let linears: [Linear]
+  public let blocks: [Block]
+  public let totals: Totals
+  public let digests: Digests
+
+  /// The text of the file: sorted keys, snake case.
+  public func json() throws -> String {
+    let encoder = JSONEncoder()
+    encoder.keyEncodingStrategy = .convertToSnakeCase
+    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
+  }
+
+  /// Reads the report of a packed model.
+  ///
+  /// - Throws: ``CoordinatorError`` naming the file.
+  public init(directory: String) throws {
+    let path = "\(directory)/\(Self.fileName)"
+    let decoder = JSONDecoder()
+    decoder.keyDecodingStrategy = .convertFromSnakeCase
+    do {
+      self = try decoder.decode(Self.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+    } catch {
+      throw CoordinatorError.badInput("\(path): not a crvq report: \(error.localizedDescription)")
+    }
+  }
+}

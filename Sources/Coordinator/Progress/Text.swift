@@ -1,0 +1,22 @@
+import Foundation
+
+// How numbers and columns are written for people.
+
+extension Double {
+  /// With a fixed number of decimals.
+  public func fixed(_ decimals: Int) -> String { String(format: "%.\(decimals)f", self) }
+
+  /// A time in seconds as "4 s", "3 min 05 s" or "2 h 07 min".
+  public var asTime: String {
+    guard isFinite, self < 1e9 else { return "unknown" }
+    let seconds = Int(rounded())
+    if seconds < 60 { return "\(seconds) s" }
+    if seconds < 3600 { return String(format: "%d min %02d s", seconds / 60, seconds % 60) }
+    return String(format: "%d h %02d min", seconds / 3600, seconds / 60 % 60)
+  }
+}
+
+extension String {
+  func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
+  func leftPadded(to width: Int) -> String { String(repeating: " ", count: max(0, width - count)) + self }
+}

@@ -1,0 +1,62 @@
+import Foundation
+import JobGraph
+import Messaging
+import Numerics
+import Transformer
+
+/// The input of a block for a shard: from this worker's cache, from the worker that has it, or made again from the tokens.
+struct HiddenStateSource {
+  let job: JobContext
+  let inputs: TaskInputs
+  let blocks: BlockSource
+  let team: ThreadTeam
+  let control: TaskControl
+
+  /// - Throws: ``TaskError`` if cancelled; errors of reading model and tokens. Hidden states that cannot be fetched are
+  ///   made again, not an error.
+  func hidden(block: Int, shard: Int) throws -> HiddenStates {
+    if let found = try stored(block: block, shard: shard) { return found }
+    if block > 0, let before = try stored(block: block - 1, shard: shard) {
+      return try advance(before, through: block - 1..<block)
+    }
+    let embedded = try job.model.embed(tokens: job.tokens(ofShard: shard), from: job.checkpoint)
+    return try advance(embedded, through: 0..<block)
+  }
+
+  private func stored(block: Int, shard: Int) throws -> HiddenStates? {
+    guard let input = inputs.find(ArtifactRef.hiddenName(block), shard: shard) else { return nil }
+    do {
+      let artifact = try FloatArtifact(.hidden, inputs.fetch(input), in: inputs.store)
+      let (sequences, length, width) = artifact.sizes
+      return try HiddenStates(sequences: sequences, length: length, width: width, values: artifact.values)
+    } catch let error as TaskError where error == .cancelled {
+      throw error
+    } catch {
+      // Its holder is gone or cannot be reached. The tokens are always there.
+      return nil
+    }
+  }
+
+  /// The teacher's states run through the original blocks, the student's through the packed ones.
+  private func advance(_ hidden: HiddenStates, through range: Range<Int>) throws -> HiddenStates {
+    var hidden = hidden
+    for block in range {
+      try control.progress(0, "hidden states of block \(block)")
+      let loaded = job.propagation == .teacher ? try blocks.original(block) : try blocks.packed(block, inputs)
+      try loaded.forward(&hidden, team: team, observer: Heartbeat(control: control))
+    }
+    return hidden
+  }
+}
+
+/// Renews a task's lease while a block runs; observes nothing.
+final class Heartbeat: SiteObserver {
+  private let control: TaskControl
+
+  init(control: TaskControl) { self.control = control }
+
+  var sites: Set<Site> { [.attentionOutput, .mlpHidden] }
+
+  // A cancellation is noticed at the next step that can throw.
+  func observe(_ activations: SiteActivations, team: ThreadTeam) { try? control.progress(0) }
+}

@@ -1,0 +1,65 @@
+import CRVQ
+import Checkpoint
+import JobGraph
+import Messaging
+import Transformer
+
+/// What a worker knows of the job it serves: opened once, when the coordinator welcomes it.
+struct JobContext: Sendable {
+  let jobID: String
+  let model: LanguageModel
+  let checkpoint: Checkpoint
+  let tokens: TokenFile
+  let fit: FitOptions
+  let propagation: JobPlan.Propagation
+  let shards: [JobPlan.Shard]
+
+  /// Opens model and tokens where the coordinator says they are, and makes sure that they are the job's.
+  ///
+  /// - Throws: ``CheckpointError``, ``TransformerError``, ``CRVQError``, ``TaskError``: one line that says what is wrong.
+  init(_ welcome: WireWelcome) throws {
+    jobID = welcome.jobID
+    let config = try ModelConfig(directory: welcome.modelDirectory, known: Architectures.names)
+    model = try LanguageModel(config: config)
+    checkpoint = try Checkpoint(directory: welcome.modelDirectory)
+    try model.validate(checkpoint)
+    guard ModelFingerprint.of(checkpoint, config).data == welcome.modelDigest else {
+      throw TaskError.badInput("\(welcome.modelDirectory): not the model of this job; its config or headers differ")
+    }
+    tokens = try TokenFile(path: welcome.tokensPath, vocabularySize: model.shape.vocabularySize)
+    fit = try FitOptions(welcome.options)
+    propagation = welcome.options.propagation == .student ? .student : .teacher
+    shards = welcome.shards.map {
+      JobPlan.Shard(firstSequence: Int($0.firstSequence), sequenceCount: Int($0.count), isHeldOut: $0.heldOut)
+    }
+    guard let last = shards.last, last.firstSequence + last.sequenceCount <= tokens.sequenceCount else {
+      throw TaskError.badInput("\(welcome.tokensPath): \(tokens.sequenceCount) sequences are fewer than the job uses")
+    }
+  }
+
+  /// The token ids of a shard.
+  func tokens(ofShard shard: Int) -> [[Int32]] {
+    let shard = shards[shard]
+    return (0..<shard.sequenceCount).map { tokens.sequence(shard.firstSequence + $0) }
+  }
+
+  func linear(named name: String) -> LinearSpec? { model.linears(ofBlock: 0).first { $0.name == name } }
+}
+
+extension FitOptions {
+  /// The options of the wire.
+  ///
+  /// - Throws: ``CRVQError`` naming one out of range.
+  init(_ wire: WireJobOptions) throws {
+    let importance: Importance =
+      switch wire.importance {
+      case .weight: .weight
+      case .random: .random
+      default: .activation
+      }
+    self.init(
+      groupSize: Int(wire.groupSize), codebookBits: wire.codebookBits.map { Int($0) },
+      criticalRatio: wire.criticalRatio, importance: importance, seed: wire.seed)
+    try validate()
+  }
+}

@@ -1,0 +1,43 @@
+import JobGraph
+import Messaging
+
+/// The inputs the coordinator named with a task, fetched when they are asked for.
+struct TaskInputs: Sendable {
+  let store: ArtifactStore
+  let inputs: [WireInputArtifact]
+  /// Brings an artifact into the store from one of the endpoints.
+  let fetcher: @Sendable (_ artifact: Artifact, _ holders: [String]) throws(ArtifactError) -> Void
+
+  func find(_ name: String, shard: Int) -> WireInputArtifact? {
+    inputs.first { $0.ref.name == name && Int($0.shard) == shard }
+  }
+
+  /// All inputs of a name, in shard order.
+  func all(_ name: String) -> [WireInputArtifact] {
+    inputs.filter { $0.ref.name == name }.sorted { $0.shard < $1.shard }
+  }
+
+  /// Makes sure that an input is in the store.
+  ///
+  /// - Throws: ``TaskError/missing(_:holder:reason:)``.
+  func fetch(_ input: WireInputArtifact) throws -> Digest {
+    guard let artifact = input.ref.artifact else { throw TaskError.other("an input has no digest") }
+    if store.contains(artifact.digest, size: artifact.size) { return artifact.digest }
+    do {
+      try fetcher(artifact, input.holders)
+    } catch {
+      throw TaskError.missing(artifact.digest, holder: input.holders.first ?? "", reason: "\(error)")
+    }
+    return artifact.digest
+  }
+
+  /// As ``fetch(_:)``, by name.
+  ///
+  /// - Throws: ``TaskError``.
+  func fetch(_ name: String, shard: Int) throws -> Digest {
+    guard let input = find(name, shard: shard) else {
+      throw TaskError.other("the task came without its input \(name) \(shard)")
+    }
+    return try fetch(input)
+  }
+}
