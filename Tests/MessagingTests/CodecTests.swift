@@ -1,0 +1,264 @@
+import Foundation
+import Messaging
+import Testing
+
+@Suite struct CodecTests {
+  @Test func everyWorkerMessageComesBackEqual() throws {
+    for message in Sample.workerMessages {
+      #expect(try WorkerMessage(frames: try message.frames()) == message)
+    }
+    #expect(Set(Sample.workerMessages.map(\.kind)).count == 6)
+  }
+
+  @Test func everyCoordinatorMessageComesBackEqual() throws {
+    for message in Sample.coordinatorMessages {
+      #expect(try CoordinatorMessage(frames: try message.frames()) == message)
+    }
+    #expect(Set(Sample.coordinatorMessages.map(\.kind)).count == 8)
+  }
+
+  @Test func everyArtifactMessageComesBackEqual() throws {
+    for message in Sample.artifactMessages {
+      let frames = try message.frames()
+      let data = message.kind == .artifactChunk ? [5] : []
+      #expect(try ArtifactMessage(header: frames[0], payload: frames[1], dataLengths: data) == message)
+    }
+  }
+
+  /// The header's bytes are a promise to other versions.
+  @Test func headerIsMagicVersionKind() throws {
+    let frames = try WorkerMessage.progress(Sample.progress).frames()
+    #expect(frames[0] == Array("CRVQ".utf8) + [1, 0, 3, 0])
+  }
+
+  @Test func otherVersionIsNamed() throws {
+    var frames = try WorkerMessage.ready(Sample.ready).frames()
+    frames[0][4] = 9
+    #expect(throws: ProtocolError.otherVersion(9)) { try WorkerMessage(frames: frames) }
+    frames[1] = [0xFF, 0xFF]
+    #expect(throws: ProtocolError.otherVersion(9)) { try WorkerMessage(frames: frames) }
+    #expect(throws: ProtocolError.otherVersion(9)) { try WorkerMessage(frames: [frames[0]]) }
+    #expect(ProtocolError.otherVersion(9).description.contains("version 9"))
+  }
+
+  @Test func refusalIsReadFromAnyVersion() throws {
+    var refuse = WireRefuse()
+    refuse.code = .protocolVersion
+    refuse.text = "version 2 only"
+    var frames = try CoordinatorMessage.refuse(refuse).frames()
+    frames[0][4] = 2
+    #expect(try CoordinatorMessage(frames: frames) == .refuse(refuse))
+  }
+
+  @Test func garbageIsForeign() {
+    for header in [[], [0], Array("GET / HT".utf8), Array("crvq".utf8) + [1, 0, 1, 0], Array("CRVQ".utf8)] {
+      #expect(throws: ProtocolError.foreign) { try WorkerMessage(frames: [header, []]) }
+      #expect(throws: ProtocolError.foreign) { try CoordinatorMessage(frames: [header, []]) }
+    }
+  }
+
+  @Test func unknownKindIsNamed() {
+    let header = Array("CRVQ".utf8) + [1, 0, 0x39, 0x05]
+    #expect(throws: ProtocolError.unknownKind(1337)) { try WorkerMessage(frames: [header, []]) }
+    #expect(throws: ProtocolError.unknownKind(1337)) {
+      try ArtifactMessage(header: header, payload: [], dataLengths: [])
+    }
+  }
+
+  @Test func messagesOfTheOtherDirectionAreRefused() throws {
+    for message in Sample.coordinatorMessages {
+      let frames = try message.frames()
+      #expect(throws: ProtocolError.unexpectedKind(message.kind)) { try WorkerMessage(frames: frames) }
+    }
+    for message in Sample.workerMessages {
+      let frames = try message.frames()
+      #expect(throws: ProtocolError.unexpectedKind(message.kind)) { try CoordinatorMessage(frames: frames) }
+      #expect(throws: ProtocolError.unexpectedKind(message.kind)) {
+        try ArtifactMessage(header: frames[0], payload: frames[1], dataLengths: [])
+      }
+    }
+  }
+
+  @Test func frameCountIsExact() throws {
+    let frames = try WorkerMessage.ready(Sample.ready).frames()
+    #expect(throws: ProtocolError.frameCount(expected: 2, got: 0)) { try WorkerMessage(frames: []) }
+    #expect(throws: ProtocolError.frameCount(expected: 2, got: 1)) { try WorkerMessage(frames: [frames[0]]) }
+    #expect(throws: ProtocolError.frameCount(expected: 2, got: 3)) { try WorkerMessage(frames: frames + [[]]) }
+    let chunk = try Sample.artifactMessages[1].frames()
+    #expect(throws: ProtocolError.frameCount(expected: 3, got: 2)) {
+      try ArtifactMessage(header: chunk[0], payload: chunk[1], dataLengths: [])
+    }
+    #expect(throws: ProtocolError.frameCount(expected: 3, got: 1)) {
+      try ArtifactMessage(header: chunk[0], payload: nil, dataLengths: [])
+    }
+  }
+
+  @Test func hugePayloadIsRefusedBeforeDecoding() throws {
+    let frames = try WorkerMessage.ready(Sample.ready).frames()
+    let huge = [UInt8](repeating: 0xFF, count: Envelope.payloadLimit + 1)
+    #expect(throws: ProtocolError.oversized(.ready, bytes: huge.count, limit: Envelope.payloadLimit)) {
+      try WorkerMessage(frames: [frames[0], huge])
+    }
+    let chunk = try Sample.artifactMessages[1].frames()
+    let limit = ArtifactMessage.chunkLimit
+    #expect(throws: ProtocolError.oversized(.artifactChunk, bytes: limit + 1, limit: limit)) {
+      try ArtifactMessage(header: chunk[0], payload: chunk[1], dataLengths: [limit + 1])
+    }
+  }
+
+  /// Every prefix of a payload is malformed or lacks a field that must be there; none is a message equal to the whole.
+  @Test func truncatedPayloadIsNeverTheMessage() throws {
+    for message in Sample.workerMessages {
+      let frames = try message.frames()
+      for length in 0..<frames[1].count {
+        let decoded = try? WorkerMessage(frames: [frames[0], Array(frames[1].prefix(length))])
+        #expect(decoded != message)
+      }
+    }
+  }
+
+  @Test func aLyingLengthIsMalformed() throws {
+    // Field 2 (name), length 2^31, no bytes: the decoder must not believe it.
+    let payload: [UInt8] = [0x12, 0x80, 0x80, 0x80, 0x80, 0x08]
+    let header = try WorkerMessage.ready(Sample.ready).frames()[0]
+    #expect(throws: ProtocolError.malformed(.ready)) { try WorkerMessage(frames: [header, payload]) }
+  }
+
+  @Test func wrongFieldsAreNamed() throws {
+    var ready = Sample.ready
+    ready.workerID = Data(0..<15)
+    expectInvalid(.ready(ready), "worker_id")
+    ready = Sample.ready
+    ready.slots = 0
+    expectInvalid(.ready(ready), "slots")
+    ready = Sample.ready
+    ready.name = String(repeating: "x", count: 513)
+    expectInvalid(.ready(ready), "name")
+
+    var progress = Sample.progress
+    progress.fraction = .nan
+    expectInvalid(.progress(progress), "fraction")
+    progress = Sample.progress
+    progress.clearTask()
+    expectInvalid(.progress(progress), "task")
+    progress = Sample.progress
+    progress.task.kind = .UNRECOGNIZED(99)
+    expectInvalid(.progress(progress), "task.kind")
+    progress = Sample.progress
+    progress.task.linear = ""
+    expectInvalid(.progress(progress), "task.linear")
+
+    expectInvalid(.taskDone(Sample.done(Sample.collect, .fit(Sample.fitResult))), "result")
+    var done = Sample.done(Sample.fit, .fit(Sample.fitResult))
+    done.outputs[0].digest.removeLast()
+    expectInvalid(.taskDone(done), "outputs[0].digest")
+    done = Sample.done(Sample.fit, .fit(Sample.fitResult))
+    done.result = nil
+    expectInvalid(.taskDone(done), "result")
+
+    var failed = Sample.failed
+    failed.clearMissing()
+    expectInvalid(.taskFailed(failed), "missing")
+    failed = Sample.failed
+    failed.kind = .unspecified
+    expectInvalid(.taskFailed(failed), "kind")
+  }
+
+  private func expectInvalid(_ message: WorkerMessage, _ field: String, line: Int = #line) {
+    let location = SourceLocation(fileID: #fileID, filePath: #filePath, line: line, column: 1)
+    #expect(sourceLocation: location) {
+      try message.frames()
+    } throws: { error in
+      guard case .invalid(message.kind, field, _)? = error as? ProtocolError else { return false }
+      return true
+    }
+  }
+
+  @Test func artifactRangesThatOverflowAreInvalid() throws {
+    var request = WireArtifactRequest()
+    request.digest = Sample.digest.data
+    request.offset = .max
+    request.length = 1
+    #expect(throws: ProtocolError.self) { try ArtifactMessage.request(request).frames() }
+    request.offset = 0
+    request.length = UInt32(ArtifactMessage.chunkLimit) + 1
+    #expect(throws: ProtocolError.self) { try ArtifactMessage.request(request).frames() }
+  }
+
+  @Test func tooManyInputsAreRefusedAtTheSender() {
+    var assign = Sample.assign
+    assign.inputs = Array(repeating: assign.inputs[0], count: 4097)
+    #expect(throws: ProtocolError.self) { try CoordinatorMessage.assign(assign).frames() }
+  }
+
+  @Test func textsAreCutAtCharacters() {
+    #expect("abc".cut(to: 3) == "abc")
+    #expect("aéé".cut(to: 4) == "aé")
+    #expect("👩‍👩‍👧x".cut(to: 10).isEmpty)
+  }
+
+  /// Damaged frames give a message or one error, whatever the damage. Prints its seed.
+  @Test func fuzzedFramesNeverCrash() throws {
+    let seed = UInt64.random(in: .min ... .max)
+    print("fuzzedFramesNeverCrash: seed \(seed)")
+    var random = SplitMix64(state: seed)
+    let originals =
+      try Sample.workerMessages.map { try $0.frames() } + Sample.coordinatorMessages.map { try $0.frames() }
+      + Sample.artifactMessages.map { try $0.frames() }
+    var accepted = 0
+    var refused = 0
+    for _ in 0..<20_000 {
+      var frames = originals[Int.random(in: 0..<originals.count, using: &random)]
+      for _ in 0..<Int.random(in: 1...4, using: &random) { damage(&frames, &random) }
+      for attempt in [
+        { _ = try WorkerMessage(frames: frames) }, { _ = try CoordinatorMessage(frames: frames) },
+        {
+          _ = try ArtifactMessage(
+            header: frames.first ?? [], payload: frames.count > 1 ? frames[1] : nil,
+            dataLengths: frames.dropFirst(2).map(\.count))
+        },
+      ] as [() throws -> Void] {
+        do {
+          try attempt()
+          accepted += 1
+        } catch is ProtocolError {
+          refused += 1
+        }
+      }
+    }
+    // Damage to a note or a number goes unnoticed, damage to structure does not: both must have been met.
+    #expect(accepted > 0)
+    #expect(refused > accepted)
+  }
+
+  private func damage(_ frames: inout [[UInt8]], _ random: inout SplitMix64) {
+    guard !frames.isEmpty else { return }
+    let index = Int.random(in: 0..<frames.count, using: &random)
+    switch Int.random(in: 0..<6, using: &random) {
+    case 0 where !frames[index].isEmpty:
+      frames[index][Int.random(in: 0..<frames[index].count, using: &random)] ^=
+        1 << UInt8.random(in: 0..<8, using: &random)
+    case 1: frames[index] = Array(frames[index].prefix(Int.random(in: 0...frames[index].count, using: &random)))
+    case 2:
+      frames[index].insert(
+        .random(in: .min ... .max, using: &random), at: Int.random(in: 0...frames[index].count, using: &random))
+    case 3: frames[index] += (0..<40).map { _ in .random(in: .min ... .max, using: &random) }
+    case 4 where Bool.random(using: &random): frames.remove(at: index)
+    case 5 where Bool.random(using: &random): frames.insert(frames[index], at: index)
+    default: break
+    }
+  }
+}
+
+/// A small seeded generator, so that a failing case can be made again from its seed.
+struct SplitMix64: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = state
+    mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ mixed >> 31
+  }
+}
