@@ -4,6 +4,9 @@ import PackageDescription
 /// Modules know only those named in their dependencies; the graph is drawn in README.md.
 let package = Package(
   name: "crvq",
+  products: [
+    .library(name: "CRVQ", targets: ["CRVQ", "Checkpoint", "Numerics"])
+  ],
   targets: [
     // C libraries, each imported by exactly one module of ours.
     .systemLibrary(name: "COpenBLAS"),
