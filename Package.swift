@@ -4,10 +4,19 @@ import PackageDescription
 /// Modules know only those named in their dependencies; the graph is drawn in README.md.
 let package = Package(
   name: "crvq",
+  platforms: [.macOS(.v15)],
+  products: [
+    .executable(name: "crvq-coord", targets: ["crvq-coord"]),
+    .executable(name: "crvq-worker", targets: ["crvq-worker"]),
+    .library(name: "CRVQ", targets: ["CRVQ", "Checkpoint", "Numerics"]),
+  ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
-    .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
-    .package(url: "https://github.com/apple/swift-protobuf", exact: "1.39.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
+    .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
     // C libraries, each imported by exactly one module of ours.
@@ -32,12 +41,45 @@ let package = Package(
       exclude: ["Protocol/crvq.proto"]
     ),
 
-    .testTarget(name: "JobGraphTests", dependencies: ["JobGraph"]),
-    .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),
-    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint"]),
+    .target(
+      name: "Worker",
+      dependencies: [
+        "CRVQ", "Checkpoint", "JobGraph", "Messaging", "Numerics", "Transformer",
+        .product(name: "Logging", package: "swift-log"),
+      ]
+    ),
+    .target(
+      name: "Coordinator",
+      dependencies: [
+        "CRVQ", "Checkpoint", "JobGraph", "Messaging", "Numerics", "Transformer",
+        .product(name: "GRDB", package: "GRDB.swift"),
+        .product(name: "Logging", package: "swift-log"),
+      ]
+    ),
+
+    .executableTarget(
+      name: "crvq-coord",
+      dependencies: [
+        "Coordinator",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ]
+    ),
+    .executableTarget(
+      name: "crvq-worker",
+      dependencies: [
+        "Worker",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ]
+    ),
+
     .testTarget(name: "CRVQTests", dependencies: ["CRVQ"]),
-    .testTarget(name: "TransformerTests", dependencies: ["Transformer"]),
+    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint"]),
+    .testTarget(name: "JobGraphTests", dependencies: ["JobGraph"]),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging"]),
+    .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),
+    .testTarget(name: "TransformerTests", dependencies: ["Transformer"]),
   ],
   swiftLanguageModes: [.v6]
 )

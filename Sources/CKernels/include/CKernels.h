@@ -1,3 +1,5 @@
 #pragma once
 
+#include "codewords.h"
+#include "decode.h"
 #include "half.h"

@@ -1,0 +1,11 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+let package = Package(
+  name: "Benchmarks",
+  dependencies: [.package(name: "crvq", path: "..")],
+  targets: [
+    .executableTarget(name: "SolverBenchmark", dependencies: [.product(name: "CRVQ", package: "crvq")])
+  ],
+  swiftLanguageModes: [.v6]
+)

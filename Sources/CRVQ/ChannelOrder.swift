@@ -1,0 +1,85 @@
+import Numerics
+
+/// The order in which a fit lays out its channels: the critical ones first, the others in their natural order.
+struct ChannelOrder {
+  /// Position → original channel.
+  let channels: [Int]
+
+  /// Chooses the critical channels by `options.importance`.
+  init(_ problem: Problem, options: FitOptions, streamKey: String, team: ThreadTeam) {
+    let columns = problem.columns
+    let count = options.format.criticalGroups(columns: columns) * options.format.groupSize
+    guard count > 0 else {
+      channels = Array(0..<columns)
+      return
+    }
+    let scores: [Float]
+    switch options.importance {
+    case .random:
+      var stream = RandomStream(seed: options.seed, key: "\(streamKey) importance")
+      scores = (0..<columns).map { _ in stream.uniform() }
+    case .weight: scores = Self.meanMagnitudes(problem.weight)
+    case .activation: scores = Self.lostEnergies(problem, options: options, streamKey: streamKey, team: team)
+    }
+    // Equal scores go by channel, so that the order is the same everywhere.
+    let ranked = (0..<columns).sorted { (scores[$0], $1) > (scores[$1], $0) }
+    let critical = ranked.prefix(count)
+    var isCritical = [Bool](repeating: false, count: columns)
+    for channel in critical { isCritical[channel] = true }
+    channels = critical + (0..<columns).filter { !isCritical[$0] }
+  }
+
+  /// Mean over rows of |W|.
+  private static func meanMagnitudes(_ weight: Matrix) -> [Float] {
+    var sums = [Float](repeating: 0, count: weight.columns)
+    for row in 0..<weight.rows {
+      for column in 0..<weight.columns { sums[column] += weight[row, column].magnitude }
+    }
+    return sums.map { $0 / Float(weight.rows) }
+  }
+
+  /// Mean over rows of (W-Ŵ)² · diag(H), with Ŵ the plain vector quantization of W.
+  private static func lostEnergies(
+    _ problem: Problem, options: FitOptions, streamKey: String, team: ThreadTeam
+  ) -> [Float] {
+    let d = options.format.groupSize
+    let groups = options.format.groups(columns: problem.columns)
+    let columns = problem.columns
+    let weights = Buffer<Float>(groups * d, filledWith: 0)
+    for c in 0..<columns { weights.base[c] = max(0, problem.gram[c, c] * problem.gramFactor) }
+    let points = Buffer<Float>(groups * d * problem.rows, filledWith: 0)
+    let scales = rowScales(problem.weight)
+    for row in 0..<problem.rows where scales[row] > 0 {
+      for c in 0..<columns {
+        points.base[(c / d * problem.rows + row) * d + c % d] = problem.weight[row, c] / scales[row]
+      }
+    }
+    let means = KMeans(
+      points: points, groups: groups, perGroup: problem.rows, d: d, weights: weights.base, team: team)
+    var stream = RandomStream(seed: options.seed, key: "\(streamKey) importance")
+    let count = 1 << options.format.codebookBits[0]
+    let centers = means.codebook(count: count, stream: &stream)
+    let assignment = means.assign(to: centers, count: count)
+    var scores = [Float](repeating: 0, count: columns)
+    for g in 0..<groups {
+      for row in 0..<problem.rows {
+        let i = g * problem.rows + row
+        let center = centers.base + Int(assignment.base[i]) * d
+        for t in 0..<min(d, columns - g * d) {
+          let lost = scales[row] * (points.base[i * d + t] - center[t])
+          scores[g * d + t] += lost * lost * weights.base[g * d + t]
+        }
+      }
+    }
+    return scores.map { $0 / Float(problem.rows) }
+  }
+
+  /// Root mean squares of the rows: where scales start.
+  static func rowScales(_ weight: Matrix) -> [Float] {
+    (0..<weight.rows).map { row in
+      var sum: Double = 0
+      for column in 0..<weight.columns { sum += Double(weight[row, column]) * Double(weight[row, column]) }
+      return Float((sum / Double(weight.columns)).squareRoot())
+    }
+  }
+}

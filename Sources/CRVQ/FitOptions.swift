@@ -1,0 +1,69 @@
+/// How a linear is fitted. The defaults are the published configuration of about one bit a weight.
+public struct FitOptions: Sendable, Codable, Equatable {
+  /// How the critical channels are chosen (rules 1 to 3 of the paper).
+  public enum Importance: String, Sendable, Codable, CaseIterable {
+    /// Mean over rows of (W-Ŵ)² · diag(H), with Ŵ a plain vector quantization of W.
+    case activation
+    /// Mean over rows of |W|.
+    case weight
+    /// A seeded random choice.
+    case random
+  }
+
+  /// Group size, codebooks and critical ratio: all that the packed form depends on.
+  public var format: PackedFormat
+  public var importance: Importance
+  /// The fit ends when a round lowers the relative error by less than this share of it.
+  public var tolerance: Double
+  /// The fit ends after this many rounds at the latest.
+  public var maximumRounds: Int
+  /// Rounds whose codes are chosen with error feedback; later rounds only improve the codes they find.
+  public var feedbackRounds: Int
+  /// Hypotheses a row that the feedback pass keeps.
+  public var beamWidth: Int
+  /// Added to the diagonal of H for the feedback pass, as a share of its mean.
+  public var damping: Double
+  /// Conjugate gradient steps for the codebooks in one round.
+  public var codebookSteps: Int
+  /// Seed of every random choice; see ``fit(weight:gram:options:streamKey:team:progress:)``.
+  public var seed: UInt64
+
+  /// The largest number of rounds that can be asked for.
+  public static let roundLimit = 1000
+  /// The widest beam that can be asked for.
+  public static let beamLimit = 64
+
+  /// Options outside their ranges are found by ``validate()``.
+  public init(
+    groupSize: Int = 8, codebookBits: [Int] = [8, 8, 8, 8], criticalRatio: Double = 0.02,
+    importance: Importance = .activation, tolerance: Double = 0.01, maximumRounds: Int = 12, feedbackRounds: Int = 8,
+    beamWidth: Int = 8, damping: Double = 0.01, codebookSteps: Int = 8, seed: UInt64 = 0
+  ) {
+    format = PackedFormat(groupSize: groupSize, codebookBits: codebookBits, criticalRatio: criticalRatio)
+    self.importance = importance
+    self.tolerance = tolerance
+    self.maximumRounds = maximumRounds
+    self.feedbackRounds = feedbackRounds
+    self.beamWidth = beamWidth
+    self.damping = damping
+    self.codebookSteps = codebookSteps
+    self.seed = seed
+  }
+
+  /// - Throws: ``CRVQError`` (`option`) naming the first value outside its range.
+  public func validate() throws {
+    try format.validate()
+    func require(_ condition: Bool, _ message: String) throws {
+      if !condition { throw CRVQError(.option, message) }
+    }
+    try require(tolerance >= 0 && tolerance < 1, "tolerance is \(tolerance); expected 0 to less than 1")
+    let limit = Self.roundLimit
+    try require((1...limit).contains(maximumRounds), "maximum rounds are \(maximumRounds); expected 1 to \(limit)")
+    try require(
+      (0...limit).contains(feedbackRounds), "feedback rounds are \(feedbackRounds); expected 0 to \(limit)")
+    try require(
+      (1...Self.beamLimit).contains(beamWidth), "beam width is \(beamWidth); expected 1 to \(Self.beamLimit)")
+    try require(damping > 0 && damping <= 10, "damping is \(damping); expected more than 0 and at most 10")
+    try require((0...1000).contains(codebookSteps), "codebook steps are \(codebookSteps); expected 0 to 1000")
+  }
+}

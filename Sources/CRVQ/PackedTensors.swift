@@ -1,0 +1,96 @@
+import Checkpoint
+import Numerics
+
+/// The tensors of a packed model: a packed linear's `P.weight` is decoded when it is read, all else passes through.
+public struct PackedTensors: TensorSource {
+  private let packed: any RawTensors
+  private let others: any TensorSource
+  private let format: PackedFormat
+
+  public let tensorNames: [String]
+
+  /// Packed linears from one place, everything else from another: a block while the job is running.
+  ///
+  /// - Parameter others: its weights of packed linears are not used.
+  public init(packed: SafetensorsFile, others: Checkpoint, format: PackedFormat) {
+    self.init(raw: packed, names: packed.tensorNames, others: others, format: format)
+  }
+
+  /// A packed model's directory.
+  ///
+  /// - Throws: ``CRVQError`` if config.json's `quantization_config` is not this method's, ``CheckpointError``.
+  public init(directory: String) throws {
+    let config = try ModelConfig(directory: directory)
+    let quantization = try QuantizationConfig(config)
+    let checkpoint = try Checkpoint(directory: directory)
+    self.init(raw: checkpoint, names: checkpoint.tensorNames, others: checkpoint, format: quantization.format)
+  }
+
+  private init(raw: any RawTensors, names: [String], others: any TensorSource, format: PackedFormat) {
+    packed = raw
+    self.others = others
+    self.format = format
+    let weights = names.filter { $0.hasSuffix(Self.codesSuffix) }.map { $0.dropLast(Self.codesSuffix.count) + ".weight" }
+    let parts = Set(names.filter(Self.isPart))
+    tensorNames = Set(others.tensorNames).subtracting(parts).union(weights.map(String.init)).sorted()
+  }
+
+  private static let codesSuffix = ".codes"
+
+  private static func isPart(_ name: String) -> Bool {
+    PackedLinear.tensorSuffixes.contains { name.hasSuffix(".\($0)") }
+  }
+
+  /// The modules that are packed: "model.layers.0.self_attn.q_proj", sorted.
+  public var packedPrefixes: [String] { tensorNames.compactMap(prefix) }
+
+  /// The module whose packed weight this is, or nil for a tensor that is stored as it is.
+  private func prefix(_ name: String) -> String? {
+    guard name.hasSuffix(".weight") else { return nil }
+    let prefix = String(name.dropLast(".weight".count))
+    return packed.shape(of: prefix + Self.codesSuffix) == nil ? nil : prefix
+  }
+
+  public func shape(of name: String) -> [Int]? {
+    guard let prefix = prefix(name) else { return others.shape(of: name) }
+    guard let rows = packed.shape(of: "\(prefix).scales")?.first,
+      let columns = packed.shape(of: "\(prefix).channel_order")?.first
+    else { return nil }
+    return [rows, columns]
+  }
+
+  /// One packed linear.
+  ///
+  /// - Throws: ``CRVQError`` naming the tensor that is not what the format asks for.
+  public func linear(_ prefix: String) throws -> PackedLinear {
+    try PackedLinear(prefix: prefix, format: format) { name in
+      guard packed.shape(of: name) != nil else { return nil }
+      let info = try packed.info(name)
+      let bytes = try packed.withBytes(name) { Array($0) }
+      return PackedTensor(name: name, type: info.elementType, shape: info.shape, bytes: bytes)
+    }
+  }
+
+  public func floats(_ name: String) throws -> [Float] {
+    guard let prefix = prefix(name) else { return try others.floats(name) }
+    return try linear(prefix).decode().values
+  }
+
+  public func floats(_ name: String, rows: Range<Int>) throws -> [Float] {
+    guard prefix(name) != nil else { return try others.floats(name, rows: rows) }
+    let width = shape(of: name)?.last ?? 0
+    return Array(try floats(name)[rows.lowerBound * width..<rows.upperBound * width])
+  }
+
+  public func path(of name: String) -> String { others.path(of: name) }
+}
+
+/// Tensors as they lie in files.
+private protocol RawTensors: Sendable {
+  func shape(of name: String) -> [Int]?
+  func info(_ name: String) throws -> TensorInfo
+  func withBytes<Result>(_ name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result
+}
+
+extension SafetensorsFile: RawTensors {}
+extension Checkpoint: RawTensors {}

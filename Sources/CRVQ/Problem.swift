@@ -1,0 +1,49 @@
+import Foundation
+import Numerics
+
+/// The weight and Gram matrix of one linear, checked: shapes that belong together, every value a number.
+struct Problem {
+  let weight: Matrix
+  let gram: Matrix
+  /// 1 over the mean of H's diagonal: the scale at which a fit works.
+  let gramFactor: Float
+
+  var rows: Int { weight.rows }
+  var columns: Int { weight.columns }
+
+  /// - Throws: ``CRVQError`` (`input`) naming what is wrong and where.
+  init(weight: Matrix, gram: Matrix) throws {
+    guard weight.rows > 0, weight.columns > 0 else {
+      throw CRVQError(.input, "the weight is [\(weight.rows), \(weight.columns)]; expected at least one row and column")
+    }
+    guard gram.rows == weight.columns, gram.columns == weight.columns else {
+      throw CRVQError(
+        .input, "the Gram matrix is [\(gram.rows), \(gram.columns)]; "
+          + "expected [\(weight.columns), \(weight.columns)] for a weight [\(weight.rows), \(weight.columns)]")
+    }
+    let limit = PackedFormat.maximumDimension
+    guard weight.rows <= limit, weight.columns <= limit else {
+      throw CRVQError(.input, "the weight is [\(weight.rows), \(weight.columns)]; at most \(limit) are supported")
+    }
+    try Self.requireFinite(weight, "weight", limit: Self.largestWeight)
+    try Self.requireFinite(gram, "Gram matrix", limit: .greatestFiniteMagnitude)
+    self.weight = weight
+    self.gram = gram
+    var trace = 0.0
+    for i in 0..<gram.rows { trace += Double(gram[i, i]) }
+    let mean = trace / Double(gram.rows)
+    gramFactor = mean > 0 ? Float(1 / mean) : 1
+  }
+
+  /// The decoded form is float16; half its range leaves room for a reconstruction that overshoots.
+  private static let largestWeight: Float = 32752
+
+  private static func requireFinite(_ matrix: Matrix, _ name: String, limit: Float) throws {
+    // The comparison is false for a NaN as well.
+    guard let bad = matrix.values.firstIndex(where: { !($0.magnitude <= limit) }) else { return }
+    let (row, column) = (bad / matrix.columns, bad % matrix.columns)
+    let value = matrix.values[bad]
+    let range = limit == .greatestFiniteMagnitude ? "finite values" : "values of at most \(limit) in magnitude"
+    throw CRVQError(.input, "\(name)[\(row), \(column)] is \(value); expected \(range)")
+  }
+}

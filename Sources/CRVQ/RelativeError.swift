@@ -1,0 +1,80 @@
+import Numerics
+
+/// tr((W-Ŵ) H (W-Ŵ)ᵀ) / tr(W H Wᵀ): the share of a layer's output energy that is lost (`weight` and `decoded` [out, in],
+/// `gram` [in, in] symmetric). Zero where both are zero; infinite where only the output energy is.
+public func relativeError(weight: Matrix, decoded: Matrix, gram: Matrix, team: ThreadTeam) -> Double {
+  precondition(weight.rows == decoded.rows && weight.columns == decoded.columns, "two weights of one shape")
+  precondition(gram.rows == weight.columns && gram.columns == weight.columns, "a Gram matrix of the weight's channels")
+  let lost = outputEnergy(rows: weight.rows, gram: gram, team: team) { row, column in
+    weight.values[row * weight.columns + column] - decoded.values[row * weight.columns + column]
+  }
+  let whole = outputEnergy(rows: weight.rows, gram: gram, team: team) { weight.values[$0 * weight.columns + $1] }
+  return ratio(lost, whole)
+}
+
+/// ‖W-Ŵ‖² / ‖W‖², the error that a Gram matrix of ones on the diagonal would give.
+public func frobeniusError(weight: Matrix, decoded: Matrix) -> Double {
+  precondition(weight.values.count == decoded.values.count, "two weights of one shape")
+  var lost = 0.0
+  var whole = 0.0
+  for (value, approximation) in zip(weight.values, decoded.values) {
+    let difference = Double(value) - Double(approximation)
+    lost += difference * difference
+    whole += Double(value) * Double(value)
+  }
+  return ratio(lost, whole)
+}
+
+private func ratio(_ lost: Double, _ whole: Double) -> Double {
+  // Rounding may leave a sum of squares just below zero when H is singular or indefinite.
+  if max(lost, 0) == 0 { return 0 }
+  return whole > 0 ? lost / whole : .infinity
+}
+
+/// tr(X H Xᵀ) for X [rows, n] given entry by entry: products in single precision over fixed blocks of rows, sums in double.
+@inline(__always)
+private func outputEnergy(rows: Int, gram: Matrix, team: ThreadTeam, _ entry: (Int, Int) -> Float) -> Double {
+  let n = gram.columns
+  let grain = 64
+  let pieces = Buffer<Double>((rows + grain - 1) / grain, filledWith: 0)
+  gram.values.withUnsafeBufferPointer { gram in
+    guard let h = gram.baseAddress else { return }
+    withoutActuallyEscaping(entry) { entry in
+      team.forEachRange(rows, grain: grain) { range in
+        let x = Buffer<Float>(range.count * n)
+        let product = Buffer<Float>(range.count * n)
+        for row in range {
+          let to = x.base + (row - range.lowerBound) * n
+          for column in 0..<n { to[column] = entry(row, column) }
+        }
+        BLAS.sgemm(.no, .no, m: range.count, n: n, k: n, x.base, lda: n, h, ldb: n, product.base, ldc: n)
+        var sum = 0.0
+        for row in 0..<range.count {
+          var rowSum = 0.0
+          for column in 0..<n { rowSum += Double(x.base[row * n + column]) * Double(product.base[row * n + column]) }
+          sum += rowSum
+        }
+        pieces.base[range.lowerBound / grain] = sum
+      }
+    }
+  }
+  return pieces.array.reduce(0, +)
+}
+
+/// The full symmetric Gram matrix from one whose upper triangle alone is valid, as `ssyrk` leaves it.
+public func symmetricGram(fromUpper upper: Matrix) -> Matrix {
+  precondition(upper.rows == upper.columns, "a Gram matrix is square")
+  var full = upper
+  let n = upper.rows
+  full.values.withUnsafeMutableBufferPointer { values in
+    let tile = 64
+    for top in stride(from: 0, to: n, by: tile) {
+      for left in stride(from: 0, through: top, by: tile) {
+        for row in top..<min(n, top + tile) {
+          for column in left..<min(row, left + tile) { values[row * n + column] = values[column * n + row] }
+        }
+      }
+    }
+  }
+  return full
+}

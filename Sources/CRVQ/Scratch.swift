@@ -1,0 +1,56 @@
+import Numerics
+import Synchronization
+
+/// Memory for one piece of rows, used by one thread at a time.
+final class Scratch: Sendable {
+  /// [rows, columns] each.
+  let u: Buffer<Float>
+  let e: Buffer<Float>
+  let r: Buffer<Float>
+  /// [rows, d] each.
+  let queries: Buffer<Float>
+  let partQueries: Buffer<Float>
+  let chosen: Buffer<Float>
+  let delta: Buffer<Float>
+  /// The codewords of each codebook in a critical group, [codebooks, rows, d].
+  let parts: Buffer<Float>
+  let found: Buffer<UInt16>
+  let scores: Buffer<Float>
+  let inverseScales: Buffer<Float>
+
+  init(rows: Int, columns: Int, d: Int, books: Int) {
+    u = Buffer(rows * columns)
+    e = Buffer(rows * columns)
+    r = Buffer(rows * columns)
+    queries = Buffer(rows * d)
+    partQueries = Buffer(rows * d)
+    chosen = Buffer(rows * d)
+    delta = Buffer(rows * d)
+    parts = Buffer(books * rows * d)
+    found = Buffer(rows)
+    scores = Buffer(rows)
+    inverseScales = Buffer(rows)
+  }
+}
+
+/// Scratch memory that outlives a loop: as many as threads ever worked at once.
+final class ScratchPool: Sendable {
+  private let free = Mutex<[Scratch]>([])
+  private let rows: Int
+  private let columns: Int
+  private let d: Int
+  private let books: Int
+
+  init(rows: Int, columns: Int, d: Int, books: Int) {
+    self.rows = rows
+    self.columns = columns
+    self.d = d
+    self.books = books
+  }
+
+  func take() -> Scratch {
+    free.withLock { $0.popLast() } ?? Scratch(rows: rows, columns: columns, d: d, books: books)
+  }
+
+  func giveBack(_ scratch: Scratch) { free.withLock { $0.append(scratch) } }
+}
