@@ -14,6 +14,9 @@ let package = Package(
     .target(name: "CRVQ", dependencies: ["Checkpoint", "Numerics"]),
     .target(name: "Transformer", dependencies: ["Checkpoint", "Numerics"]),
 
+    .target(name: "JobGraph"),
+
+    .testTarget(name: "JobGraphTests", dependencies: ["JobGraph"]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint"]),
     .testTarget(name: "CRVQTests", dependencies: ["CRVQ"]),

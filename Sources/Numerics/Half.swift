@@ -28,7 +28,8 @@ public enum Half {
   }
 
   /// Narrows `count` values to binary16 bit patterns.
-  public static func narrow(_ source: UnsafePointer<Float>, into destination: UnsafeMutablePointer<UInt16>, count: Int) {
+  public static func narrow(_ source: UnsafePointer<Float>, into destination: UnsafeMutablePointer<UInt16>, count: Int)
+  {
     crvq_float_to_half(source, destination, count)
   }
 

@@ -1,0 +1,41 @@
+/// A named product of a task, addressed by the SHA-256 of its bytes.
+public struct ArtifactRef: Sendable, Hashable {
+  /// What it is to the task that made it: "gram/attn_in", "hidden/3", "packed".
+  public let name: String
+  /// SHA-256, lower-case hexadecimal.
+  public let digest: String
+  /// Bytes.
+  public let size: Int
+
+  public init(name: String, digest: String, size: Int) {
+    self.name = name
+    self.digest = digest
+    self.size = size
+  }
+
+  /// The partial Gram of a site.
+  public static func gramName(_ site: String) -> String { "gram/\(site)" }
+  /// The input of block `block` for the task's shard.
+  public static func hiddenName(_ block: Int) -> String { "hidden/\(block)" }
+  /// A fitted linear, or the merged linears of a block.
+  public static let packedName = "packed"
+}
+
+/// Something a task needs and where it lies.
+public struct TaskInput: Sendable, Hashable {
+  public enum Holder: Sendable, Hashable {
+    case worker(WorkerID)
+    case coordinator
+  }
+
+  /// The shard a Gram or hidden state belongs to; for a merged block, the block's index.
+  public let index: Int
+  public let artifact: ArtifactRef
+  public let holder: Holder
+
+  public init(index: Int, artifact: ArtifactRef, holder: Holder) {
+    self.index = index
+    self.artifact = artifact
+    self.holder = holder
+  }
+}

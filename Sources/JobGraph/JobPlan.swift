@@ -1,0 +1,93 @@
+/// What a job consists of: everything the scheduler needs to know about the model and the calibration data.
+public struct JobPlan: Sendable, Equatable {
+  /// Which activations a block sees while it is being fitted.
+  public enum Propagation: String, Sendable, CaseIterable {
+    /// The original model's: blocks do not wait for one another's fits.
+    case teacher
+    /// Those of the quantized blocks before it: a block waits until the one before it is merged.
+    case student
+  }
+
+  /// One linear of a block. All blocks have the same linears.
+  public struct Linear: Sendable, Equatable {
+    /// The name within the block, as in the checkpoint: "self_attn.q_proj".
+    public let name: String
+    /// The site whose Gram the fit needs: "attn_in".
+    public let site: String
+    public let outFeatures: Int
+    public let inFeatures: Int
+
+    public init(name: String, site: String, outFeatures: Int, inFeatures: Int) {
+      self.name = name
+      self.site = site
+      self.outFeatures = outFeatures
+      self.inFeatures = inFeatures
+    }
+
+    /// The cost of a fit grows as one product W·H does: out · in².
+    var cost: Double { Double(outFeatures) * Double(inFeatures) * Double(inFeatures) }
+  }
+
+  /// A fixed slice of the calibration sequences.
+  public struct Shard: Sendable, Equatable {
+    public let firstSequence: Int
+    public let sequenceCount: Int
+    /// Held-out shards are seen by verify only, never by a fit.
+    public let isHeldOut: Bool
+
+    public init(firstSequence: Int, sequenceCount: Int, isHeldOut: Bool) {
+      self.firstSequence = firstSequence
+      self.sequenceCount = sequenceCount
+      self.isHeldOut = isHeldOut
+    }
+  }
+
+  public let blockCount: Int
+  public let linears: [Linear]
+  public let shards: [Shard]
+  public let propagation: Propagation
+
+  public init(blockCount: Int, linears: [Linear], shards: [Shard], propagation: Propagation) {
+    self.blockCount = blockCount
+    self.linears = linears
+    self.shards = shards
+    self.propagation = propagation
+  }
+
+  /// The sites of a block in the order of their first linear.
+  public var sites: [String] {
+    linears.reduce(into: []) { sites, linear in
+      if !sites.contains(linear.site) { sites.append(linear.site) }
+    }
+  }
+
+  var fitShards: [Int] { shards.indices.filter { !shards[$0].isHeldOut } }
+  var heldOutShards: [Int] { shards.indices.filter { shards[$0].isHeldOut } }
+
+  func fits(ofBlock block: Int) -> [TaskID] { linears.indices.map { .fit(block: block, linear: $0) } }
+}
+
+extension JobPlan {
+  /// Slices sequences `0..<sequences` into at most `count` shards, the last `heldOut` sequences into shards of their own.
+  ///
+  /// Sizes differ by at most one among the shards of a kind, and shards are shared out in proportion: 64 sequences with
+  /// 8 held out in 16 shards are 14 shards and 2, each of 4 sequences.
+  public static func slice(sequences: Int, heldOut: Int, count: Int) -> [Shard] {
+    precondition(heldOut >= 0 && heldOut < sequences && count >= 1, "sizes are validated with the options")
+    let total = min(count, sequences)
+    let seen = sequences - heldOut
+    var heldOutShards = heldOut == 0 ? 0 : max(1, min(heldOut, (total * heldOut + sequences / 2) / sequences))
+    let seenShards = max(1, min(seen, total - heldOutShards))
+    heldOutShards = heldOut == 0 ? 0 : max(1, min(heldOutShards, total - seenShards))
+    return split(0..<seen, into: seenShards, isHeldOut: false)
+      + split(seen..<sequences, into: heldOutShards, isHeldOut: true)
+  }
+
+  private static func split(_ range: Range<Int>, into parts: Int, isHeldOut: Bool) -> [Shard] {
+    (0..<parts).map { part in
+      let start = range.lowerBound + range.count * part / parts
+      let end = range.lowerBound + range.count * (part + 1) / parts
+      return Shard(firstSequence: start, sequenceCount: end - start, isHeldOut: isHeldOut)
+    }
+  }
+}

@@ -1,0 +1,183 @@
+extension Scheduler {
+  /// Fills free slots, one task a worker at a time so that work spreads before it piles up.
+  mutating func giveOut(_ actions: inout [SchedulerAction]) {
+    var hungry = workers.keys.sorted()
+    while !hungry.isEmpty {
+      hungry = hungry.filter { worker in
+        guard workers[worker]?.hasFreeSlot == true, let task = nextTask(for: worker) else { return false }
+        assign(task, to: worker, &actions)
+        return true
+      }
+    }
+  }
+
+  private mutating func assign(_ task: TaskID, to worker: WorkerID, _ actions: inout [SchedulerAction]) {
+    let lease = Lease(number: nextLease)
+    nextLease += 1
+    actions.append(.assign(worker, task, lease, inputs: inputs(of: task)))
+    workers[worker]?.running[lease] = task
+    workers[worker]?.givenOut[lease] = now
+    if case .collect(_, let shard) = task { shardOwners[shard] = worker }
+    let deadline = now + policy.leaseDuration
+    update(task) {
+      $0.state = .running(lease, worker, deadline: deadline)
+      $0.worker = worker
+      $0.outputs = []
+    }
+  }
+
+  /// Collecting comes first, because everything waits for it, but only within the window; then verifying, which closes
+  /// blocks and moves the window on; then fits; at the last another worker's shard.
+  private func nextTask(for worker: WorkerID) -> TaskID? {
+    nextCollect(for: worker) ?? nextVerify(for: worker) ?? nextFit(for: worker) ?? nextStolenCollect(for: worker)
+  }
+
+  /// The blocks that may be worked on now. Enough for every slot to have a fit, and no more: Grams take space.
+  private var window: Range<Int> {
+    let slots = workers.values.reduce(0) { $0 + $1.slots }
+    let blocksForSlots = (slots + plan.linears.count - 1) / max(1, plan.linears.count)
+    return lowestOpenBlock..<min(plan.blockCount, lowestOpenBlock + 1 + policy.lookaheadBlocks + blocksForSlots)
+  }
+
+  private func isDue(_ task: TaskID) -> Bool {
+    let record = record(task)
+    return record.isPending && record.notBefore <= now
+  }
+}
+
+// Collect.
+extension Scheduler {
+  /// Whether anyone still waits for what the collect makes. A lost Gram of a block whose fits are all under way or done
+  /// is not made again, unless one of them comes back.
+  private func isNeeded(block: Int, shard: Int) -> Bool {
+    plan.shards[shard].isHeldOut
+      ? record(.verify(block: block)).isPending
+      : plan.fits(ofBlock: block).contains { record($0).isPending }
+  }
+
+  private func isCollectReady(block: Int, shard: Int) -> Bool {
+    guard isDue(.collect(block: block, shard: shard)), isNeeded(block: block, shard: shard) else { return false }
+    if block == 0 { return true }
+    if plan.propagation == .student, merged[block - 1] == nil { return false }
+    return record(.collect(block: block - 1, shard: shard)).isDone || !isNeeded(block: block - 1, shard: shard)
+  }
+
+  private func nextCollect(for worker: WorkerID) -> TaskID? {
+    for block in window {
+      for shard in plan.shards.indices where isCollectReady(block: block, shard: shard) {
+        let owner = shardOwners[shard]
+        if owner == nil || owner == worker { return .collect(block: block, shard: shard) }
+      }
+    }
+    return nil
+  }
+
+  /// A shard of a worker that is busy and has more than one waiting.
+  private func nextStolenCollect(for worker: WorkerID) -> TaskID? {
+    var waiting: [WorkerID: [TaskID]] = [:]
+    for block in window {
+      for shard in plan.shards.indices where isCollectReady(block: block, shard: shard) {
+        if let owner = shardOwners[shard], workers[owner]?.hasFreeSlot == false {
+          waiting[owner, default: []].append(.collect(block: block, shard: shard))
+        }
+      }
+    }
+    let busiest = waiting.max { ($0.value.count, $1.key) < ($1.value.count, $0.key) }
+    guard let busiest, busiest.value.count > 1 else { return nil }
+    return busiest.value.last
+  }
+}
+
+// Fit and verify.
+extension Scheduler {
+  /// Workers that had a hand in the block's fits.
+  private func fitters(ofBlock block: Int) -> Set<WorkerID> {
+    Set(plan.fits(ofBlock: block).compactMap { record($0).isPending ? nil : record($0).worker })
+  }
+
+  private func isFitReady(block: Int, linear: Int) -> Bool {
+    guard isDue(.fit(block: block, linear: linear)) else { return false }
+    let gram = ArtifactRef.gramName(plan.linears[linear].site)
+    return plan.fitShards.allSatisfy {
+      let collect = record(.collect(block: block, shard: $0))
+      return collect.isDone && collect.output(named: gram) != nil
+    }
+  }
+
+  /// A block's fits go to one worker while there is other work for the others: it has the Grams, and another can verify.
+  /// Within a block the costliest first.
+  private func nextFit(for worker: WorkerID) -> TaskID? {
+    var best: (key: (Int, Int, Double), task: TaskID)?
+    for block in window {
+      let fitters = fitters(ofBlock: block)
+      let isForeign = fitters.isEmpty || fitters.contains(worker) ? 0 : 1
+      for linear in plan.linears.indices where isFitReady(block: block, linear: linear) {
+        let key = (isForeign, block, -plan.linears[linear].cost)
+        if best.map({ key < $0.key }) ?? true { best = (key, .fit(block: block, linear: linear)) }
+      }
+    }
+    return best?.task
+  }
+
+  private func isVerifyReady(block: Int) -> Bool {
+    guard merged[block] != nil, isDue(.verify(block: block)) else { return false }
+    return plan.heldOutShards.allSatisfy { record(.collect(block: block, shard: $0)).isDone }
+  }
+
+  /// Not by one that fitted the block, where there is another.
+  private func nextVerify(for worker: WorkerID) -> TaskID? {
+    for block in window where isVerifyReady(block: block) {
+      let fitters = fitters(ofBlock: block)
+      let hasOther = workers.keys.contains { !fitters.contains($0) }
+      if !hasOther || !fitters.contains(worker) { return .verify(block: block) }
+    }
+    return nil
+  }
+}
+
+// Inputs.
+extension Scheduler {
+  private func inputs(of task: TaskID) -> [TaskInput] {
+    switch task {
+    case .collect(let block, let shard):
+      return hiddenInputs(block: block, shard: shard) + studentInputs(below: block)
+    case .fit(let block, let linear):
+      let name = ArtifactRef.gramName(plan.linears[linear].site)
+      return plan.fitShards.flatMap { held(.collect(block: block, shard: $0), index: $0) { $0 == name } }
+    case .verify(let block):
+      let grams = plan.heldOutShards.flatMap {
+        held(.collect(block: block, shard: $0), index: $0) { $0.hasPrefix(ArtifactRef.gramName("")) }
+      }
+      let hidden = plan.heldOutShards.flatMap { hiddenInputs(block: block, shard: $0) }
+      return grams + hidden + studentInputs(below: block) + mergedInput(block)
+    }
+  }
+
+  /// The shard's hidden state at this block or, in student mode, at the one before, where a worker holds it.
+  /// Without it the worker starts from the tokens.
+  private func hiddenInputs(block: Int, shard: Int) -> [TaskInput] {
+    let blocks = plan.propagation == .teacher ? [block] : [block, block - 1]
+    return blocks.flatMap { input -> [TaskInput] in
+      let producer = hiddenProducer(block: input)
+      if producer < 0 { return [] }
+      return held(.collect(block: producer, shard: shard), index: shard) { $0 == ArtifactRef.hiddenName(input) }
+    }
+  }
+
+  /// In student mode hidden states run through the packed blocks before this one.
+  private func studentInputs(below block: Int) -> [TaskInput] {
+    plan.propagation == .teacher ? [] : (0..<block).flatMap(mergedInput)
+  }
+
+  private func mergedInput(_ block: Int) -> [TaskInput] {
+    merged[block].map { [TaskInput(index: block, artifact: $0, holder: .coordinator)] } ?? []
+  }
+
+  private func held(_ task: TaskID, index: Int, where matches: (String) -> Bool) -> [TaskInput] {
+    let record = record(task)
+    guard record.isDone, let holder = record.worker else { return [] }
+    return record.outputs.filter { matches($0.name) }.map {
+      TaskInput(index: index, artifact: $0, holder: .worker(holder))
+    }
+  }
+}

@@ -1,0 +1,36 @@
+/// How far a job is, for displays and reports.
+public struct JobProgress: Sendable, Equatable {
+  public struct Count: Sendable, Equatable {
+    public var done = 0
+    public var total = 0
+  }
+
+  /// Blocks whose every shard has been collected and used, or is held.
+  public var collectedBlocks = 0
+  /// Blocks whose every linear is fitted and stored.
+  public var fittedBlocks = 0
+  public var verifiedBlocks = 0
+  public var blockCount = 0
+  public var fits = Count()
+  /// What each worker has in hand.
+  public var running: [WorkerID: [TaskID]] = [:]
+}
+
+extension Scheduler {
+  public var progress: JobProgress {
+    var progress = JobProgress(blockCount: plan.blockCount)
+    for block in 0..<plan.blockCount {
+      let fits = plan.fits(ofBlock: block).filter { record($0).isDone }.count
+      let isFitted = fits == plan.linears.count
+      let isVerified = record(.verify(block: block)).isDone
+      let isCollected = plan.shards.indices.allSatisfy { record(.collect(block: block, shard: $0)).isDone }
+      progress.fits.done += fits
+      progress.fits.total += plan.linears.count
+      if isFitted { progress.fittedBlocks += 1 }
+      if isVerified { progress.verifiedBlocks += 1 }
+      if isCollected || isFitted { progress.collectedBlocks += 1 }
+    }
+    for (worker, record) in workers { progress.running[worker] = record.running.values.sorted() }
+    return progress
+  }
+}

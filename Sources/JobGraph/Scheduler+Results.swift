@@ -1,0 +1,138 @@
+extension Scheduler {
+  mutating func finished(
+    _ worker: WorkerID, _ task: TaskID, _ lease: Lease, _ outputs: [ArtifactRef], _ actions: inout [SchedulerAction]
+  ) {
+    heard(worker, &actions)
+    free(worker, lease)
+    guard holds(worker, task, lease) else {
+      staleResults += 1
+      if workers[worker] != nil { actions.append(.release(worker, outputs)) }
+      return
+    }
+    switch task {
+    case .collect(let block, let shard):
+      update(task) {
+        $0.state = .done
+        $0.outputs = outputs
+      }
+      shardOwners[shard] = worker
+      actions.append(.acknowledge(worker, task, lease))
+      releaseHidden(shard: shard, consumedBy: block, &actions)
+    case .fit, .verify:
+      update(task) {
+        $0.state = .storing(lease, worker)
+        $0.outputs = outputs
+      }
+      actions.append(.store(task, lease, worker, outputs: outputs))
+    }
+  }
+
+  mutating func failed(
+    _ worker: WorkerID, _ task: TaskID, _ lease: Lease, _ failure: TaskFailure, _ actions: inout [SchedulerAction]
+  ) {
+    heard(worker, &actions)
+    free(worker, lease)
+    guard holds(worker, task, lease) else {
+      staleResults += 1
+      return
+    }
+    switch failure {
+    case .badInput(let message):
+      stop(.badInput(task, message), &actions)
+    case .missingArtifact(let digest):
+      disown(digest: digest)
+      retry(task, because: "worker \(worker) could not get artifact \(digest.prefix(12))", &actions)
+    case .cancelled:
+      update(task) { $0.state = .pending }
+    case .other(let message):
+      retry(task, because: "worker \(worker): \(message)", &actions)
+    }
+  }
+
+  /// An artifact is not where its holder said: make it again, on any worker.
+  private mutating func disown(digest: String) {
+    for (task, record) in tasks where record.isDone && record.outputs.contains(where: { $0.digest == digest }) {
+      update(task) {
+        $0.state = .pending
+        $0.outputs = []
+      }
+      if case .collect(_, let shard) = task { shardOwners[shard] = nil }
+    }
+  }
+
+  mutating func stored(_ task: TaskID, _ lease: Lease, _ actions: inout [SchedulerAction]) {
+    guard case .storing(lease, let worker) = record(task).state else { return }
+    let outputs = record(task).outputs
+    update(task) {
+      $0.state = .done
+      $0.outputs = []
+    }
+    if workers[worker] != nil {
+      actions.append(.acknowledge(worker, task, lease))
+      if !outputs.isEmpty { actions.append(.release(worker, outputs)) }
+    }
+    switch task {
+    case .fit(let block, let linear): releaseGrams(block: block, site: plan.linears[linear].site, &actions)
+    case .verify(let block): releaseHeldOut(block: block, &actions)
+    case .collect: break
+    }
+  }
+
+  mutating func storeFailed(_ task: TaskID, _ lease: Lease, _ reason: String, _ actions: inout [SchedulerAction]) {
+    guard case .storing(lease, _) = record(task).state else { return }
+    retry(task, because: reason, &actions)
+  }
+
+  mutating func didMerge(_ block: Int, _ artifact: ArtifactRef, _ actions: inout [SchedulerAction]) {
+    merging.remove(block)
+    merged[block] = artifact
+  }
+}
+
+// What nobody will ask for again.
+extension Scheduler {
+  private mutating func releaseGrams(block: Int, site: String, _ actions: inout [SchedulerAction]) {
+    let fits = plan.linears.indices.filter { plan.linears[$0].site == site }
+    guard fits.allSatisfy({ record(.fit(block: block, linear: $0)).isDone }) else { return }
+    for shard in plan.fitShards {
+      release(.collect(block: block, shard: shard), &actions) { $0 == ArtifactRef.gramName(site) }
+    }
+  }
+
+  private mutating func releaseHeldOut(block: Int, _ actions: inout [SchedulerAction]) {
+    for shard in plan.heldOutShards {
+      release(.collect(block: block, shard: shard), &actions) { $0.hasPrefix(ArtifactRef.gramName("")) }
+      releaseHidden(shard: shard, input: block, &actions)
+    }
+  }
+
+  /// After `collect(block, shard)`: the hidden state it started from.
+  private mutating func releaseHidden(shard: Int, consumedBy block: Int, _ actions: inout [SchedulerAction]) {
+    let input = plan.propagation == .teacher ? block : block - 1
+    if input >= 0 { releaseHidden(shard: shard, input: input, &actions) }
+  }
+
+  /// Releases the input of block `block` once the next block has been collected and, if held out, this one verified.
+  private mutating func releaseHidden(shard: Int, input block: Int, _ actions: inout [SchedulerAction]) {
+    let producer = hiddenProducer(block: block)
+    let consumer = plan.propagation == .teacher ? block : block + 1
+    guard producer >= 0 else { return }
+    if consumer < plan.blockCount, !record(.collect(block: consumer, shard: shard)).isDone { return }
+    if plan.shards[shard].isHeldOut, !record(.verify(block: block)).isDone { return }
+    release(.collect(block: producer, shard: shard), &actions) { $0 == ArtifactRef.hiddenName(block) }
+  }
+
+  /// The block whose collect leaves the input of block `block` behind: the teacher's forward pass makes the next
+  /// block's input, the student's starts by making its own.
+  func hiddenProducer(block: Int) -> Int { plan.propagation == .teacher ? block - 1 : block }
+
+  private mutating func release(
+    _ task: TaskID, _ actions: inout [SchedulerAction], where matches: (String) -> Bool
+  ) {
+    let record = record(task)
+    let gone = record.outputs.filter { matches($0.name) }
+    guard let holder = record.worker, workers[holder] != nil, !gone.isEmpty else { return }
+    update(task) { $0.outputs.removeAll { matches($0.name) } }
+    actions.append(.release(holder, gone))
+  }
+}

@@ -1,0 +1,95 @@
+extension Scheduler {
+  mutating func join(_ worker: WorkerID, slots: Int, _ actions: inout [SchedulerAction]) {
+    if workers[worker] != nil { forget(worker, &actions) }
+    workers[worker] = WorkerRecord(slots: max(1, slots), lastHeard: now)
+  }
+
+  mutating func heard(_ worker: WorkerID, _ actions: inout [SchedulerAction]) {
+    if workers[worker] == nil {
+      actions.append(.dismiss(worker, reason: "this worker is not part of the job: it was thought lost"))
+    } else {
+      workers[worker]?.lastHeard = now
+    }
+  }
+
+  /// A lease the worker should know of but does not list: the message that gave it, or its result, was lost.
+  mutating func reconcile(_ worker: WorkerID, _ leases: Set<Lease>, _ actions: inout [SchedulerAction]) {
+    guard let record = workers[worker] else { return }
+    for (lease, task) in record.running.sorted(by: { $0.key < $1.key }) where !leases.contains(lease) {
+      guard now - (record.givenOut[lease] ?? now) > policy.assignmentTimeout else { continue }
+      free(worker, lease)
+      if holds(worker, task, lease) { retry(task, because: "worker \(worker) does not have it", &actions) }
+    }
+  }
+
+  /// The worker's slot is free again.
+  mutating func free(_ worker: WorkerID, _ lease: Lease) {
+    workers[worker]?.running[lease] = nil
+    workers[worker]?.givenOut[lease] = nil
+  }
+
+  mutating func lose(_ worker: WorkerID, _ actions: inout [SchedulerAction]) {
+    guard workers[worker] != nil else { return }
+    lostWorkers += 1
+    forget(worker, &actions)
+  }
+
+  /// Takes the worker's tasks back, and what it held off the books.
+  private mutating func forget(_ worker: WorkerID, _ actions: inout [SchedulerAction]) {
+    let running = workers.removeValue(forKey: worker)?.running ?? [:]
+    for (shard, owner) in shardOwners where owner == worker { shardOwners[shard] = nil }
+    for (task, record) in tasks where record.worker == worker && task.kind == .collect && record.isDone {
+      update(task) {
+        $0.state = .pending
+        $0.outputs = []
+      }
+    }
+    for (lease, task) in running.sorted(by: { $0.key < $1.key }) where holds(worker, task, lease) {
+      retry(task, because: "worker \(worker) was lost", &actions)
+    }
+  }
+
+  /// Silent workers and leases without progress.
+  mutating func expire(_ actions: inout [SchedulerAction]) {
+    for (worker, record) in workers.sorted(by: { $0.key < $1.key })
+    where now - record.lastHeard > policy.heartbeatTimeout {
+      actions.append(.dismiss(worker, reason: "no word for \(now - record.lastHeard)"))
+      lose(worker, &actions)
+    }
+    for (task, record) in tasks.sorted(by: { $0.key < $1.key }) {
+      if case .running(let lease, let worker, let deadline) = record.state, deadline < now {
+        actions.append(.cancel(worker, task, lease))
+        retry(task, because: "no progress within its lease on worker \(worker)", &actions)
+      }
+    }
+  }
+
+  mutating func progressed(_ worker: WorkerID, _ task: TaskID, _ lease: Lease, _ actions: inout [SchedulerAction]) {
+    heard(worker, &actions)
+    guard workers[worker] != nil else { return }
+    if holds(worker, task, lease) {
+      let deadline = now + policy.leaseDuration
+      update(task) { $0.state = .running(lease, worker, deadline: deadline) }
+    } else {
+      actions.append(.cancel(worker, task, lease))
+    }
+  }
+
+  /// Whether the worker has the task under a living lease.
+  func holds(_ worker: WorkerID, _ task: TaskID, _ lease: Lease) -> Bool {
+    if case .running(lease, worker, _) = record(task).state { true } else { false }
+  }
+
+  /// Puts a task back, to be given out after a pause that doubles with every failure; ends the job when it failed too often.
+  mutating func retry(_ task: TaskID, because reason: String, _ actions: inout [SchedulerAction]) {
+    let pause = Duration.milliseconds(250 << min(record(task).failures, 6))
+    let notBefore = now + pause
+    update(task) {
+      $0.state = .pending
+      $0.outputs = []
+      $0.failures += 1
+      $0.notBefore = notBefore
+    }
+    if record(task).failures >= policy.attemptsPerTask { stop(.attemptsExhausted(task, reason), &actions) }
+  }
+}

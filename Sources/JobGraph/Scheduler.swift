@@ -1,0 +1,121 @@
+/// The job's decisions as a state machine: an event in, actions out; no clock, no network, no disk of its own.
+///
+/// What it rests on: a fit or verify is done when its result is in the coordinator's store and stays done for ever; a
+/// collect is done while the worker that ran it holds the outputs, and becomes pending again when that worker is lost,
+/// if anyone still needs them.
+public struct Scheduler: Sendable {
+  public let plan: JobPlan
+  public let policy: SchedulerPolicy
+
+  enum Phase: Sendable, Equatable {
+    case running
+    case assembling
+    case ended
+  }
+
+  var phase = Phase.running
+  var workers: [WorkerID: WorkerRecord] = [:]
+  var tasks: [TaskID: TaskRecord] = [:]
+  /// Merged blocks in the coordinator's store.
+  var merged: [Int: ArtifactRef] = [:]
+  var merging: Set<Int> = []
+  /// The worker whose cache holds a shard's hidden states.
+  var shardOwners: [Int: WorkerID] = [:]
+  var nextLease: UInt64
+  var now = Duration.zero
+  /// The first block not yet verified.
+  var lowestOpenBlock = 0
+
+  /// Results dropped because their lease was over.
+  public internal(set) var staleResults = 0
+  /// Workers dismissed or gone while the job ran.
+  public internal(set) var lostWorkers = 0
+
+  /// A job at its start, or as far as an earlier coordinator brought it.
+  ///
+  /// - Parameters:
+  ///   - fitted: Fits whose results are in the store.
+  ///   - merged: Merged blocks in the store.
+  ///   - verified: Blocks whose verification is in the store.
+  ///   - firstLease: Above every lease an earlier coordinator of this job has given.
+  public init(
+    plan: JobPlan, policy: SchedulerPolicy = SchedulerPolicy(),
+    fitted: Set<TaskID> = [], merged: [Int: ArtifactRef] = [:], verified: Set<Int> = [], firstLease: UInt64 = 1
+  ) {
+    self.plan = plan
+    self.policy = policy
+    self.merged = merged
+    nextLease = firstLease
+    for block in 0..<plan.blockCount {
+      for shard in plan.shards.indices { tasks[.collect(block: block, shard: shard)] = TaskRecord() }
+      for fit in plan.fits(ofBlock: block) {
+        tasks[fit] = TaskRecord(state: fitted.contains(fit) ? .done : .pending)
+      }
+      tasks[.verify(block: block)] = TaskRecord(state: verified.contains(block) ? .done : .pending)
+    }
+  }
+
+  /// Whether the worker is part of the job.
+  public func knows(_ worker: WorkerID) -> Bool { workers[worker] != nil }
+
+  /// A lease number that no lease given so far has.
+  public var firstLeaseForSuccessor: UInt64 { nextLease }
+
+  /// Takes one event and says what to do about it.
+  ///
+  /// - Parameter now: Time since the coordinator started; never goes back.
+  public mutating func handle(_ event: SchedulerEvent, at now: Duration) -> [SchedulerAction] {
+    if phase == .ended { return [] }
+    self.now = max(self.now, now)
+    var actions: [SchedulerAction] = []
+    switch event {
+    case .joined(let worker, let slots): join(worker, slots: slots, &actions)
+    case .heard(let worker, let leases):
+      heard(worker, &actions)
+      reconcile(worker, leases, &actions)
+    case .left(let worker): lose(worker, &actions)
+    case .progressed(let worker, let task, let lease): progressed(worker, task, lease, &actions)
+    case .finished(let worker, let task, let lease, let outputs): finished(worker, task, lease, outputs, &actions)
+    case .failed(let worker, let task, let lease, let failure): failed(worker, task, lease, failure, &actions)
+    case .stored(let task, let lease): stored(task, lease, &actions)
+    case .storeFailed(let task, let lease, let reason): storeFailed(task, lease, reason, &actions)
+    case .merged(let block, let artifact): didMerge(block, artifact, &actions)
+    case .assembled:
+      phase = .ended
+      actions.append(.finish)
+    case .tick: expire(&actions)
+    }
+    advance(&actions)
+    return actions
+  }
+
+  /// Gives out what can be given out, merges what can be merged, and ends the job when all is verified.
+  private mutating func advance(_ actions: inout [SchedulerAction]) {
+    guard phase == .running else { return }
+    while lowestOpenBlock < plan.blockCount, record(.verify(block: lowestOpenBlock)).isDone { lowestOpenBlock += 1 }
+    for block in lowestOpenBlock..<plan.blockCount where merged[block] == nil && !merging.contains(block) {
+      if plan.fits(ofBlock: block).allSatisfy({ record($0).isDone }) {
+        merging.insert(block)
+        actions.append(.merge(block: block))
+      }
+    }
+    if lowestOpenBlock == plan.blockCount {
+      phase = .assembling
+      actions.append(.assemble)
+      return
+    }
+    giveOut(&actions)
+  }
+
+  mutating func stop(_ reason: StopReason, _ actions: inout [SchedulerAction]) {
+    phase = .ended
+    actions.append(.stop(reason))
+  }
+
+  /// Every task of the plan has a record from the start.
+  func record(_ task: TaskID) -> TaskRecord { tasks[task] ?? TaskRecord() }
+
+  mutating func update(_ task: TaskID, _ change: (inout TaskRecord) -> Void) {
+    change(&tasks[task, default: TaskRecord()])
+  }
+}

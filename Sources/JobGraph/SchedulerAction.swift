@@ -1,0 +1,30 @@
+/// What the coordinator's shell is to do, in order.
+public enum SchedulerAction: Sendable, Equatable {
+  case assign(WorkerID, TaskID, Lease, inputs: [TaskInput])
+  /// Fetch the outputs from the worker, make them durable, then report ``SchedulerEvent/stored(_:_:)``.
+  case store(TaskID, Lease, WorkerID, outputs: [ArtifactRef])
+  /// Tell the worker that its result is safe.
+  case acknowledge(WorkerID, TaskID, Lease)
+  /// Tell the worker to give up a task whose lease is over.
+  case cancel(WorkerID, TaskID, Lease)
+  /// Tell the worker that nobody will ask for these any more.
+  case release(WorkerID, [ArtifactRef])
+  /// The worker is no longer part of the job until it says again that it is ready.
+  case dismiss(WorkerID, reason: String)
+  /// Merge the fits of a block into one artifact, then report ``SchedulerEvent/merged(block:_:)``.
+  case merge(block: Int)
+  /// Every block is verified: write the output directory, then report ``SchedulerEvent/assembled``.
+  case assemble
+  /// The job is done.
+  case finish
+  /// The job cannot go on; what is stored stays.
+  case stop(StopReason)
+}
+
+/// Why a job ended without output.
+public enum StopReason: Sendable, Equatable {
+  /// The model, tokens or options are at fault.
+  case badInput(TaskID, String)
+  /// A task failed on every attempt.
+  case attemptsExhausted(TaskID, String)
+}

@@ -1,0 +1,57 @@
+/// One unit of work a worker can be given, named by what it makes.
+///
+/// The name is all there is to it: two workers given the same task make the same bytes.
+public enum TaskID: Hashable, Sendable {
+  /// Runs block `block` of the original model on one shard's hidden states: a partial Gram a site.
+  case collect(block: Int, shard: Int)
+  /// Fits one linear of a block; `linear` counts the block's linears in the model's order.
+  case fit(block: Int, linear: Int)
+  /// Decodes a merged block and measures it on held-out data.
+  case verify(block: Int)
+
+  /// The block the task belongs to.
+  public var block: Int {
+    switch self {
+    case .collect(let block, _), .fit(let block, _), .verify(let block): block
+    }
+  }
+
+  /// The kinds of task, for counting and display.
+  public enum Kind: String, Sendable, CaseIterable {
+    case collect
+    case fit
+    case verify
+  }
+
+  public var kind: Kind {
+    switch self {
+    case .collect: .collect
+    case .fit: .fit
+    case .verify: .verify
+    }
+  }
+}
+
+extension TaskID: CustomStringConvertible {
+  /// As in the design's notation: `collect(3, 0)`, `fit(3, 6)`, `verify(3)`.
+  public var description: String {
+    switch self {
+    case .collect(let block, let shard): "collect(\(block), \(shard))"
+    case .fit(let block, let linear): "fit(\(block), \(linear))"
+    case .verify(let block): "verify(\(block))"
+    }
+  }
+}
+
+extension TaskID: Comparable {
+  /// Blocks in order, within a block collect, fit, verify.
+  public static func < (left: TaskID, right: TaskID) -> Bool { left.order < right.order }
+
+  private var order: (Int, Int, Int) {
+    switch self {
+    case .collect(let block, let shard): (block, 0, shard)
+    case .fit(let block, let linear): (block, 1, linear)
+    case .verify(let block): (block, 2, 0)
+    }
+  }
+}

@@ -1,0 +1,17 @@
+/// A worker process, named anew at each start.
+public struct WorkerID: Hashable, Sendable, Comparable, CustomStringConvertible {
+  public let description: String
+
+  public init(_ description: String) { self.description = description }
+
+  public static func < (left: WorkerID, right: WorkerID) -> Bool { left.description < right.description }
+}
+
+/// The right to report the result of a task. Results under any other lease are dropped.
+public struct Lease: Hashable, Sendable, Comparable {
+  public let number: UInt64
+
+  public init(number: UInt64) { self.number = number }
+
+  public static func < (left: Lease, right: Lease) -> Bool { left.number < right.number }
+}

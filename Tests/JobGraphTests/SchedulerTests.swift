@@ -1,0 +1,140 @@
+import JobGraph
+import Testing
+
+/// Single decisions, by name.
+@Suite struct SchedulerTests {
+  let one = WorkerID("one")
+  let two = WorkerID("two")
+
+  private func scheduler(
+    fitted: Set<TaskID> = [], merged: [Int: ArtifactRef] = [:], verified: Set<Int> = []
+  ) -> Scheduler {
+    let plan = JobPlan(
+      blockCount: 2,
+      linears: [JobPlan.Linear(name: "q", site: "attn_in", outFeatures: 8, inFeatures: 8)],
+      shards: JobPlan.slice(sequences: 3, heldOut: 1, count: 2), propagation: .teacher)
+    return Scheduler(plan: plan, fitted: fitted, merged: merged, verified: verified)
+  }
+
+  private func assigned(_ actions: [SchedulerAction]) -> [(WorkerID, TaskID, Lease)] {
+    actions.compactMap {
+      if case .assign(let worker, let task, let lease, _) = $0 { (worker, task, lease) } else { nil }
+    }
+  }
+
+  private let gram = ArtifactRef(name: "gram/attn_in", digest: "aa", size: 4)
+
+  @Test func slicingKeepsHeldOutSequencesApart() {
+    let shards = JobPlan.slice(sequences: 64, heldOut: 8, count: 16)
+    #expect(shards.count == 16)
+    #expect(shards.filter(\.isHeldOut).map(\.firstSequence) == [56, 60])
+    #expect(shards.allSatisfy { $0.sequenceCount == 4 })
+    #expect(JobPlan.slice(sequences: 1, heldOut: 0, count: 16).count == 1)
+    for (sequences, heldOut, count) in [(3, 1, 2), (7, 3, 4), (100, 1, 1), (5, 4, 3), (16, 2, 16)] {
+      let shards = JobPlan.slice(sequences: sequences, heldOut: heldOut, count: count)
+      #expect(shards.reduce(0) { $0 + $1.sequenceCount } == sequences)
+      #expect(shards.filter(\.isHeldOut).reduce(0) { $0 + $1.sequenceCount } == heldOut)
+      #expect(shards.allSatisfy { $0.sequenceCount > 0 })
+    }
+  }
+
+  @Test func aResultUnderADeadLeaseIsDroppedAndItsOutputsReleased() {
+    var scheduler = scheduler()
+    let (_, task, lease) = assigned(scheduler.handle(.joined(one, slots: 1), at: .zero))[0]
+    // Heart beats, but no progress: the lease runs out, the worker stays.
+    for second in 1...130 { _ = scheduler.handle(.heard(one, leases: [lease]), at: .seconds(second)) }
+    let expired = scheduler.handle(.tick, at: .seconds(131))
+    #expect(expired.contains(.cancel(one, task, lease)))
+    let late = scheduler.handle(.finished(one, task, lease, outputs: [gram]), at: .seconds(132))
+    #expect(late.contains(.release(one, [gram])))
+    #expect(scheduler.staleResults == 1)
+  }
+
+  @Test func aSilentWorkerIsDismissedAndItsTaskGoesToAnother() {
+    var scheduler = scheduler()
+    let (_, task, _) = assigned(scheduler.handle(.joined(one, slots: 1), at: .zero))[0]
+    _ = scheduler.handle(.joined(two, slots: 4), at: .zero)
+    _ = scheduler.handle(.heard(two, leases: []), at: .seconds(11))
+    let actions = scheduler.handle(.tick, at: .seconds(12))
+    #expect(actions.contains { if case .dismiss(one, _) = $0 { true } else { false } })
+    let later = scheduler.handle(.heard(two, leases: []), at: .seconds(13))
+    #expect(assigned(actions + later).contains { $0.0 == two && $0.1 == task })
+    #expect(scheduler.lostWorkers == 1)
+    let back = scheduler.handle(.heard(one, leases: []), at: .seconds(14))
+    #expect(back.contains { if case .dismiss(one, _) = $0 { true } else { false } })
+  }
+
+  @Test func aTaskTheWorkerNeverGotIsGivenOutAgain() {
+    var scheduler = scheduler()
+    let (_, task, lease) = assigned(scheduler.handle(.joined(one, slots: 2), at: .zero))[0]
+    #expect(assigned(scheduler.handle(.heard(one, leases: []), at: .seconds(5))).isEmpty)
+    _ = scheduler.handle(.heard(one, leases: []), at: .seconds(12))
+    let again = assigned(scheduler.handle(.heard(one, leases: []), at: .seconds(13)))
+    #expect(again.contains { $0.1 == task && $0.2 != lease })
+  }
+
+  @Test func badInputStopsTheJob() {
+    var scheduler = scheduler()
+    let (_, task, lease) = assigned(scheduler.handle(.joined(one, slots: 1), at: .zero))[0]
+    let actions = scheduler.handle(.failed(one, task, lease, .badInput("NaN in q")), at: .seconds(1))
+    #expect(actions == [.stop(.badInput(task, "NaN in q"))])
+    #expect(scheduler.handle(.tick, at: .seconds(2)).isEmpty)
+  }
+
+  @Test func aTaskThatKeepsFailingStopsTheJobAfterTheLimit() {
+    var scheduler = scheduler()
+    var actions = scheduler.handle(.joined(one, slots: 1), at: .zero)
+    var time = 0
+    var attempts = 0
+    while let (_, task, lease) = assigned(actions).first, attempts < 100 {
+      attempts += 1
+      time += 100
+      _ = scheduler.handle(.heard(one, leases: [lease]), at: .seconds(time))
+      actions = scheduler.handle(.failed(one, task, lease, .other("disk full")), at: .seconds(time))
+      if case .stop(.attemptsExhausted(_, let reason)) = actions.last {
+        #expect(reason.contains("disk full"))
+        return
+      }
+      // A task is not given out again at once.
+      actions = assigned(actions).isEmpty ? scheduler.handle(.heard(one, leases: []), at: .seconds(time + 60)) : actions
+    }
+    Issue.record("the job never stopped")
+  }
+
+  @Test func aResumedJobDoesNotRepeatStoredWork() {
+    let packed = ArtifactRef(name: "packed", digest: "m0", size: 1)
+    var scheduler = scheduler(fitted: [.fit(block: 0, linear: 0)], merged: [0: packed], verified: [0])
+    let tasks = assigned(scheduler.handle(.joined(one, slots: 8), at: .zero)).map(\.1)
+    #expect(tasks == [.collect(block: 1, shard: 0), .collect(block: 1, shard: 1)])
+  }
+
+  @Test func aFinishedJobAssemblesAtOnce() {
+    let packed = ArtifactRef(name: "packed", digest: "m", size: 1)
+    var scheduler = scheduler(
+      fitted: [.fit(block: 0, linear: 0), .fit(block: 1, linear: 0)], merged: [0: packed, 1: packed], verified: [0, 1])
+    #expect(scheduler.handle(.tick, at: .zero) == [.assemble])
+    #expect(scheduler.handle(.assembled, at: .seconds(1)) == [.finish])
+  }
+
+  @Test func verifyGoesToAWorkerThatDidNotFitTheBlock() {
+    let packed = ArtifactRef(name: "packed", digest: "m", size: 1)
+    var scheduler = scheduler(
+      fitted: [.fit(block: 1, linear: 0)], merged: [1: packed], verified: [1])
+    // Worker one alone collects and fits block 0; then two joins and gets the verification.
+    var actions = scheduler.handle(.joined(one, slots: 1), at: .zero)
+    for _ in 0..<2 {
+      guard let (_, task, lease) = assigned(actions).first else { break }
+      let digest = "\(task)"
+      let output = ArtifactRef(name: "gram/attn_in", digest: digest, size: 1)
+      actions = scheduler.handle(.finished(one, task, lease, outputs: [output]), at: .seconds(1))
+    }
+    guard let (_, fit, lease) = assigned(actions).first else { Issue.record("no fit"); return }
+    #expect(fit == .fit(block: 0, linear: 0))
+    _ = scheduler.handle(.joined(two, slots: 1), at: .seconds(1))
+    _ = scheduler.handle(.finished(one, fit, lease, outputs: []), at: .seconds(2))
+    _ = scheduler.handle(.stored(fit, lease), at: .seconds(2))
+    let last = scheduler.handle(.merged(block: 0, packed), at: .seconds(2))
+    #expect(assigned(last).map { $0.0 } == [two])
+    #expect(assigned(last).map { $0.1 } == [.verify(block: 0)])
+  }
+}
