@@ -1,3 +1,8 @@
 #pragma once
 
+#include "finite.h"
 #include "half.h"
+#include "rmsnorm.h"
+#include "rotary.h"
+#include "softmax.h"
+#include "swiglu.h"
