@@ -2,4 +2,9 @@
 
 #include "codewords.h"
 #include "decode.h"
+#include "finite.h"
 #include "half.h"
+#include "rmsnorm.h"
+#include "rotary.h"
+#include "softmax.h"
+#include "swiglu.h"

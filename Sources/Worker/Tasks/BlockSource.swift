@@ -23,26 +23,9 @@ final class BlockSource: Sendable {
 
   /// A block whose linears are decoded from the merged artifact among the inputs.
   func packed(_ index: Int, _ inputs: TaskInputs) throws -> DecoderBlock {
-    try packedWeights(index, inputs).load(index, job)
-  }
-
-  /// The merged artifact of a block, ready to decode.
-  func packedWeights(_ index: Int, _ inputs: TaskInputs) throws -> PackedBlock {
     let digest = try inputs.fetch(ArtifactRef.packedName, shard: index)
     let file = try SafetensorsFile(path: inputs.store.verifiedPath(digest))
-    return PackedBlock(file: file, original: job.checkpoint, format: job.fit.format)
-  }
-}
-
-/// One block of a packed model under construction: the linears from the merged artifact, the rest from the original.
-struct PackedBlock: Sendable {
-  let source: PackedTensors
-
-  init(file: SafetensorsFile, original: Checkpoint, format: PackedFormat) {
-    source = PackedTensors(packed: file, others: original, format: format)
-  }
-
-  func load(_ index: Int, _ job: JobContext) throws -> DecoderBlock {
-    try job.model.loadBlock(index, from: source)
+    let weights = PackedTensors(packed: file, others: job.checkpoint, format: job.fit.format)
+    return try job.model.loadBlock(index, from: weights)
   }
 }

@@ -1,0 +1,62 @@
+import JobGraph
+import Messaging
+import Numerics
+import Transformer
+
+/// `collect(b, s)`: runs block b of the original model on one shard's hidden states and keeps a partial Gram a site.
+///
+/// As a teacher the pass also makes the next block's input. As a student the hidden states come out of the packed blocks,
+/// and the pass through the original block b serves the Grams alone.
+struct CollectTask {
+  let block: Int
+  let shard: Int
+
+  func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
+    let job = environment.job
+    var hidden = try environment.hiddenStates.hidden(block: block, shard: shard)
+    var outputs: [WireArtifactRef] = []
+    if job.propagation == .student, block > 0 { outputs.append(try store(hidden, block: block, environment)) }
+
+    let grams = GramCollector(shape: job.model.shape)
+    let observer = ObservedCollector(grams: grams, control: environment.control)
+    try environment.blocks.original(block).forward(&hidden, team: environment.team, observer: observer)
+    try environment.control.progress(0.8, "storing")
+
+    for site in Site.allCases {
+      let gram = try grams.partial(site)
+      let artifact = try FloatArtifact.put(
+        .gram, sizes: (gram.width, gram.tokenCount, 0), gram.upper, into: environment.store)
+      outputs.append(WireArtifactRef(name: ArtifactRef.gramName(site.rawValue), artifact))
+    }
+    if job.propagation == .teacher, block + 1 < job.model.blockCount {
+      outputs.append(try store(hidden, block: block + 1, environment))
+    }
+    var result = WireCollectResult()
+    result.tokens = UInt64(hidden.rows)
+    return TaskOutcome(result: .collect(result), outputs: outputs)
+  }
+
+  private func store(_ hidden: HiddenStates, block: Int, _ environment: TaskEnvironment) throws -> WireArtifactRef {
+    let artifact = try FloatArtifact.put(
+      .hidden, sizes: (hidden.sequences, hidden.length, hidden.width), hidden.values, into: environment.store)
+    return WireArtifactRef(name: ArtifactRef.hiddenName(block), artifact)
+  }
+}
+
+/// Collects Grams and renews the lease at every site.
+private final class ObservedCollector: SiteObserver {
+  private let grams: GramCollector
+  private let heartbeat: Heartbeat
+
+  init(grams: GramCollector, control: TaskControl) {
+    self.grams = grams
+    heartbeat = Heartbeat(control: control)
+  }
+
+  var sites: Set<Site> { grams.sites }
+
+  func observe(_ activations: SiteActivations, team: ThreadTeam) {
+    grams.observe(activations, team: team)
+    heartbeat.observe(activations, team: team)
+  }
+}

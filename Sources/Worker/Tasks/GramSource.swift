@@ -1,0 +1,38 @@
+import JobGraph
+import Messaging
+import Numerics
+import Synchronization
+import Transformer
+
+/// Sums the partial Grams of a site, and keeps the last sum: the linears of a site come one after another.
+final class GramSource: Sendable {
+  private struct Entry {
+    let digests: [Digest]
+    let gram: Matrix
+  }
+
+  private let last = Mutex<Entry?>(nil)
+
+  /// H = XᵀX / n over the shards of the inputs, added in shard order, [in, in] symmetric.
+  ///
+  /// - Throws: ``TaskError``, ``TransformerError``.
+  func gram(_ site: Site, _ inputs: TaskInputs, control: TaskControl) throws -> Matrix {
+    let partials = inputs.all(ArtifactRef.gramName(site.rawValue))
+    let digests = partials.compactMap { $0.ref.artifact?.digest }
+    if let entry = last.withLock({ $0 }), entry.digests == digests { return entry.gram }
+    var total: GramTotal?
+    for input in partials {
+      try control.progress(0, "Gram of \(site.rawValue)")
+      let artifact = try FloatArtifact(.gram, inputs.fetch(input), in: inputs.store)
+      let partial = try PartialGram(width: artifact.sizes.0, tokenCount: artifact.sizes.1, upper: artifact.values)
+      var sum = total ?? GramTotal(width: partial.width)
+      total = nil
+      try sum.add(partial)
+      total = sum
+    }
+    guard let total else { throw TaskError.other("the task came without Grams of \(site.rawValue)") }
+    let gram = try total.normalized()
+    last.withLock { $0 = Entry(digests: digests, gram: gram) }
+    return gram
+  }
+}

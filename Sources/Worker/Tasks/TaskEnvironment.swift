@@ -1,0 +1,52 @@
+import JobGraph
+import Messaging
+import Numerics
+
+/// What a task has at hand while it runs.
+struct TaskEnvironment {
+  let job: JobContext
+  let store: ArtifactStore
+  let inputs: TaskInputs
+  let blocks: BlockSource
+  let grams: GramSource
+  let team: ThreadTeam
+  let control: TaskControl
+
+  var hiddenStates: HiddenStateSource {
+    HiddenStateSource(job: job, inputs: inputs, blocks: blocks, team: team, control: control)
+  }
+}
+
+/// What a task made.
+struct TaskOutcome {
+  let result: WireTaskDone.OneOf_Result
+  let outputs: [WireArtifactRef]
+}
+
+extension TaskEnvironment {
+  /// Runs a task of the wire.
+  ///
+  /// - Throws: ``TaskError``, or an error of the modules below, each one line.
+  func run(_ task: WireTaskID) throws -> TaskOutcome {
+    let block = Int(task.block)
+    guard block < job.model.blockCount else {
+      throw TaskError.badInput("task for block \(block) of a model of \(job.model.blockCount)")
+    }
+    switch task.kind {
+    case .collect:
+      guard Int(task.shard) < job.shards.count else {
+        throw TaskError.badInput("task for shard \(task.shard) of a job of \(job.shards.count)")
+      }
+      return try CollectTask(block: block, shard: Int(task.shard)).run(self)
+    case .fit:
+      guard let linear = job.linear(named: task.linear) else {
+        throw TaskError.badInput("task for a linear \(task.linear), which this model does not have")
+      }
+      return try FitTask(block: block, linear: linear).run(self)
+    case .verify:
+      return try VerifyTask(block: block).run(self)
+    default:
+      throw TaskError.other("this worker does not know tasks of kind \(task.kind)")
+    }
+  }
+}

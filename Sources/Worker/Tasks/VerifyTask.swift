@@ -1,0 +1,55 @@
+import CRVQ
+import JobGraph
+import Messaging
+import Numerics
+import Transformer
+
+/// `verify(b)`: decodes the merged bytes of a block and measures them on sequences no fit has seen.
+struct VerifyTask {
+  let block: Int
+
+  func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
+    let original = try environment.blocks.original(block)
+    let packed = try environment.blocks.packed(block, environment.inputs)
+    var result = WireVerifyResult()
+    for linear in environment.job.model.linears(ofBlock: block) {
+      try environment.control.progress(0.1, linear.name)
+      result.linears.append(try measure(linear, original, packed, environment))
+    }
+    result.outputError = try outputError(original, packed, environment)
+    return TaskOutcome(result: .verify(result), outputs: [])
+  }
+
+  private func measure(
+    _ linear: LinearSpec, _ original: DecoderBlock, _ packed: DecoderBlock, _ environment: TaskEnvironment
+  ) throws -> WireVerifiedLinear {
+    let gram = try environment.grams.gram(linear.site, environment.inputs, control: environment.control)
+    let (weight, decoded) = (original[linear.role].weight, packed[linear.role].weight)
+    var measured = WireVerifiedLinear()
+    measured.name = linear.name
+    measured.heldOutError = relativeError(weight: weight, decoded: decoded, gram: gram, team: environment.team)
+    measured.frobeniusError = frobeniusError(weight: weight, decoded: decoded)
+    return measured
+  }
+
+  /// ‖y - ŷ‖² / ‖y‖² of the block's output, residual stream included, over all held-out shards.
+  private func outputError(
+    _ original: DecoderBlock, _ packed: DecoderBlock, _ environment: TaskEnvironment
+  ) throws -> Double {
+    var lost = 0.0
+    var whole = 0.0
+    for (shard, plan) in environment.job.shards.enumerated() where plan.isHeldOut {
+      let hidden = try environment.hiddenStates.hidden(block: block, shard: shard)
+      let observer = Heartbeat(control: environment.control)
+      let expected = try original.output(of: hidden, team: environment.team, observer: observer)
+      try environment.control.progress(0.5)
+      let got = try packed.output(of: hidden, team: environment.team, observer: observer)
+      for (y, approximation) in zip(expected.values, got.values) {
+        let difference = Double(y) - Double(approximation)
+        lost += difference * difference
+        whole += Double(y) * Double(y)
+      }
+    }
+    return whole > 0 ? lost / whole : 0
+  }
+}
