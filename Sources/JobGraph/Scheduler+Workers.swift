@@ -13,9 +13,14 @@ extension Scheduler {
   }
 
   /// A lease the worker should know of but does not list: the message that gave it, or its result, was lost.
-  mutating func reconcile(_ worker: WorkerID, _ leases: Set<Lease>, _ actions: inout [SchedulerAction]) {
+  /// A lease it lists that means nothing here is of an earlier life, or its acknowledgement was lost.
+  mutating func reconcile(_ worker: WorkerID, _ holding: [Lease: TaskID], _ actions: inout [SchedulerAction]) {
     guard let record = workers[worker] else { return }
-    for (lease, task) in record.running.sorted(by: { $0.key < $1.key }) where !leases.contains(lease) {
+    for (lease, task) in holding.sorted(by: { $0.key < $1.key }) where record.running[lease] == nil {
+      if case .storing(lease, worker) = self.record(task).state { continue }
+      actions.append(.cancel(worker, task, lease))
+    }
+    for (lease, task) in record.running.sorted(by: { $0.key < $1.key }) where holding[lease] == nil {
       guard now - (record.givenOut[lease] ?? now) > policy.assignmentTimeout else { continue }
       free(worker, lease)
       if holds(worker, task, lease) { retry(task, because: "worker \(worker) does not have it", &actions) }

@@ -70,9 +70,9 @@ public struct Scheduler: Sendable {
     var actions: [SchedulerAction] = []
     switch event {
     case .joined(let worker, let slots): join(worker, slots: slots, &actions)
-    case .heard(let worker, let leases):
+    case .heard(let worker, let holding):
       heard(worker, &actions)
-      reconcile(worker, leases, &actions)
+      reconcile(worker, holding, &actions)
     case .left(let worker): lose(worker, &actions)
     case .progressed(let worker, let task, let lease): progressed(worker, task, lease, &actions)
     case .finished(let worker, let task, let lease, let outputs): finished(worker, task, lease, outputs, &actions)

@@ -2,8 +2,8 @@
 public enum SchedulerEvent: Sendable, Equatable {
   /// A worker said it is ready for work.
   case joined(WorkerID, slots: Int)
-  /// A worker's heartbeat, with the leases it holds: tasks in hand and results not yet acknowledged.
-  case heard(WorkerID, leases: Set<Lease>)
+  /// A worker's heartbeat, with what it holds: tasks in hand and results not yet acknowledged.
+  case heard(WorkerID, holding: [Lease: TaskID])
   /// A worker said goodbye, cannot be reached, or its process ended.
   case left(WorkerID)
   /// A worker is getting on with a task.

@@ -1,1 +1,31 @@
-@main struct Placeholder { static func main() {} }
+import ArgumentParser
+
+/// The coordinator's program: starts, resumes and watches jobs, and works on models at rest.
+@main
+struct CoordinatorProgram: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "crvq-coord",
+    abstract: "Quantize language models to about one bit a weight on machines you already have.",
+    discussion: """
+      crvq-coord launch splits a model into transformer blocks, has crvq-worker processes collect activations and fit \
+      codebooks, merges and verifies the packed result, and can be resumed after any interruption.
+      """,
+    version: "0.1.0",
+    subcommands: [
+      LaunchCommand.self, ResumeCommand.self, StatusCommand.self, VerifyCommand.self, EvaluateCommand.self,
+      FitCommand.self, ExportCommand.self, InspectCommand.self, KeygenCommand.self,
+    ])
+
+  static func main() async {
+    do {
+      var command = try parseAsRoot()
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      Failure.exit(error, of: Self.self)
+    }
+  }
+}

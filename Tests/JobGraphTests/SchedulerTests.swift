@@ -42,7 +42,7 @@ import Testing
     var scheduler = scheduler()
     let (_, task, lease) = assigned(scheduler.handle(.joined(one, slots: 1), at: .zero))[0]
     // Heart beats, but no progress: the lease runs out, the worker stays.
-    for second in 1...130 { _ = scheduler.handle(.heard(one, leases: [lease]), at: .seconds(second)) }
+    for second in 1...130 { _ = scheduler.handle(.heard(one, holding: [lease: task]), at: .seconds(second)) }
     let expired = scheduler.handle(.tick, at: .seconds(131))
     #expect(expired.contains(.cancel(one, task, lease)))
     let late = scheduler.handle(.finished(one, task, lease, outputs: [gram]), at: .seconds(132))
@@ -54,22 +54,22 @@ import Testing
     var scheduler = scheduler()
     let (_, task, _) = assigned(scheduler.handle(.joined(one, slots: 1), at: .zero))[0]
     _ = scheduler.handle(.joined(two, slots: 4), at: .zero)
-    _ = scheduler.handle(.heard(two, leases: []), at: .seconds(11))
+    _ = scheduler.handle(.heard(two, holding: [:]), at: .seconds(11))
     let actions = scheduler.handle(.tick, at: .seconds(12))
     #expect(actions.contains { if case .dismiss(one, _) = $0 { true } else { false } })
-    let later = scheduler.handle(.heard(two, leases: []), at: .seconds(13))
+    let later = scheduler.handle(.heard(two, holding: [:]), at: .seconds(13))
     #expect(assigned(actions + later).contains { $0.0 == two && $0.1 == task })
     #expect(scheduler.lostWorkers == 1)
-    let back = scheduler.handle(.heard(one, leases: []), at: .seconds(14))
+    let back = scheduler.handle(.heard(one, holding: [:]), at: .seconds(14))
     #expect(back.contains { if case .dismiss(one, _) = $0 { true } else { false } })
   }
 
   @Test func aTaskTheWorkerNeverGotIsGivenOutAgain() {
     var scheduler = scheduler()
     let (_, task, lease) = assigned(scheduler.handle(.joined(one, slots: 2), at: .zero))[0]
-    #expect(assigned(scheduler.handle(.heard(one, leases: []), at: .seconds(5))).isEmpty)
-    _ = scheduler.handle(.heard(one, leases: []), at: .seconds(12))
-    let again = assigned(scheduler.handle(.heard(one, leases: []), at: .seconds(13)))
+    #expect(assigned(scheduler.handle(.heard(one, holding: [:]), at: .seconds(5))).isEmpty)
+    _ = scheduler.handle(.heard(one, holding: [:]), at: .seconds(12))
+    let again = assigned(scheduler.handle(.heard(one, holding: [:]), at: .seconds(13)))
     #expect(again.contains { $0.1 == task && $0.2 != lease })
   }
 
@@ -89,14 +89,14 @@ import Testing
     while let (_, task, lease) = assigned(actions).first, attempts < 100 {
       attempts += 1
       time += 100
-      _ = scheduler.handle(.heard(one, leases: [lease]), at: .seconds(time))
+      _ = scheduler.handle(.heard(one, holding: [lease: task]), at: .seconds(time))
       actions = scheduler.handle(.failed(one, task, lease, .other("disk full")), at: .seconds(time))
       if case .stop(.attemptsExhausted(_, let reason)) = actions.last {
         #expect(reason.contains("disk full"))
         return
       }
       // A task is not given out again at once.
-      actions = assigned(actions).isEmpty ? scheduler.handle(.heard(one, leases: []), at: .seconds(time + 60)) : actions
+      actions = assigned(actions).isEmpty ? scheduler.handle(.heard(one, holding: [:]), at: .seconds(time + 60)) : actions
     }
     Issue.record("the job never stopped")
   }

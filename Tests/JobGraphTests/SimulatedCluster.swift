@@ -223,7 +223,7 @@ struct SimulatedCluster {
         workers[id] = Worker(slots: worker.slots, isKnown: true)
         send(.toScheduler(.joined(id, slots: worker.slots)))
       } else {
-        send(.toScheduler(.heard(id, leases: Set(worker.busy.keys))))
+        send(.toScheduler(.heard(id, holding: worker.busy.mapValues(\.task))))
       }
     }
     tell(.tick)

@@ -2,10 +2,24 @@ import Foundation
 import GRDB
 import JobGraph
 
-/// Who did what, when, and how it ended: for `status`, reports and people. The job does not depend on it.
+/// One thing that happened, for `status`, reports and people. The job does not depend on it.
+enum HistoryEntry: Sendable {
+  case joined(WorkerDescription, at: Date = Date())
+  case left(WorkerID, at: Date = Date())
+  case started(TaskID, Lease, worker: String, at: Date = Date())
+  case ended(Lease, String, at: Date = Date())
+}
+
 extension JobStore {
-  func workerJoined(_ worker: WorkerDescription, at time: Date) throws {
-    try write { database in
+  /// Writes entries in one transaction.
+  func record(_ entries: [HistoryEntry]) throws {
+    if entries.isEmpty { return }
+    try write { database in for entry in entries { try Self.write(entry, database) } }
+  }
+
+  private static func write(_ entry: HistoryEntry, _ database: Database) throws {
+    switch entry {
+    case .joined(let worker, let time):
       try database.execute(
         sql: """
           INSERT OR REPLACE INTO worker (id, name, host, pid, threads, slots, cpu, joined_at)
@@ -14,26 +28,14 @@ extension JobStore {
         arguments: [
           worker.id.description, worker.name, worker.host, worker.pid, worker.threads, worker.slots, worker.cpu, time,
         ])
-    }
-  }
-
-  func workerLeft(_ worker: WorkerID, at time: Date) throws {
-    try write { database in
+    case .left(let worker, let time):
       try database.execute(
         sql: "UPDATE worker SET left_at = ? WHERE id = ?", arguments: [time, worker.description])
-    }
-  }
-
-  func attemptStarted(_ task: TaskID, _ lease: Lease, on worker: String, at time: Date) throws {
-    try write { database in
+    case .started(let task, let lease, let worker, let time):
       try database.execute(
         sql: "INSERT OR REPLACE INTO attempt (lease, kind, block, part, worker, started_at) VALUES (?, ?, ?, ?, ?, ?)",
         arguments: [Int64(lease.number), task.kind.rawValue, task.block, task.part, worker, time])
-    }
-  }
-
-  func attemptEnded(_ lease: Lease, _ outcome: String, at time: Date) throws {
-    try write { database in
+    case .ended(let lease, let outcome, let time):
       try database.execute(
         sql: "UPDATE attempt SET ended_at = ?, outcome = ? WHERE lease = ? AND ended_at IS NULL",
         arguments: [time, outcome, Int64(lease.number)])

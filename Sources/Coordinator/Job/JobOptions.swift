@@ -65,3 +65,42 @@ public struct JobOptions: Codable, Sendable, Equatable {
     return (used, kept, min(shards ?? 16, used))
   }
 }
+
+extension JobOptions {
+  /// As kept in the job directory.
+  func json() throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(self), as: UTF8.self)
+  }
+
+  /// - Throws: ``CoordinatorError`` if the text is not what this release writes.
+  init(json: String, path: String) throws {
+    do {
+      self = try JSONDecoder().decode(Self.self, from: Data(json.utf8))
+    } catch {
+      throw CoordinatorError.badInput("\(path): the job was made by another release of crvq; start a new job")
+    }
+  }
+
+  /// The options that are not as they were, by name, with both values.
+  func differences(from before: JobOptions) -> [String] {
+    func flat(_ options: JobOptions) -> [String: String] {
+      guard let json = try? options.json(), let value = try? JSONSerialization.jsonObject(with: Data(json.utf8)) else {
+        return [:]
+      }
+      return Self.flatten(value, "")
+    }
+    let (old, new) = (flat(before), flat(self))
+    return Set(old.keys).union(new.keys).sorted().compactMap { key in
+      old[key] == new[key] ? nil : "\(key) was \(old[key] ?? "unset"), now \(new[key] ?? "unset")"
+    }
+  }
+
+  private static func flatten(_ value: Any, _ path: String) -> [String: String] {
+    guard let object = value as? [String: Any] else { return [path: "\(value)"] }
+    return object.reduce(into: [:]) { flat, entry in
+      flat.merge(flatten(entry.value, path.isEmpty ? entry.key : "\(path).\(entry.key)")) { $1 }
+    }
+  }
+}

@@ -1,0 +1,50 @@
+import Foundation
+
+/// A few threads that do what must not hold up the coordinator's loop: fetch, write, merge. Work is done in the order given.
+final class BackgroundThreads: @unchecked Sendable {
+  // `queue` and `isClosed` are guarded by `condition`.
+  private let condition = NSCondition()
+  private var queue: [@Sendable () -> Void] = []
+  private var isClosed = false
+  private let finished = DispatchGroup()
+
+  init(count: Int, name: String) {
+    for index in 1...count {
+      finished.enter()
+      let thread = Thread { [self] in
+        serve()
+        finished.leave()
+      }
+      thread.name = "\(name)-\(index)"
+      thread.start()
+    }
+  }
+
+  func submit(_ work: @escaping @Sendable () -> Void) {
+    condition.lock()
+    queue.append(work)
+    condition.signal()
+    condition.unlock()
+  }
+
+  /// Lets what has begun come to its end, drops the rest.
+  func close() {
+    condition.lock()
+    isClosed = true
+    queue = []
+    condition.broadcast()
+    condition.unlock()
+    finished.wait()
+  }
+
+  private func serve() {
+    while let work = next() { work() }
+  }
+
+  private func next() -> (@Sendable () -> Void)? {
+    condition.lock()
+    defer { condition.unlock() }
+    while queue.isEmpty && !isClosed { condition.wait() }
+    return queue.isEmpty ? nil : queue.removeFirst()
+  }
+}

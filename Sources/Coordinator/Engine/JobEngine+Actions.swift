@@ -1,0 +1,150 @@
+import Foundation
+import JobGraph
+import Messaging
+
+extension JobEngine {
+  func perform(_ action: SchedulerAction) {
+    switch action {
+    case .assign(let worker, let task, let lease, let inputs): assign(task, lease, inputs, to: worker)
+    case .store(let task, let lease, let worker, let outputs): store(task, lease, outputs, from: worker)
+    case .acknowledge(let worker, let task, let lease):
+      var stored = WireResultStored()
+      stored.task = task.wire(job.plan)
+      stored.lease = lease.number
+      send(.resultStored(stored), to: worker)
+    case .cancel(let worker, let task, let lease):
+      history.append(.ended(lease, "cancelled"))
+      var cancel = WireCancel()
+      cancel.task = task.wire(job.plan)
+      cancel.lease = lease.number
+      cancel.reason = "its lease is over"
+      send(.cancel(cancel), to: worker)
+    case .release(let worker, let artifacts):
+      var release = WireRelease()
+      release.digests = artifacts.compactMap { $0.artifact?.digest.data }
+      send(.release(release), to: worker)
+    case .dismiss(let worker, let reason):
+      note("worker \(roster.name(of: worker)) is no longer part of the job: \(reason)")
+      lose(worker)
+    case .merge(let block): merge(block)
+    case .assemble: assemble()
+    case .finish: outcome = .finished
+    case .stop(let reason): fail(Self.error(of: reason))
+    }
+  }
+
+  private func send(_ message: CoordinatorMessage, to worker: WorkerID) {
+    guard let peer = roster.peer(of: worker) else { return }
+    do { try link.send(message, to: peer) } catch {
+      logger.warning("\(message.kind) to \(roster.name(of: worker)): \(error)")
+    }
+  }
+
+  private func assign(_ task: TaskID, _ lease: Lease, _ inputs: [TaskInput], to worker: WorkerID) {
+    var assign = WireAssign()
+    assign.task = task.wire(job.plan)
+    assign.lease = lease.number
+    assign.leaseMs = UInt32(clamping: Int(scheduler.policy.leaseDuration / .milliseconds(1)))
+    assign.inputs = inputs.compactMap { input in
+      guard let artifact = input.artifact.artifact else { return nil }
+      var wire = WireInputArtifact()
+      wire.ref = WireArtifactRef(name: input.artifact.name, artifact)
+      wire.shard = UInt32(input.index)
+      switch input.holder {
+      case .coordinator: wire.holders = [exchange.endpoint]
+      case .worker(let holder): wire.holders = roster[holder].map { [$0.artifactEndpoint] } ?? []
+      }
+      return wire
+    }
+    history.append(.started(task, lease, worker: roster.name(of: worker)))
+    send(.assign(assign), to: worker)
+  }
+
+  /// Fetches a result, makes it durable, and only then tells the scheduler.
+  private func store(_ task: TaskID, _ lease: Lease, _ outputs: [ArtifactRef], from worker: WorkerID) {
+    let report = reports.removeValue(forKey: lease)
+    guard let report, let description = roster[worker],
+      let result = try? StoredResult(task, report, worker: description.name)
+    else { return decide(.storeFailed(task, lease, reason: "the report of \(task) is incomplete")) }
+    let (exchange, store) = (exchange, job.store)
+    background.submit { [self] in
+      do {
+        for artifact in outputs.compactMap(\.artifact) {
+          try exchange.fetch(artifact, from: [description.artifactEndpoint])
+        }
+        try store.store(result)
+        link.post { [self] in decide(.stored(task, lease)) }
+      } catch let error as ArtifactError where !error.isLocal {
+        link.post { [self] in decide(.storeFailed(task, lease, reason: "\(error)")) }
+      } catch {
+        link.post { [self] in fail(.io("\(error)")) }
+      }
+    }
+  }
+
+  private func merge(_ block: Int) {
+    let (store, artifacts, plan) = (job.store, job.artifacts, job.plan)
+    background.submit { [self] in
+      do {
+        let fits = try store.results().filter { $0.kind == .fit && $0.block == block }.sorted { $0.part < $1.part }
+        let refs = fits.compactMap(\.artifact)
+        guard refs.count == plan.linears.count else {
+          throw CoordinatorError.internal("block \(block): \(refs.count) of \(plan.linears.count) fits are stored")
+        }
+        let artifact = try BlockMerger(store: artifacts).merge(refs)
+        try store.store(
+          StoredResult(
+            kind: .merge, block: block, part: 0, digest: artifact.digest, size: artifact.size, record: "{}",
+            worker: "coordinator", seconds: 0))
+        link.post { [self] in
+          merged[block] = artifact
+          decide(.merged(block: block, artifact))
+        }
+      } catch {
+        link.post { [self] in fail((error as? CoordinatorError) ?? .io("\(error)")) }
+      }
+    }
+  }
+
+  private func assemble() {
+    enter("writing the output")
+    do { try saveSeconds() } catch { return fail(.io("\(error)")) }
+    let (job, merged) = (job, merged.sorted { $0.key < $1.key }.map(\.value))
+    background.submit { [self] in
+      do {
+        try job.assemble(merged)
+        link.post { [self] in decide(.assembled) }
+      } catch {
+        link.post { [self] in fail((error as? CoordinatorError) ?? .io("\(error)")) }
+      }
+    }
+  }
+
+  private static func error(of reason: StopReason) -> CoordinatorError {
+    switch reason {
+    case .badInput(let task, let message): .badInput("\(task): \(message)")
+    case .attemptsExhausted(let task, let message): .tryAgain("\(task) failed too often, last: \(message)")
+    }
+  }
+}
+
+extension ArtifactError {
+  /// Whether this machine's disk is at fault, and no other holder could help.
+  fileprivate var isLocal: Bool {
+    switch self {
+    case .outOfSpace, .io: true
+    default: false
+    }
+  }
+}
+
+extension PreparedJob {
+  /// Writes the output directory from the merged blocks.
+  func assemble(_ merged: [ArtifactRef]) throws {
+    guard let record = try store.job() else { throw CoordinatorError.internal("the job database has no job") }
+    let results = try store.results()
+    try ModelAssembler(options: options, store: artifacts).assemble(merged) { files in
+      try JobReport(options: options, plan: plan, job: record, results: results, files: files)
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import Foundation
+import JobGraph
+import Messaging
+
+extension JobEngine {
+  func handle(_ event: CoordinatorLink.Event) {
+    switch event {
+    case .message(let message, let peer): handle(message, from: peer)
+    case .posted(let work): work()
+    case .rejected(let error, let peer, let count):
+      note("message \(count) from \(peer.address) rejected: \(error)")
+    case .undelivered(let message, let peer, let reason):
+      // The heartbeat that does not list the task, or does not come, says the rest.
+      logger.warning("\(message.kind) to \(peer.address) was not delivered: \(reason)")
+    case .failed(let error): fail(.io("\(error)"))
+    }
+  }
+
+  private func handle(_ message: WorkerMessage, from peer: Peer) {
+    if case .ready(let ready) = message { return join(ready, at: peer) }
+    guard let worker = roster.worker(at: peer) else { return }
+    switch message {
+    case .ready: break
+    case .heartbeat(let heartbeat):
+      let held = heartbeat.running.compactMap { item in
+        TaskID(item.task, job.plan).map { (Lease(number: item.lease), $0) }
+      }
+      decide(.heard(worker, holding: Dictionary(held, uniquingKeysWith: { $1 })))
+    case .progress(let progress):
+      withTask(progress.task, worker) { decide(.progressed(worker, $0, Lease(number: progress.lease))) }
+    case .taskDone(let done):
+      withTask(done.task, worker) { finished($0, done, worker) }
+    case .taskFailed(let failed):
+      withTask(failed.task, worker) { task in
+        let lease = Lease(number: failed.lease)
+        history.append(.ended(lease, "failed: \(failed.message)"))
+        if failed.kind != .cancelled { note("\(task) failed on \(roster.name(of: worker)): \(failed.message)") }
+        decide(.failed(worker, task, lease, TaskFailure(failed)))
+      }
+    case .goodbye(let goodbye):
+      note("worker \(roster.name(of: worker)) left: \(goodbye.reason)")
+      lose(worker)
+      decide(.left(worker))
+    }
+  }
+
+  private func withTask(_ wire: WireTaskID, _ worker: WorkerID, _ body: (TaskID) -> Void) {
+    if let task = TaskID(wire, job.plan) {
+      body(task)
+    } else {
+      logger.warning("worker \(roster.name(of: worker)) speaks of a task this job does not have")
+    }
+  }
+
+  private func join(_ ready: WireReady, at peer: Peer) {
+    let worker = WorkerDescription(ready)
+    let isNew = !scheduler.knows(worker.id)
+    roster.join(worker, at: peer)
+    do { try link.send(.welcome(welcome), to: peer) } catch { return note("cannot welcome \(worker.name): \(error)") }
+    // A connection that was made anew changes nothing: the worker still has its tasks and artifacts.
+    guard isNew else { return }
+    logger.info("worker \(worker.name) on \(worker.host) joined: \(worker.threads) threads, \(worker.cpu)")
+    history.append(.joined(worker))
+    decide(.joined(worker.id, slots: worker.slots))
+  }
+
+  private func finished(_ task: TaskID, _ done: WireTaskDone, _ worker: WorkerID) {
+    let lease = Lease(number: done.lease)
+    let outputs = done.outputs.compactMap { ArtifactRef($0) }
+    guard outputs.count == done.outputs.count else { return }
+    if reports[lease] == nil { taskFinished() }
+    reports[lease] = done
+    history.append(.ended(lease, "done"))
+    decide(.finished(worker, task, lease, outputs: outputs))
+    if task.kind == .collect { reports[lease] = nil }
+  }
+
+  func lose(_ worker: WorkerID) {
+    if let peer = roster.peer(of: worker) { try? link.forget(peer) }
+    roster.leave(worker)
+    history.append(.left(worker))
+  }
+}

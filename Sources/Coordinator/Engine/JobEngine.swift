@@ -1,0 +1,161 @@
+import Foundation
+import JobGraph
+import Logging
+import Messaging
+
+/// The coordinator while a job runs: carries messages to the scheduler and performs what it decides.
+///
+/// Everything here is confined to the thread that calls ``run()``. Other threads reach it through the link's queue only.
+final class JobEngine: @unchecked Sendable {
+  enum Outcome {
+    case finished
+    case failed(CoordinatorError)
+  }
+
+  static let heartbeat = Duration.seconds(1)
+  static let tick = Duration.milliseconds(250)
+  /// Leases set aside for one coordinator, so that its successor gives none twice.
+  static let leasesReserved: Int64 = 1 << 32
+  /// Artifacts fetched, and results written, at one time.
+  private static let storeThreads = 2
+
+  let job: PreparedJob
+  let link: CoordinatorLink
+  let exchange: ArtifactExchange
+  let display: any ProgressDisplay
+  let logger: Logger
+  let welcome: WireWelcome
+
+  var scheduler: Scheduler
+  var roster = WorkerRoster()
+  /// Reports of fits and verifications that are being made durable.
+  var reports: [Lease: WireTaskDone] = [:]
+  var merged: [Int: ArtifactRef]
+  var history: [HistoryEntry] = []
+  var outcome: Outcome?
+
+  let background = BackgroundThreads(count: JobEngine.storeThreads, name: "store")
+  let started = ContinuousClock.now
+  private var meter = RateMeter()
+  private var secondsSaved = 0.0
+  private var phase = "waiting for workers"
+
+  init(
+    _ job: PreparedJob, link: CoordinatorLink, exchange: ArtifactExchange, welcome: WireWelcome,
+    display: any ProgressDisplay, logger: Logger
+  ) {
+    self.job = job
+    self.link = link
+    self.exchange = exchange
+    self.welcome = welcome
+    self.display = display
+    self.logger = logger
+    scheduler = job.scheduler()
+    merged = Dictionary(
+      uniqueKeysWithValues: job.results.filter { $0.kind == .merge }.compactMap { result in
+        result.artifact.map { (result.block, $0) }
+      })
+  }
+
+  /// Seconds since this coordinator started.
+  var elapsed: Double { (ContinuousClock.now - started) / .seconds(1) }
+
+  /// Runs the job to its end.
+  ///
+  /// - Throws: ``CoordinatorError``; the job directory then holds all that was stored.
+  func run() throws {
+    let endpoint = link.endpoint
+    try job.store.updateJob { record in
+      record.state = .running
+      record.endpoint = endpoint
+      record.nextLease += Self.leasesReserved
+    }
+    decide(.tick)
+    var nextTick = ContinuousClock.now
+    while outcome == nil {
+      if let event = link.next(until: nextTick) { handle(event) }
+      if ContinuousClock.now >= nextTick {
+        nextTick = ContinuousClock.now + Self.tick
+        decide(.tick)
+        keepBooks()
+      }
+    }
+    try end()
+  }
+
+  /// Asks the job to stop where it is, from any thread.
+  func stop(_ error: CoordinatorError) {
+    link.post { [self] in if outcome == nil { outcome = .failed(error) } }
+  }
+
+  /// Shows a line of a launcher, from any thread.
+  func handle(_ event: LauncherEvent) {
+    link.post { [self] in
+      switch event {
+      case .note(let line): note(line)
+      case .exhausted(let line): fail(.tryAgain(line))
+      }
+    }
+  }
+
+  func fail(_ error: CoordinatorError) {
+    if outcome == nil { outcome = .failed(error) }
+  }
+
+  func note(_ line: String) {
+    logger.info("\(line)")
+    display.note(line)
+  }
+
+  /// Gives the scheduler an event and does what it says.
+  func decide(_ event: SchedulerEvent) {
+    for action in scheduler.handle(event, at: ContinuousClock.now - started) { perform(action) }
+  }
+
+  func taskFinished() { meter.taskFinished(at: elapsed) }
+
+  private func keepBooks() {
+    do {
+      try job.store.record(history)
+      history = []
+      // Whole seconds only: this is for reports.
+      if elapsed - secondsSaved >= 5 { try saveSeconds() }
+    } catch { fail(.io("\(error)")) }
+    let progress = scheduler.progress
+    if phase == "waiting for workers", !progress.running.isEmpty { phase = "running" }
+    // A block's fits are most of its work; a verification counts as one more.
+    let done = Double(progress.fits.done + progress.verifiedBlocks)
+    let total = Double(progress.fits.total + progress.blockCount)
+    display.show(
+      JobMoment(
+        progress: progress, workerNames: roster.workers.mapValues(\.name), tasksPerMinute: meter.perMinute(at: elapsed),
+        elapsed: elapsed, remaining: meter.remaining(done: done, of: total, at: elapsed), phase: phase))
+  }
+
+  func enter(_ phase: String) { self.phase = phase }
+
+  /// Adds this coordinator's time to the job's.
+  func saveSeconds() throws {
+    let (now, before) = (elapsed, secondsSaved)
+    try job.store.updateJob { $0.seconds += now - before }
+    secondsSaved = now
+  }
+
+  private func end() throws {
+    var goodbye = WireShutdown()
+    goodbye.reason = "the job has ended"
+    for worker in roster.workers.keys {
+      if let peer = roster.peer(of: worker) { try? link.send(.shutdown(goodbye), to: peer) }
+    }
+    background.close()
+    try? job.store.record(history)
+    try saveSeconds()
+    switch outcome {
+    case .failed(let error):
+      if error.exitCode != 75 { try job.store.updateJob { $0.state = .failed } }
+      throw error
+    case .finished, nil:
+      try job.store.updateJob { $0.state = .finished }
+    }
+  }
+}

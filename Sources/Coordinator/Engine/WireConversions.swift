@@ -1,0 +1,137 @@
+import CRVQ
+import Foundation
+import JobGraph
+import Messaging
+
+// The scheduler's terms in those of the wire, and back.
+
+extension TaskID {
+  func wire(_ plan: JobPlan) -> WireTaskID {
+    var task = WireTaskID()
+    task.block = UInt32(block)
+    switch self {
+    case .collect(_, let shard):
+      task.kind = .collect
+      task.shard = UInt32(shard)
+    case .fit(_, let linear):
+      task.kind = .fit
+      task.linear = plan.linears[linear].name
+    case .verify:
+      task.kind = .verify
+    }
+    return task
+  }
+
+  /// nil for a task that the plan does not have.
+  init?(_ wire: WireTaskID, _ plan: JobPlan) {
+    let block = Int(wire.block)
+    guard block < plan.blockCount else { return nil }
+    switch wire.kind {
+    case .collect:
+      guard Int(wire.shard) < plan.shards.count else { return nil }
+      self = .collect(block: block, shard: Int(wire.shard))
+    case .fit:
+      guard let linear = plan.linears.firstIndex(where: { $0.name == wire.linear }) else { return nil }
+      self = .fit(block: block, linear: linear)
+    case .verify:
+      self = .verify(block: block)
+    default:
+      return nil
+    }
+  }
+}
+
+extension ArtifactRef {
+  /// nil for a reference without a digest, which the codec does not let through.
+  init?(_ wire: WireArtifactRef) {
+    guard let artifact = wire.artifact, let size = Int(exactly: artifact.size) else { return nil }
+    self.init(name: wire.name, digest: artifact.digest.hex, size: size)
+  }
+
+  var artifact: Artifact? { Digest(hex: digest).map { Artifact(digest: $0, size: UInt64(size)) } }
+}
+
+extension TaskFailure {
+  init(_ wire: WireTaskFailed) {
+    switch wire.kind {
+    case .badInput: self = .badInput(wire.message)
+    case .cancelled: self = .cancelled
+    case .missingArtifact:
+      self = .missingArtifact(digest: Digest(wire.missing.digest)?.hex ?? "")
+    default: self = .other(wire.message)
+    }
+  }
+}
+
+extension WorkerDescription {
+  init(_ wire: WireReady) {
+    id = WorkerID(wire.workerID.map { String(format: "%02x", $0) }.joined())
+    name = wire.name
+    host = wire.host
+    pid = Int(wire.pid)
+    threads = Int(wire.threads)
+    slots = Int(wire.slots)
+    cpu = wire.cpu
+    artifactEndpoint = wire.artifactEndpoint
+  }
+}
+
+extension WireJobOptions {
+  init(_ options: JobOptions) {
+    self.init()
+    groupSize = UInt32(options.fit.format.groupSize)
+    codebookBits = options.fit.format.codebookBits.map { UInt32($0) }
+    criticalRatio = options.fit.format.criticalRatio
+    importance =
+      switch options.fit.importance {
+      case .activation: .activation
+      case .weight: .weight
+      case .random: .random
+      }
+    propagation = options.propagation == JobPlan.Propagation.student.rawValue ? .student : .teacher
+    seed = options.fit.seed
+    sequences = UInt32(options.sequences)
+  }
+}
+
+extension StoredResult {
+  /// The result a worker reported for a fit or a verification; nil if the report is of another kind.
+  init?(_ task: TaskID, _ done: WireTaskDone, worker: String) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = .sortedKeys
+    func text(_ record: some Encodable) throws -> String { String(decoding: try encoder.encode(record), as: UTF8.self) }
+    let output = done.outputs.first.flatMap { ArtifactRef($0) }
+    switch (task, done.result) {
+    case (.fit(let block, let linear), .fit(let wire)):
+      guard let output else { return nil }
+      self.init(
+        kind: .fit, block: block, part: linear, digest: output.digest, size: output.size,
+        record: try text(FitRecord(wire)), worker: worker, seconds: done.seconds)
+    case (.verify(let block), .verify(let wire)):
+      self.init(
+        kind: .verify, block: block, part: 0, digest: nil, size: nil, record: try text(VerifyRecord(wire)),
+        worker: worker, seconds: done.seconds)
+    default:
+      return nil
+    }
+  }
+}
+
+extension FitRecord {
+  fileprivate init(_ wire: WireFitResult) {
+    self.init(
+      relativeError: wire.relativeError, frobeniusError: wire.frobeniusError, bitsCodes: wire.bits.codes,
+      bitsCodebooks: wire.bits.codebooks, bitsScales: wire.bits.scales, bitsChannelOrder: wire.bits.channelOrder,
+      rounds: Int(wire.rounds))
+  }
+}
+
+extension VerifyRecord {
+  fileprivate init(_ wire: WireVerifyResult) {
+    self.init(
+      linears: wire.linears.map {
+        Linear(name: $0.name, heldOutError: $0.heldOutError, frobeniusError: $0.frobeniusError)
+      },
+      outputError: wire.outputError)
+  }
+}

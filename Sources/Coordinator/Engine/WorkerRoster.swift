@@ -1,0 +1,28 @@
+import JobGraph
+import Messaging
+
+/// Who is connected how: workers by id, and the connection each speaks on now.
+struct WorkerRoster {
+  private(set) var workers: [WorkerID: WorkerDescription] = [:]
+  private var peers: [WorkerID: Peer] = [:]
+  private var ids: [Peer: WorkerID] = [:]
+
+  subscript(_ worker: WorkerID) -> WorkerDescription? { workers[worker] }
+
+  func peer(of worker: WorkerID) -> Peer? { peers[worker] }
+  func worker(at peer: Peer) -> WorkerID? { ids[peer] }
+  func name(of worker: WorkerID) -> String { workers[worker]?.name ?? worker.description }
+
+  /// A worker said Ready on a connection, perhaps not for the first time.
+  mutating func join(_ worker: WorkerDescription, at peer: Peer) {
+    if let old = peers[worker.id] { ids[old] = nil }
+    workers[worker.id] = worker
+    peers[worker.id] = peer
+    ids[peer] = worker.id
+  }
+
+  /// The worker's connection means nothing any more. Its description stays, for results still on their way.
+  mutating func leave(_ worker: WorkerID) {
+    if let peer = peers.removeValue(forKey: worker) { ids[peer] = nil }
+  }
+}

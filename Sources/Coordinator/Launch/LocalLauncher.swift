@@ -1,0 +1,130 @@
+import Foundation
+import Synchronization
+
+/// Worker processes on this machine, started again when they die, with a pause that doubles, up to a limit.
+public final class LocalLauncher: WorkerLauncher {
+  /// What each worker process is started with.
+  public struct Configuration: Sendable {
+    public var executable: String
+    public var workers: Int
+    /// Threads of each worker.
+    public var threads: Int
+    /// Where worker caches live; nil for the worker's default.
+    public var cacheDirectory: String?
+
+    public init(executable: String, workers: Int, threads: Int, cacheDirectory: String?) {
+      self.executable = executable
+      self.workers = workers
+      self.threads = threads
+      self.cacheDirectory = cacheDirectory
+    }
+  }
+
+  /// A worker that dies more often than this stays dead.
+  static let restartsMax = 20
+  /// A worker that lived this long has its pause start over.
+  static let steadySeconds = 60.0
+  private static let stopSeconds = 10.0
+
+  private struct State {
+    var running: [Int: Process] = [:]
+    var isStopping = false
+  }
+
+  private let configuration: Configuration
+  private let state = Mutex(State())
+
+  public init(_ configuration: Configuration) { self.configuration = configuration }
+
+  /// The worker program: beside this one, else on the path.
+  ///
+  /// - Throws: ``CoordinatorError`` if it is in neither place.
+  public static func findExecutable() throws -> String {
+    let name = "crvq-worker"
+    var candidates: [String] = []
+    if let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") {
+      candidates.append((own as NSString).deletingLastPathComponent + "/\(name)")
+    }
+    let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+    candidates += path.split(separator: ":").map { "\($0)/\(name)" }
+    guard let found = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
+      throw CoordinatorError.usage("\(name): not beside crvq-coord and not on the PATH; build or install it")
+    }
+    return found
+  }
+
+  public func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws {
+    for index in 0..<configuration.workers {
+      let thread = Thread { [self] in supervise(index, endpoint, report) }
+      thread.name = "launch-\(index)"
+      thread.start()
+    }
+  }
+
+  /// One worker's life after another.
+  private func supervise(_ index: Int, _ endpoint: String, _ report: @Sendable (LauncherEvent) -> Void) {
+    var deaths = 0
+    var pause = 0.5
+    while true {
+      let process = process(index, endpoint)
+      let started = Date()
+      do {
+        let isStopping = try state.withLock { state in
+          if state.isStopping { return true }
+          try process.run()
+          state.running[index] = process
+          return false
+        }
+        if isStopping { return }
+      } catch {
+        report(.exhausted("worker \(index + 1): cannot start \(configuration.executable): \(error.localizedDescription)"))
+        return
+      }
+      process.waitUntilExit()
+      let isStopping = state.withLock { state in
+        state.running[index] = nil
+        return state.isStopping
+      }
+      if isStopping { return }
+      deaths += 1
+      if deaths > Self.restartsMax {
+        report(.exhausted("worker \(index + 1) died \(deaths) times, \(Self.cause(process)); it is not started again"))
+        return
+      }
+      if -started.timeIntervalSinceNow > Self.steadySeconds { pause = 0.5 }
+      report(.note("worker \(index + 1) \(Self.cause(process)); starting it again in \(pause.fixed(1)) s"))
+      Thread.sleep(forTimeInterval: pause)
+      pause = min(pause * 2, 30)
+    }
+  }
+
+  private func process(_ index: Int, _ endpoint: String) -> Process {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: configuration.executable)
+    process.arguments = ["--connect", endpoint, "--threads", "\(configuration.threads)", "--name", "local-\(index + 1)"]
+    if let cache = configuration.cacheDirectory { process.arguments? += ["--cache", "\(cache)/worker-\(index + 1)"] }
+    var environment = ProcessInfo.processInfo.environment
+    // A worker of a coordinator that is killed ends with it.
+    environment["CRVQ_PARENT_PID"] = "\(ProcessInfo.processInfo.processIdentifier)"
+    process.environment = environment
+    process.standardInput = FileHandle.nullDevice
+    process.standardOutput = FileHandle.nullDevice
+    return process
+  }
+
+  private static func cause(_ process: Process) -> String {
+    process.terminationReason == .uncaughtSignal
+      ? "was killed by signal \(process.terminationStatus)" : "ended with status \(process.terminationStatus)"
+  }
+
+  public func stop() {
+    let running = state.withLock { state in
+      state.isStopping = true
+      return Array(state.running.values)
+    }
+    for process in running where process.isRunning { process.terminate() }
+    let deadline = Date(timeIntervalSinceNow: Self.stopSeconds)
+    while running.contains(where: \.isRunning), Date() < deadline { Thread.sleep(forTimeInterval: 0.05) }
+    for process in running where process.isRunning { kill(process.processIdentifier, SIGKILL) }
+  }
+}

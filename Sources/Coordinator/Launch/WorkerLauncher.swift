@@ -1,0 +1,28 @@
+/// How a job gets its workers. A launcher only starts and ends processes; what they do is between them and the coordinator.
+public protocol WorkerLauncher: AnyObject, Sendable {
+  /// Starts the workers, which connect to `endpoint`.
+  ///
+  /// - Parameter report: called from any thread with a line for the user.
+  /// - Throws: ``CoordinatorError`` if none can be started.
+  func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws
+  /// Ends the workers and waits for them, for a bounded time.
+  func stop()
+}
+
+/// What a launcher has to say.
+public enum LauncherEvent: Sendable {
+  case note(String)
+  /// No worker is left and none will be started again.
+  case exhausted(String)
+}
+
+/// `--launcher none`: workers are started by hand.
+public final class ManualLauncher: WorkerLauncher {
+  public init() {}
+
+  public func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws {
+    report(.note("waiting for workers: crvq-worker --connect \(endpoint)"))
+  }
+
+  public func stop() {}
+}

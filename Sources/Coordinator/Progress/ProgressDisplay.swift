@@ -1,0 +1,41 @@
+import Foundation
+import JobGraph
+
+/// What a display shows: a moment of a job.
+public struct JobMoment: Sendable {
+  public var progress: JobProgress
+  /// Names of workers, by id.
+  public var workerNames: [WorkerID: String]
+  /// Tasks finished in the last minute.
+  public var tasksPerMinute: Double
+  /// Seconds since this coordinator started.
+  public var elapsed: Double
+  /// Seconds to the end by the rate so far; nil while there is none.
+  public var remaining: Double?
+  /// Waiting for workers, writing the output, …
+  public var phase: String
+}
+
+/// Shows a job to a person: one live screen on a terminal, plain lines elsewhere. Writes to standard error.
+public protocol ProgressDisplay: AnyObject, Sendable {
+  /// Called a few times a second.
+  func show(_ moment: JobMoment)
+  /// A line that stays: an event, a warning, an error.
+  func note(_ line: String)
+  /// Leaves the screen in order.
+  func close()
+}
+
+extension JobMoment {
+  /// "collected 12/30  fitted 10/30  verified 9/30".
+  var counts: String {
+    let total = progress.blockCount
+    return "collected \(progress.collectedBlocks)/\(total)  fitted \(progress.fittedBlocks)/\(total)  "
+      + "verified \(progress.verifiedBlocks)/\(total)"
+  }
+
+  var rate: String {
+    let left = remaining.map { "\($0.asTime) left" } ?? "time left unknown"
+    return "\(tasksPerMinute.fixed(0)) tasks/min  \(elapsed.asTime) so far, \(left)"
+  }
+}

@@ -1,0 +1,84 @@
+import Foundation
+import JobGraph
+import Synchronization
+
+/// One block of lines at the bottom of a terminal that is drawn again in place; notes scroll by above it.
+public final class TerminalDisplay: ProgressDisplay {
+  private struct State {
+    var drawnLines = 0
+    var last: JobMoment?
+  }
+
+  private static let workersShown = 12
+  private let state = Mutex(State())
+
+  public init() {}
+
+  public func show(_ moment: JobMoment) {
+    state.withLock { state in
+      state.last = moment
+      Self.draw(&state)
+    }
+  }
+
+  public func note(_ line: String) {
+    state.withLock { state in
+      Self.erase(&state)
+      Self.write(line + "\n")
+      Self.draw(&state)
+    }
+  }
+
+  public func close() {
+    state.withLock { state in
+      state.last = nil
+      state.drawnLines = 0
+    }
+  }
+
+  private static func draw(_ state: inout State) {
+    guard let moment = state.last else { return }
+    erase(&state)
+    let width = columns
+    let lines = screen(moment, width: width).map { String($0.prefix(width - 1)) }
+    write(lines.joined(separator: "\n") + "\n")
+    state.drawnLines = lines.count
+  }
+
+  private static func erase(_ state: inout State) {
+    if state.drawnLines > 0 { write("\u{1B}[\(state.drawnLines)A\u{1B}[0J") }
+    state.drawnLines = 0
+  }
+
+  static func screen(_ moment: JobMoment, width: Int) -> [String] {
+    let progress = moment.progress
+    let barWidth = max(10, min(40, width - 40))
+    var lines = [
+      "\(moment.phase)  \(moment.rate)",
+      bar("collected", progress.collectedBlocks, progress.blockCount, barWidth),
+      bar("fitted", progress.fits.done, progress.fits.total, barWidth),
+      bar("verified", progress.verifiedBlocks, progress.blockCount, barWidth),
+    ]
+    let workers = progress.running.sorted { (moment.workerNames[$0.key] ?? "") < (moment.workerNames[$1.key] ?? "") }
+    for (id, tasks) in workers.prefix(workersShown) {
+      let work = tasks.isEmpty ? "idle" : tasks.map(\.description).joined(separator: ", ")
+      lines.append("  \((moment.workerNames[id] ?? id.description).padded(to: 20)) \(work)")
+    }
+    if workers.count > workersShown { lines.append("  and \(workers.count - workersShown) more workers") }
+    return lines
+  }
+
+  private static func bar(_ name: String, _ done: Int, _ total: Int, _ width: Int) -> String {
+    let filled = total > 0 ? done * width / total : 0
+    let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
+    return "  \(name.padded(to: 10)) \(bar) \(done)/\(total)"
+  }
+
+  private static var columns: Int {
+    var size = winsize()
+    guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20 else { return 80 }
+    return Int(size.ws_col)
+  }
+
+  private static func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+}

@@ -1,0 +1,80 @@
+import ArgumentParser
+import Checkpoint
+import Coordinator
+import Foundation
+import JobGraph
+import Transformer
+
+/// Starts a job.
+struct LaunchCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "launch", abstract: "Quantize a model: split, fit, merge, verify.",
+    discussion: "Example: crvq-coord launch --model models/M --calibration tokens.safetensors --output M-crvq")
+
+  @Option(help: "The original model's directory, in Hugging Face's layout.")
+  var model: String
+
+  @Option(help: "Calibration tokens: a safetensors file with input_ids [sequences, length]; see scripts/tokenize.")
+  var calibration: String
+
+  @Option(help: "Where the packed model goes; must not exist.")
+  var output: String
+
+  @Option(help: "Where the job keeps what it needs to resume (default: OUTPUT.job).")
+  var job: String?
+
+  @OptionGroup(title: "Solver") var solver: SolverOptions
+
+  @Option(help: ArgumentHelp("What a block sees while it is fitted.", valueName: "teacher|student"))
+  var propagation = JobPlan.Propagation.teacher
+
+  @Option(help: "Epochs of block tuning (comes later; 0).")
+  var tuneEpochs = 0
+
+  @Option(help: "Fail if a linear's relative error is above this.")
+  var maxRelativeError: Double?
+
+  @Option(help: "Calibration sequences to use, the first N (default: all).")
+  var sequences: Int?
+
+  @Option(help: "Of those, the last N are kept from every fit (default: one in eight).")
+  var heldOut: Int?
+
+  @Option(help: "Slices of the calibration data (default: 16, or one a sequence).")
+  var shards: Int?
+
+  @OptionGroup(title: "Workers") var launcher: LauncherOptions
+
+  func validate() throws {
+    if tuneEpochs != 0 { throw ValidationError("--tune-epochs comes in a later release; leave it out") }
+    if let maxRelativeError, !(maxRelativeError > 0) {
+      throw ValidationError("--max-relative-error is \(maxRelativeError), expected more than 0")
+    }
+    for (name, value) in [("--sequences", sequences), ("--held-out", heldOut), ("--shards", shards)] {
+      if let value, value < 1 { throw ValidationError("\(name) is \(value), expected at least 1") }
+    }
+  }
+
+  func run() async throws {
+    let options = try jobOptions()
+    let prepared = try PreparedJob.create(options, in: absolute(job ?? output + ".job"))
+    try await JobRun(prepared, launcher).run()
+  }
+
+  private func jobOptions() throws -> JobOptions {
+    let fit = try solver.fitOptions()
+    let config = try ModelConfig(directory: model, known: Architectures.names)
+    let tokens = try TokenFile(path: calibration, vocabularySize: config.vocabularySize)
+    let sizes = try JobOptions.resolve(
+      available: tokens.sequenceCount, sequences: sequences, heldOut: heldOut, shards: shards, tokens: calibration)
+    return JobOptions(
+      model: absolute(model), calibration: absolute(calibration), output: absolute(output), fit: fit,
+      propagation: propagation, sequences: sizes.sequences, heldOut: sizes.heldOut, shards: sizes.shards,
+      maximumRelativeError: maxRelativeError)
+  }
+}
+
+extension JobPlan.Propagation: ExpressibleByArgument {}
+
+/// A path that means the same in every process, without a slash at its end.
+func absolute(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }

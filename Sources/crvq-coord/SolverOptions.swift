@@ -1,0 +1,35 @@
+import ArgumentParser
+import CRVQ
+
+/// The options of a fit.
+struct SolverOptions: ParsableArguments {
+  @Option(help: "Channels a codeword covers: 4, 8 or 16.")
+  var groupSize = 8
+
+  @Option(help: ArgumentHelp("Bits of each codebook's codes, the first for all groups.", valueName: "list"))
+  var codebookBits = "8,8,8,8"
+
+  @Option(help: "Share of channels that get the further codebooks.")
+  var criticalRatio = 0.02
+
+  @Option(help: ArgumentHelp("How critical channels are chosen.", valueName: "activation|weight|random"))
+  var importance = FitOptions.Importance.activation
+
+  @Option(help: "Seed of every random choice.")
+  var seed: UInt64 = 0
+
+  func fitOptions() throws -> FitOptions {
+    let bits = try codebookBits.split(separator: ",", omittingEmptySubsequences: false).map { item in
+      guard let bits = Int(item.trimmingPrefix(" ")) else {
+        throw ValidationError("--codebook-bits is '\(codebookBits)', expected numbers separated by commas: 8,8,8,8")
+      }
+      return bits
+    }
+    let options = FitOptions(
+      groupSize: groupSize, codebookBits: bits, criticalRatio: criticalRatio, importance: importance, seed: seed)
+    try options.validate()
+    return options
+  }
+}
+
+extension FitOptions.Importance: ExpressibleByArgument {}

@@ -1,0 +1,32 @@
+import ArgumentParser
+import Coordinator
+import Numerics
+
+/// Checks a packed model against its original.
+struct VerifyCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify", abstract: "Check a packed model against its original: digests, and the error of every linear.")
+
+  @Option(help: "The original model's directory.")
+  var model: String
+
+  @Option(help: "The packed model's directory.")
+  var quantized: String
+
+  @Option(help: "Calibration tokens: also measure output errors, on the sequences the job held out.")
+  var calibration: String?
+
+  @Option(help: "Fail if a linear's error is above this.")
+  var maxRelativeError: Double?
+
+  @Flag(help: "Print one JSON object on standard output.")
+  var json = false
+
+  func run() throws {
+    let verification = ModelVerification(
+      model: model, quantized: quantized, calibration: calibration, maximumRelativeError: maxRelativeError)
+    let result = try verification.run(team: ThreadTeam(threads: ThreadTeam.availableProcessors)) { report($0) }
+    if json { try JSONOutput.print(result) } else { print(result.text) }
+    if let failure = result.failure { throw failure }
+  }
+}
