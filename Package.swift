@@ -20,7 +20,7 @@ let package = Package(
     .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint"]),
     .testTarget(name: "CRVQTests", dependencies: ["CRVQ"]),
-    .testTarget(name: "TransformerTests", dependencies: ["Transformer"]),
+    .testTarget(name: "TransformerTests", dependencies: ["Transformer"], exclude: ["Golden"]),
   ],
   swiftLanguageModes: [.v6]
 )
