@@ -79,7 +79,7 @@ let package = Package(
     .testTarget(name: "JobGraphTests", dependencies: ["JobGraph"]),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging"]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),
-    .testTarget(name: "TransformerTests", dependencies: ["Transformer"]),
+    .testTarget(name: "TransformerTests", dependencies: ["Transformer"], exclude: ["Golden"]),
   ],
   swiftLanguageModes: [.v6]
 )

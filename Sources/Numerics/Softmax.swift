@@ -1,5 +1,4 @@
 import CKernels
-import Foundation
 
 /// Exponentials in bulk, and the pieces of a softmax over rows that come in tiles.
 ///
@@ -26,12 +25,6 @@ public enum Softmax {
   public static func sumOfExponentials(_ values: UnsafePointer<Float>, count: Int, shift: Float) -> Float {
     crvq_sum_exp_shifted(values, count, shift)
   }
-
-  /// exp of one value, as the C library computes it.
-  public static func exponential(_ value: Float) -> Float { exp(value) }
-
-  /// The natural logarithm of one value.
-  public static func logarithm(_ value: Float) -> Float { log(value) }
 
   /// values ← factor · values.
   public static func scale(_ values: UnsafeMutablePointer<Float>, count: Int, by factor: Float) {

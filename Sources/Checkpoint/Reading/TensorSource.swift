@@ -15,6 +15,11 @@ public protocol TensorSource: Sendable {
   /// - Throws: ``CheckpointError`` naming the tensor and its file: missing, not a floating-point type, unreadable.
   func floats(_ name: String) throws -> [Float]
 
+  /// The slices `rows` of a tensor along its first dimension, widened: the embeddings of a few tokens, say.
+  ///
+  /// - Throws: ``CheckpointError`` as ``floats(_:)``, or if there are no such rows.
+  func floats(_ name: String, rows: Range<Int>) throws -> [Float]
+
   /// The file a tensor is in, or the place it would be looked for, for messages.
   func path(of name: String) -> String
 }
@@ -22,6 +27,16 @@ public protocol TensorSource: Sendable {
 extension TensorSource {
   /// For sources that are no files.
   public func path(of name: String) -> String { "model" }
+
+  /// Reads the whole tensor; sources that can read less do.
+  public func floats(_ name: String, rows: Range<Int>) throws -> [Float] {
+    guard let count = shape(of: name)?.first, rows.lowerBound >= 0, rows.upperBound <= count else {
+      throw CheckpointError(.mismatch, path: path(of: name), "tensor \(name): no rows \(rows)")
+    }
+    let values = try floats(name)
+    let size = values.count / count
+    return Array(values[rows.lowerBound * size..<rows.upperBound * size])
+  }
 
   /// A matrix [rows, columns].
   ///

@@ -1,16 +1,23 @@
+import Foundation
 import Numerics
 
 /// Causal grouped-query attention in tiles, so that its working memory does not grow with the length of a sequence.
 ///
 /// As FlashAttention (Dao et al., arXiv 2205.14135): a tile of queries goes through the keys tile by tile with a running
 /// maximum and a running sum. The query heads that share a key-value head are stacked in one matrix product.
-struct CausalAttention {
-  let headCount: Int
-  let keyValueHeadCount: Int
-  let headDimension: Int
+package struct CausalAttention {
+  package let headCount: Int
+  package let keyValueHeadCount: Int
+  package let headDimension: Int
+
+  package init(headCount: Int, keyValueHeadCount: Int, headDimension: Int) {
+    self.headCount = headCount
+    self.keyValueHeadCount = keyValueHeadCount
+    self.headDimension = headDimension
+  }
 
   /// Keys a tile; a multiple of every query tile, so that no row of a tile is masked whole.
-  static let keyTile = 512
+  package static let keyTile = 512
   /// Query rows a tile over all heads of a group, as far as powers of two allow.
   private static let stackedRowsWanted = 256
 
@@ -20,7 +27,7 @@ struct CausalAttention {
   private var scale: Float { 1 / Float(headDimension).squareRoot() }
 
   /// Queries a tile: a power of two from 16 to 256, fewer the more heads are stacked.
-  var queryTile: Int {
+  package var queryTile: Int {
     var tile = Self.stackedRowsWanted
     while tile > 16 && tile * groupSize > Self.stackedRowsWanted { tile /= 2 }
     return tile
@@ -34,7 +41,7 @@ struct CausalAttention {
   ///   - values: as keys.
   ///   - logSumExp: [sequences, headCount, length], receives ln Σ exp of each row's scores if given (the backward pass
   ///     recomputes probabilities from it).
-  func forward(
+  package func forward(
     queries: UnsafeMutablePointer<Float>, keys: UnsafePointer<Float>, values: UnsafePointer<Float>,
     sequences: Int, length: Int, team: ThreadTeam, logSumExp: UnsafeMutablePointer<Float>? = nil
   ) {
@@ -102,7 +109,7 @@ struct CausalAttention {
       Softmax.scale(attended, count: headDimension, by: 1 / totals[row])
       (queries + offset).update(from: attended, count: headDimension)
       if let logSumExp {
-        logSumExp[row / rows.count * length + position] = maxima[row] + Softmax.logarithm(totals[row])
+        logSumExp[row / rows.count * length + position] = maxima[row] + log(totals[row])
       }
     }
   }
@@ -129,7 +136,7 @@ struct CausalAttention {
     let new = max(old, Softmax.maximum(scores, count: visible))
     let sum = Softmax.exponentialShifted(scores, count: visible, shift: new)
     if visible < count { (scores + visible).update(repeating: 0, count: count - visible) }
-    let correction = old == new ? 1 : Softmax.exponential(old - new)
+    let correction = old == new ? 1 : exp(old - new)
     maximum.pointee = new
     total.pointee = total.pointee * correction + sum
     return correction

@@ -1,3 +1,4 @@
+import Checkpoint
 import Synchronization
 
 /// The longest table of rotations asked for so far, shared by the blocks of a model: a shorter one is its beginning.

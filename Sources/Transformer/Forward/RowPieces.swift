@@ -2,9 +2,9 @@
 ///
 /// They depend on the length alone. So the bytes computed for a sequence depend neither on the number of threads nor on the
 /// sequences that happen to share its batch, machine or memory limit.
-struct RowPieces {
+package struct RowPieces {
   /// Positions a piece: enough for sgemm to earn back the packing of the weights.
-  static let positionsMax = 256
+  package static let positionsMax = 256
 
   let sequences: Int
   let length: Int

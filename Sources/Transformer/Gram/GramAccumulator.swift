@@ -7,7 +7,7 @@ import Numerics
 /// sequence; at 1,024 positions a shard of 64 sequences has relative rounding error of about 1e-6 of a diagonal entry.
 public final class GramAccumulator {
   /// Channels a tile.
-  static let tile = 256
+  package static let tile = 256
 
   public let width: Int
   public private(set) var tokenCount = 0

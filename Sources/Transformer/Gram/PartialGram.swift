@@ -9,6 +9,9 @@ public struct PartialGram: Sendable, Equatable {
   /// The upper triangle row by row, n (n + 1) / 2 values: [0,0] [0,1] … [0,n-1] [1,1] … The matrix is symmetric.
   public let upper: [Float]
 
+  /// The largest width accepted.
+  public static let widthMax = 1 << 20
+
   /// The number of values of an upper triangle.
   public static func valueCount(width: Int) -> Int { width * (width + 1) / 2 }
 
@@ -16,7 +19,7 @@ public struct PartialGram: Sendable, Equatable {
   ///
   /// - Throws: ``TransformerError`` if the sizes contradict each other or a value is not finite.
   public init(width: Int, tokenCount: Int, upper: [Float]) throws {
-    guard width > 0, width <= DecoderShape.sizeMax, tokenCount > 0, upper.count == Self.valueCount(width: width) else {
+    guard width > 0, width <= Self.widthMax, tokenCount > 0, upper.count == Self.valueCount(width: width) else {
       throw TransformerError(
         .invalidInput,
         "partial Gram matrix: \(upper.count) values and \(tokenCount) tokens do not make one of width \(width)")

@@ -1,3 +1,5 @@
+import Checkpoint
+
 /// The sizes and options of a decoder of pre-norm blocks: RMSNorm, rotary grouped-query attention, SwiGLU.
 ///
 /// An architecture translates its configuration into this; everything else in the module works from it.
@@ -47,29 +49,4 @@ public struct DecoderShape: Sendable, Equatable {
     return LinearSpec(
       role: role, outFeatures: outFeatures, inFeatures: width(of: role.site), hasBias: biased.contains(role))
   }
-
-  /// - Throws: ``TransformerError`` if sizes contradict each other.
-  func validate() throws {
-    let sizes = [
-      ("number of blocks", blockCount), ("hidden size", hiddenSize), ("intermediate size", intermediateSize),
-      ("number of attention heads", headCount), ("number of key-value heads", keyValueHeadCount),
-      ("head dimension", headDimension), ("vocabulary size", vocabularySize),
-    ]
-    for (name, size) in sizes where size < 1 || size > Self.sizeMax {
-      throw TransformerError(.unsupported, "configuration: expected a \(name) of 1 to \(Self.sizeMax), got \(size)")
-    }
-    guard headCount % keyValueHeadCount == 0 else {
-      throw TransformerError(
-        .unsupported,
-        "configuration: expected a number of attention heads that is a multiple of the number of key-value heads, "
-          + "got \(headCount) and \(keyValueHeadCount)")
-    }
-    guard headDimension % 2 == 0 else {
-      throw TransformerError(
-        .unsupported, "configuration: rotary embedding needs an even head dimension, got \(headDimension)")
-    }
-  }
-
-  /// A bound on every size of a configuration, so that products of three of them fit 64 bits and BLAS's 32-bit counts hold.
-  static let sizeMax = 1 << 20
 }

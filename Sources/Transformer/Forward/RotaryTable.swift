@@ -1,39 +1,23 @@
+import Checkpoint
 import Foundation
 
-/// Rotary position embedding (Su et al., arXiv 2104.09864): the angle of a position for each pair of a head's values.
+/// The angle of a position for each pair of a head's values (Su et al., arXiv 2104.09864).
 ///
 /// Frequencies are computed in single precision and in the order of operations of transformers, because at position 10⁵ an
 /// ulp of a frequency is a visible angle.
-public struct RotaryEmbedding: Sendable, Equatable {
-  /// How frequencies are stretched for contexts longer than those of pretraining.
-  public enum Scaling: Sendable, Equatable {
-    /// As pretrained: transformers' "default".
-    case none
-    /// All frequencies divided by a factor: "linear".
-    case linear(factor: Float)
-    /// Llama 3.1's: long wavelengths divided by the factor, short ones kept, a ramp between: "llama3".
-    case llama3(factor: Float, lowFrequencyFactor: Float, highFrequencyFactor: Float, originalLength: Int)
-  }
-
-  /// The base of the geometric series of frequencies.
-  public var theta: Float
-  public var scaling: Scaling
-
-  public init(theta: Float, scaling: Scaling = .none) {
-    self.theta = theta
-    self.scaling = scaling
-  }
-
+extension RotaryEmbedding {
   /// Radians a position for each of the headDimension / 2 pairs.
-  public func frequencies(headDimension: Int) -> [Float] {
+  package func frequencies(headDimension: Int) -> [Float] {
+    let base = Float(theta)
     let plain = (0..<headDimension / 2).map { pair in
-      1 / pow(theta, Float(2 * pair) / Float(headDimension))
+      1 / pow(base, Float(2 * pair) / Float(headDimension))
     }
     switch scaling {
     case .none: return plain
-    case .linear(let factor): return plain.map { $0 / factor }
-    case .llama3(let factor, let low, let high, let originalLength):
-      let length = Float(originalLength)
+    case .linear(let factor): return plain.map { $0 / Float(factor) }
+    case .llama3(let factor, let lowFactor, let highFactor, let originalPositions):
+      let (factor, low, high) = (Float(factor), Float(lowFactor), Float(highFactor))
+      let length = Float(originalPositions)
       return plain.map { frequency in
         let wavelength = 2 * Float.pi / frequency
         if wavelength > length / low { return frequency / factor }

@@ -1,0 +1,36 @@
+import Checkpoint
+
+/// What makes one architecture of transformers differ from the others: how its configuration describes the decoder.
+///
+/// An architecture is one file with one conforming type, and its line in ``Architectures``.
+public protocol Architecture {
+  /// The class name in config.json's `architectures`.
+  static var name: String { get }
+
+  /// The decoder that a configuration of this architecture describes.
+  ///
+  /// - Throws: ``TransformerError`` naming the option that cannot be run.
+  static func shape(_ config: ModelConfig) throws -> DecoderShape
+}
+
+/// The architectures that can be run.
+public enum Architectures {
+  /// One line an architecture.
+  static var all: [any Architecture.Type] { [Llama.self, Mistral.self, Qwen2.self] }
+
+  /// Their names, sorted, for ``ModelConfig/init(directory:known:)`` and for messages.
+  public static var names: [String] { all.map { $0.name }.sorted() }
+
+  /// The architecture of a configuration.
+  ///
+  /// - Throws: ``TransformerError`` naming those known.
+  static func named(by config: ModelConfig) throws -> any Architecture.Type {
+    let found = config.architectures.first
+    guard let architecture = all.first(where: { $0.name == found }) else {
+      throw TransformerError(
+        .unsupported,
+        "\(config.path): architectures: expected one of \(names.joined(separator: ", ")), got \(found ?? "nothing")")
+    }
+    return architecture
+  }
+}

@@ -1,0 +1,119 @@
+import Checkpoint
+import Numerics
+
+/// A decoder-only language model: which tensors it is made of and how to load its parts one at a time.
+///
+/// Holds no weights. Values are read from a ``TensorSource``: the original checkpoint or a packed model that decodes.
+public struct LanguageModel: Sendable {
+  /// The class name in config.json: "LlamaForCausalLM".
+  public let architecture: String
+  public let shape: DecoderShape
+
+  private let rotaryCache: RotaryCache
+
+  /// Understands a configuration.
+  ///
+  /// - Throws: ``TransformerError`` naming the architectures known, or the option that cannot be run.
+  public init(config: ModelConfig) throws {
+    let architecture = try Architectures.named(by: config)
+    self.architecture = architecture.name
+    shape = try architecture.shape(config)
+    rotaryCache = RotaryCache(shape.rotary, headDimension: shape.headDimension)
+  }
+
+  public var blockCount: Int { shape.blockCount }
+
+  /// The linears of a block, in the order of the forward pass. The same for every block.
+  public func linears(ofBlock block: Int) -> [LinearSpec] { LinearRole.allCases.map(shape.linear) }
+
+  /// The tensors of a block other than the linears' weights: norms and biases. They are kept as in the original.
+  public func otherTensors(ofBlock block: Int) -> [TensorSpec] {
+    let norms = [TensorSpec.inputNorm(block), TensorSpec.mlpNorm(block)].map {
+      TensorSpec(name: $0, shape: [shape.hiddenSize])
+    }
+    let biases = linears(ofBlock: block).compactMap { spec in
+      spec.biasName(block: block).map { TensorSpec(name: $0, shape: [spec.outFeatures]) }
+    }
+    return norms + biases
+  }
+
+  /// The embedding matrix, [vocabulary, hidden].
+  public var embeddingTensor: TensorSpec {
+    TensorSpec(name: TensorSpec.embedding, shape: [shape.vocabularySize, shape.hiddenSize])
+  }
+
+  /// The weight of the norm in front of the head, [hidden].
+  public var finalNormTensor: TensorSpec { TensorSpec(name: TensorSpec.finalNorm, shape: [shape.hiddenSize]) }
+
+  /// The head's matrix, [vocabulary, hidden]; the embedding matrix itself if they are tied.
+  public var headTensor: TensorSpec {
+    shape.isHeadTied
+      ? embeddingTensor : TensorSpec(name: TensorSpec.head, shape: [shape.vocabularySize, shape.hiddenSize])
+  }
+
+  /// All tensors of the model, each once.
+  public var tensors: [TensorSpec] {
+    var all = [embeddingTensor]
+    for block in 0..<blockCount {
+      all += linears(ofBlock: block).map {
+        TensorSpec(name: $0.tensorName(block: block), shape: [$0.outFeatures, $0.inFeatures])
+      }
+      all += otherTensors(ofBlock: block)
+    }
+    all.append(finalNormTensor)
+    if !shape.isHeadTied { all.append(headTensor) }
+    return all
+  }
+
+  /// Checks that a source has every tensor of the model in the shape the configuration asks for. Reads no data.
+  ///
+  /// - Throws: ``CheckpointError`` naming the first tensor that is missing or of another shape.
+  public func validate(_ source: some TensorSource) throws {
+    for tensor in tensors { try tensor.check(in: source) }
+  }
+}
+
+// MARK: - Loading
+
+extension LanguageModel {
+  /// Loads one block's tensors, widened to single precision.
+  ///
+  /// - Throws: ``CheckpointError`` naming a tensor that is missing, of another shape or not finite;
+  ///   ``TransformerError`` if there is no such block.
+  public func loadBlock(_ index: Int, from source: some TensorSource) throws -> DecoderBlock {
+    guard (0..<blockCount).contains(index) else {
+      throw TransformerError(.invalidInput, "expected a block from 0 to \(blockCount - 1), got \(index)")
+    }
+    var linears: [LinearRole: Linear] = [:]
+    for spec in self.linears(ofBlock: index) {
+      linears[spec.role] = try loadLinear(spec, block: index, from: source)
+    }
+    let width = [shape.hiddenSize]
+    return DecoderBlock(
+      index: index, shape: shape,
+      inputNorm: try TensorSpec(name: TensorSpec.inputNorm(index), shape: width).load(from: source),
+      mlpNorm: try TensorSpec(name: TensorSpec.mlpNorm(index), shape: width).load(from: source),
+      linears: linears, rotaryCache: rotaryCache)
+  }
+
+  /// Loads one linear of a block.
+  ///
+  /// - Throws: ``CheckpointError`` as ``loadBlock(_:from:)``.
+  public func loadLinear(_ spec: LinearSpec, block: Int, from source: some TensorSource) throws -> Linear {
+    let weight = TensorSpec(name: spec.tensorName(block: block), shape: [spec.outFeatures, spec.inFeatures])
+    let bias = spec.biasName(block: block).map { TensorSpec(name: $0, shape: [spec.outFeatures]) }
+    return Linear(
+      weight: Matrix(rows: spec.outFeatures, columns: spec.inFeatures, values: try weight.load(from: source)),
+      bias: try bias?.load(from: source))
+  }
+
+  /// Loads the final norm and the head.
+  ///
+  /// - Throws: ``CheckpointError`` as ``loadBlock(_:from:)``.
+  public func loadHead(from source: some TensorSource) throws -> LanguageModelHead {
+    LanguageModelHead(
+      norm: try finalNormTensor.load(from: source), normEpsilon: shape.normEpsilon,
+      weight: Matrix(
+        rows: shape.vocabularySize, columns: shape.hiddenSize, values: try headTensor.load(from: source)))
+  }
+}
