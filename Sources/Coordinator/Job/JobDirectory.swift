@@ -40,5 +40,13 @@ public final class JobDirectory: Sendable {
     }
   }
 
+  /// Whether a coordinator is running the job now.
+  public static func isHeld(_ directory: String) -> Bool {
+    let lock = open("\(directory)/lock", O_RDONLY | O_CLOEXEC)
+    if lock < 0 { return false }
+    defer { close(lock) }
+    return flock(lock, LOCK_SH | LOCK_NB) != 0
+  }
+
   deinit { close(lock) }
 }

@@ -26,13 +26,8 @@ struct FitTask {
 
   /// The packed tensors under their names in the model, as a safetensors file.
   private func store(_ packed: PackedLinear, _ environment: TaskEnvironment) throws -> WireArtifactRef {
-    let tensors = packed.encoded(prefix: linear.path(block: block))
     let path = environment.store.stagingPath()
-    let writer = try SafetensorsWriter(
-      path: path,
-      tensors: tensors.map { TensorDeclaration(name: $0.name, elementType: $0.type, shape: $0.shape) })
-    for tensor in tensors { try writer.append(tensor.bytes, to: tensor.name) }
-    try writer.finish()
+    try packed.write(prefix: linear.path(block: block), to: path)
     return WireArtifactRef(name: ArtifactRef.packedName, try environment.store.put(movingFileAt: path))
   }
 }

@@ -29,7 +29,7 @@ struct FloatArtifact {
     try writer.write(header)
     // The pointer is valid inside the closure only, so the error crosses it by hand.
     let result: Result<Void, ArtifactError> = values.withUnsafeBytes { bytes in
-      do { return .success(try writer.write(bytes)) } catch { return .failure(error) }
+      do throws(ArtifactError) { return .success(try writer.write(bytes)) } catch { return .failure(error) }
     }
     try result.get()
     return try writer.finish()

@@ -23,7 +23,7 @@ struct JobContext: Sendable {
     model = try LanguageModel(config: config)
     checkpoint = try Checkpoint(directory: welcome.modelDirectory)
     try model.validate(checkpoint)
-    guard ModelFingerprint.of(checkpoint, config).data == welcome.modelDigest else {
+    guard Digest.of(checkpoint.identityBytes(config)).data == welcome.modelDigest else {
       throw TaskError.badInput("\(welcome.modelDirectory): not the model of this job; its config or headers differ")
     }
     tokens = try TokenFile(path: welcome.tokensPath, vocabularySize: model.shape.vocabularySize)

@@ -1,0 +1,68 @@
+import Foundation
+import JobGraph
+
+/// How far a job is, from its directory alone.
+public struct JobStatus: Codable, Sendable {
+  public struct Worker: Codable, Sendable {
+    public let name: String
+    public let host: String
+    public let tasks: [String]
+  }
+
+  /// running, finished, failed, or interrupted: running by its record, but no coordinator has it.
+  public let state: String
+  public let model: String
+  public let output: String
+  public let endpoint: String?
+  public let fits: Int
+  public let mergedBlocks: Int
+  public let verifiedBlocks: Int
+  public let seconds: Double
+  public let workers: [Worker]
+  /// Attempts by kind and outcome.
+  public let attempts: [String: [String: Int]]
+
+  /// - Throws: ``CoordinatorError`` if there is no job.
+  public init(job directory: String) throws {
+    guard JobDirectory.holdsJob(directory) else {
+      throw CoordinatorError.badInput("\(directory): holds no job; start one with crvq-coord launch")
+    }
+    let store = try JobStore(path: JobDirectory.databasePath(in: directory), readOnly: true)
+    guard let record = try store.job() else {
+      throw CoordinatorError.badInput("\(directory): the job was never started")
+    }
+    let options = try JobOptions(json: record.options, path: directory)
+    let results = try store.results()
+    let isHeld = JobDirectory.isHeld(directory)
+    state = record.state == .running && !isHeld ? "interrupted" : record.state.rawValue
+    model = options.model
+    output = options.output
+    endpoint = isHeld ? record.endpoint : nil
+    fits = results.filter { $0.kind == .fit }.count
+    mergedBlocks = results.filter { $0.kind == .merge }.count
+    verifiedBlocks = results.filter { $0.kind == .verify }.count
+    seconds = record.seconds
+    workers = isHeld ? try store.activeWorkers().map { Worker(name: $0.name, host: $0.host, tasks: $0.tasks) } : []
+    attempts = try store.attemptCounts().mapValues { outcomes in
+      // Failures carry their reason; here they only count.
+      outcomes.reduce(into: [:]) { $0[$1.key.hasPrefix("failed") ? "failed" : $1.key, default: 0] += $1.value }
+    }
+  }
+
+  public var text: String {
+    var lines = [
+      "\(state): \(fits) linears fitted, \(mergedBlocks) blocks merged, \(verifiedBlocks) verified, \(seconds.asTime)",
+      "model \(model)", "output \(output)",
+    ]
+    if let endpoint { lines.append("listening on \(endpoint)") }
+    for worker in workers {
+      let tasks = worker.tasks.isEmpty ? "idle" : worker.tasks.joined(separator: ", ")
+      lines.append("  \(worker.name.padded(to: 20)) \(worker.host.padded(to: 16)) \(tasks)")
+    }
+    for (kind, outcomes) in attempts.sorted(by: { $0.key < $1.key }) {
+      let counts = outcomes.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+      lines.append("  \(kind) attempts: \(counts)")
+    }
+    return lines.joined(separator: "\n")
+  }
+}

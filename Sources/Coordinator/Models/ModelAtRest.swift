@@ -1,0 +1,40 @@
+import CRVQ
+import Checkpoint
+import Foundation
+import Transformer
+
+/// A model directory, original or packed, opened for the commands that work without a cluster.
+public struct ModelAtRest: Sendable {
+  public let directory: String
+  public let config: ModelConfig
+  public let model: LanguageModel
+  /// Decodes packed linears as it reads.
+  public let tensors: any TensorSource
+  public let checkpoint: Checkpoint
+  /// nil for an original model.
+  public let packed: PackedTensors?
+
+  /// Opens a model of either kind and checks that all its tensors are there.
+  ///
+  /// - Throws: ``CheckpointError``, ``CRVQError``, ``TransformerError``: one line that names the file.
+  public init(_ directory: String) throws {
+    self.directory = directory
+    config = try ModelConfig(directory: directory, known: Architectures.names)
+    model = try LanguageModel(config: config)
+    checkpoint = try Checkpoint(directory: directory)
+    packed = config.quantization == nil ? nil : try PackedTensors(directory: directory)
+    tensors = packed ?? checkpoint
+    try model.validate(tensors)
+  }
+
+  /// Opens a packed model.
+  ///
+  /// - Throws: as ``init(_:)``, and where it is not packed.
+  public static func packed(_ directory: String) throws -> (model: ModelAtRest, packed: PackedTensors) {
+    let model = try ModelAtRest(directory)
+    guard let packed = model.packed else {
+      throw CoordinatorError.badInput("\(directory): not a packed model: config.json has no quantization_config")
+    }
+    return (model, packed)
+  }
+}

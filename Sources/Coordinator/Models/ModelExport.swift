@@ -1,0 +1,50 @@
+import CRVQ
+import Checkpoint
+import Foundation
+import Numerics
+
+/// A packed model decoded to float16, as a plain Hugging Face directory.
+public struct ModelExport: Sendable {
+  public let quantized: String
+  public let output: String
+
+  public init(quantized: String, output: String) {
+    self.quantized = quantized
+    self.output = output
+  }
+
+  /// Writes the directory under a temporary name and renames it.
+  ///
+  /// - Throws: errors that name the file at fault; the final name is then not taken.
+  public func run(progress: (String) -> Void) throws {
+    let (model, packed) = try ModelAtRest.packed(quantized)
+    let directory = try UnfinishedDirectory(output)
+    let names = packed.tensorNames
+    let prefixes = Set(packed.packedPrefixes)
+    func prefix(of name: String) -> String? {
+      let prefix = String(name.dropLast(".weight".count))
+      return name.hasSuffix(".weight") && prefixes.contains(prefix) ? prefix : nil
+    }
+    let declarations = try names.map { name in
+      guard prefix(of: name) != nil, let shape = packed.shape(of: name) else {
+        return try model.checkpoint.declaration(name)
+      }
+      return TensorDeclaration(name: name, elementType: .float16, shape: shape)
+    }
+    let writer = try ShardedWriter(directory: directory.path, plan: ShardPlan(tensors: declarations))
+    let team = ThreadTeam(threads: ThreadTeam.availableProcessors)
+    for name in names {
+      if let prefix = prefix(of: name) {
+        try writer.append(packed.linear(prefix).decodeHalf(team: team), to: name)
+      } else {
+        try model.checkpoint.forEachChunk(of: name) { try writer.append($0, to: name) }
+      }
+    }
+    try writer.finish()
+    try AtomicFile.write(
+      model.config.configJSON(withoutQuantizationAs: "float16").utf8, to: "\(directory.path)/\(ModelConfig.fileName)")
+    try directory.copyCompanions(from: quantized)
+    try directory.finish()
+    progress("decoded \(prefixes.count) linears")
+  }
+}

@@ -1,0 +1,64 @@
+import CRVQ
+import Checkpoint
+import Numerics
+
+/// A fit of one weight matrix that lies in a file with its Gram.
+public struct SingleFit: Sendable {
+  public struct Result: Codable, Sendable {
+    public let relativeError: Double
+    public let frobeniusError: Double
+    /// With the channel order.
+    public let bitsPerWeight: Double
+    public let bitsPerWeightWithoutOrder: Double
+    public let bits: BitsPerWeight
+    public let seconds: Double
+    public let rounds: Int
+    /// Seconds by step.
+    public let steps: FitSteps
+  }
+
+  public let input: String
+  public let weight: String
+  public let gram: String
+  public let options: FitOptions
+  public let output: String?
+
+  public init(input: String, weight: String, gram: String, options: FitOptions, output: String?) {
+    self.input = input
+    self.weight = weight
+    self.gram = gram
+    self.options = options
+    self.output = output
+  }
+
+  /// - Throws: ``CheckpointError``, ``CRVQError`` naming the tensor at fault.
+  public func run(team: ThreadTeam, progress: (Int, Double) -> Void) throws -> Result {
+    let file = try SafetensorsFile(path: input)
+    let (w, h) = (try matrix(weight, in: file), try matrix(gram, in: file))
+    let fitted = try CRVQ.fit(weight: w, gram: h, options: options, streamKey: weight, team: team) { round, error in
+      progress(round, error)
+      return true
+    }
+    if let output { try write(fitted.packed, to: output) }
+    return Result(
+      relativeError: fitted.relativeError, frobeniusError: fitted.frobeniusError, bitsPerWeight: fitted.bits.total,
+      bitsPerWeightWithoutOrder: fitted.bits.totalWithoutChannelOrder, bits: fitted.bits, seconds: fitted.seconds,
+      rounds: fitted.rounds, steps: fitted.steps)
+  }
+
+  private func matrix(_ name: String, in file: SafetensorsFile) throws -> Matrix {
+    guard let shape = file.shape(of: name) else {
+      let known = file.tensorNames.prefix(20).joined(separator: ", ")
+      throw CheckpointError(.missing, path: file.path, "no tensor \(name); there are \(known)")
+    }
+    guard shape.count == 2, shape[0] > 0, shape[1] > 0 else {
+      throw CheckpointError(.mismatch, path: file.path, "tensor \(name): expected a matrix, got shape \(shape)")
+    }
+    return Matrix(rows: shape[0], columns: shape[1], values: try file.floats(name, requireFinite: true))
+  }
+
+  private func write(_ packed: PackedLinear, to path: String) throws {
+    let name = weight.hasSuffix(".weight") ? String(weight.dropLast(".weight".count)) : weight
+    try packed.write(prefix: name, to: path)
+  }
+}

@@ -1,0 +1,57 @@
+import Checkpoint
+import Foundation
+
+/// An output directory that grows under a temporary name beside its final one and takes that when it is complete.
+struct UnfinishedDirectory {
+  /// Where to write.
+  let path: String
+  let finalPath: String
+
+  /// Files of a model that a tokenizer or a generation loop needs, copied as they are.
+  static let companionFiles = [
+    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json",
+    "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json",
+  ]
+  /// The longest companion file that is copied.
+  static let companionByteCountMax = 1 << 28
+
+  /// Starts afresh; what an earlier attempt left under the temporary name is removed.
+  ///
+  /// - Throws: ``CoordinatorError`` if the final name is taken or the directory cannot be made.
+  init(_ finalPath: String) throws {
+    self.finalPath = finalPath
+    path = finalPath + ".incomplete"
+    let files = FileManager.default
+    if files.fileExists(atPath: finalPath) {
+      throw CoordinatorError.usage("\(finalPath): exists; remove it or choose another --output")
+    }
+    do {
+      if files.fileExists(atPath: path) { try files.removeItem(atPath: path) }
+      try files.createDirectory(atPath: path, withIntermediateDirectories: true)
+    } catch {
+      throw CoordinatorError.io("\(path): cannot make the output directory: \(error.localizedDescription)")
+    }
+  }
+
+  func copyCompanions(from directory: String) throws {
+    for name in Self.companionFiles {
+      let source = "\(directory)/\(name)"
+      guard FileManager.default.fileExists(atPath: source) else { continue }
+      let bytes = try AtomicFile.read(source, byteCountMax: Self.companionByteCountMax)
+      try AtomicFile.write(bytes, to: "\(path)/\(name)")
+    }
+  }
+
+  /// SHA-256 of every file, by name.
+  func digests() throws -> [String: String] {
+    let names = try FileManager.default.contentsOfDirectory(atPath: path)
+    return try Dictionary(uniqueKeysWithValues: names.map { ($0, try FileDigest.of(path: "\(path)/\($0)").hex) })
+  }
+
+  /// Gives the directory its final name.
+  func finish() throws {
+    if rename(path, finalPath) != 0 {
+      throw CoordinatorError.io("\(finalPath): cannot take its final name: \(String(cString: strerror(errno)))")
+    }
+  }
+}
