@@ -57,6 +57,9 @@ import Testing
         == RotaryEmbedding(theta: 500_000, scaling: .linear(factor: 4)))
     #expect(
       try config(["rope_scaling": "{\"type\": \"linear\", \"factor\": 2}"]).rotary.scaling == .linear(factor: 2))
+    #expect(
+      try config(["rope_theta": nil, "rope_parameters": "{\"rope_theta\": 10000.0}"]).rotary
+        == RotaryEmbedding(theta: 10_000, scaling: .none))
     #expect(try config(["rope_scaling": "{\"rope_type\": \"default\"}"]).rotary.scaling == .none)
   }
 
@@ -86,6 +89,16 @@ import Testing
   ]) func badScaling(text: String, key: String, expected: String, got: String) throws {
     expectError(.mismatch, at: "m/config.json", "\(key): expected", expected, "got \(got)") {
       _ = try config(["rope_scaling": text])
+    }
+  }
+
+  @Test func headsThatTurnInPart() throws {
+    #expect(try config(["partial_rotary_factor": "1.0"]).headSize == 64)
+    expectError(.mismatch, at: "m/config.json", "partial_rotary_factor: expected 1", "got 0.5") {
+      _ = try config(["partial_rotary_factor": "0.5"])
+    }
+    expectError(.mismatch, at: "m/config.json", "rope_parameters.partial_rotary_factor: expected 1", "got 0.25") {
+      _ = try config(["rope_parameters": "{\"rope_type\": \"default\", \"partial_rotary_factor\": 0.25}"])
     }
   }
 

@@ -11,7 +11,7 @@ import Testing
   private let caseCount = environment["CRVQ_TEST_CASES"].flatMap(Int.init) ?? 4_000
   private let directory: TestDirectory
 
-  init() throws { directory = try TestDirectory() }
+  init() throws { directory = try TestDirectory(inMemory: true) }
 
   /// One to three random changes.
   private func damaged(_ original: [UInt8], _ random: inout RandomStream) -> [UInt8] {

@@ -82,6 +82,34 @@ import Testing
     #expect(file.withHeaderBytes { Array($0) } == Array(whole.prefix(whole.count - copy.count)))
   }
 
+  /// However large a tensor, reading it in pieces keeps little of the file in this process.
+  @Test func memoryOfPiecesIsGivenBack() throws {
+    let count = 12 * SafetensorsFile.chunkByteCountMax
+    let header = "{\"a\":{\"dtype\":\"U8\",\"shape\":[\(count)],\"data_offsets\":[0,\(count)]}}"
+    let path = try directory.write("t.safetensors", safetensors(header, dataByteCount: 0))
+    // Its data is a hole in the file, which reads as zeros.
+    truncate(path, 8 + header.utf8.count + count)
+    let file = try SafetensorsFile(path: path)
+    var largest = 0
+    try file.forEachChunk(of: "a") { chunk in
+      #expect(chunk.allSatisfy { $0 == 0 })
+      largest = max(largest, try residentByteCount(of: path))
+    }
+    #expect(largest >= SafetensorsFile.chunkByteCountMax, "the figure is not that of the mapping")
+    #expect(largest <= 2 * SafetensorsFile.chunkByteCountMax)
+    let afterwards = try withExtendedLifetime(file) { try residentByteCount(of: path) }
+    #expect(afterwards <= 1 << 16)
+  }
+
+  /// How much of a mapped file is in this process's memory, as the kernel says.
+  private func residentByteCount(of path: String) throws -> Int {
+    let text = try AtomicFile.read("/proc/self/smaps", byteCountMax: 64 << 20)
+    let lines = String(decoding: text, as: UTF8.self).split(separator: "\n")
+    let mapping = try #require(lines.firstIndex { $0.hasSuffix(path) })
+    let line = try #require(lines[mapping...].first { $0.hasPrefix("Rss:") })
+    return try 1024 * #require(line.split(separator: " ").dropFirst().first.flatMap { Int($0) })
+  }
+
   @Test func rowsOfATensor() throws {
     let file = try file(
       "{\"w\":{\"dtype\":\"F32\",\"shape\":[4,3],\"data_offsets\":[0,48]}}", bytes((0..<12).map(Float.init)))

@@ -6,8 +6,11 @@ import Testing
 final class TestDirectory {
   let path: String
 
-  init() throws {
-    path = FileManager.default.temporaryDirectory.appendingPathComponent("crvq-\(UUID().uuidString)").path
+  /// - Parameter inMemory: where the system has a file system in memory, for tests that make thousands of files.
+  init(inMemory: Bool = false) throws {
+    let memory = "/dev/shm"
+    let parent = inMemory && access(memory, W_OK) == 0 ? memory : FileManager.default.temporaryDirectory.path
+    path = parent + "/crvq-\(UUID().uuidString)"
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
   }
 

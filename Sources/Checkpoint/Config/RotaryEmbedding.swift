@@ -35,7 +35,15 @@ extension RotaryEmbedding {
     self.theta =
       try parameters?.numberIfPresent("rope_theta", theta) ?? config.numberIfPresent("rope_theta", theta)
       ?? Self.defaultTheta
-    self.scaling = try scaling.map(Self.scaling) ?? .none
+    for place in [config, scaling] {
+      if let factor = try place?.numberIfPresent("partial_rotary_factor", 0...1), factor != 1, let place {
+        throw place.mismatch("partial_rotary_factor", "1: all channels of a head turn", "\(factor)")
+      }
+    }
+    // transformers takes `rope_parameters` without a type as default; a `rope_scaling` without one it refuses.
+    self.scaling =
+      try parameters != nil && parameters?.has("rope_type") == false && parameters?.has("type") == false
+      ? .none : scaling.map(Self.scaling) ?? .none
   }
 
   private static func scaling(_ config: ConfigReader) throws -> Scaling {
