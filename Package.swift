@@ -75,7 +75,7 @@ let package = Package(
     ),
 
     .testTarget(name: "CRVQTests", dependencies: ["CRVQ"]),
-    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint"]),
+    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Numerics"], exclude: ["Golden"]),
     .testTarget(name: "JobGraphTests", dependencies: ["JobGraph"]),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging"]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),

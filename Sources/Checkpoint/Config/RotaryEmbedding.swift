@@ -30,19 +30,31 @@ extension RotaryEmbedding {
 
   init(_ config: ConfigReader) throws {
     let parameters = try config.objectIfPresent("rope_parameters")
-    let scaling = try parameters ?? config.objectIfPresent("rope_scaling")
     let theta = 1e-3...1e12
     self.theta =
       try parameters?.numberIfPresent("rope_theta", theta) ?? config.numberIfPresent("rope_theta", theta)
       ?? Self.defaultTheta
-    self.scaling = try scaling.map(Self.scaling) ?? .none
+    try Self.requireWholeHeads(config)
+    if let parameters {
+      try Self.requireWholeHeads(parameters)
+      scaling = try Self.scaling(parameters, typeIfAbsent: "default")
+    } else {
+      scaling = try config.objectIfPresent("rope_scaling").map { try Self.scaling($0) } ?? .none
+    }
   }
 
-  private static func scaling(_ config: ConfigReader) throws -> Scaling {
+  /// Some architectures turn only part of a head's channels, which would go unnoticed here.
+  private static func requireWholeHeads(_ config: ConfigReader) throws {
+    if let factor = try config.numberIfPresent("partial_rotary_factor", 0...1), factor != 1 {
+      throw config.mismatch("partial_rotary_factor", "1: all channels of a head turn", "\(factor)")
+    }
+  }
+
+  private static func scaling(_ config: ConfigReader, typeIfAbsent: String? = nil) throws -> Scaling {
     // `type` is the older name of `rope_type`.
     let key = config.has("rope_type") || !config.has("type") ? "rope_type" : "type"
     let factors = 1e-3...1e6
-    switch try config.text(key) {
+    switch try config.textIfPresent(key) ?? typeIfAbsent ?? config.text(key) {
     case "default":
       return .none
     case "linear":

@@ -51,12 +51,12 @@ final class MappedFile: Sendable {
     }
   }
 
-  /// Takes the pages that lie wholly in `range` out of this process; they stay in the system's cache and come back when
-  /// they are read again, also under a concurrent reader.
+  /// Takes the pages up to the end of `range` out of this process, except one that goes on beyond it. They stay in the
+  /// system's cache and come back when they are read again, also under a concurrent reader; so it does no harm that the
+  /// first page may belong to another tensor too.
   private func release(_ range: Range<Int>) {
     let page = Int(sysconf(Int32(_SC_PAGESIZE)))
-    let start = (range.lowerBound + page - 1) / page * page
-    // A page that the file ends in belongs to the range as well.
+    let start = range.lowerBound / page * page
     let end = range.upperBound == bytes.count ? bytes.count : range.upperBound / page * page
     guard start < end, let base = bytes.baseAddress else { return }
     // Advice only: if it fails, memory stays resident and nothing else changes.

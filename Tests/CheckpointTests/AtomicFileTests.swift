@@ -1,0 +1,92 @@
+import Checkpoint
+import Foundation
+import Testing
+
+@Suite struct AtomicFileTests {
+  private let directory: TestDirectory
+
+  init() throws { directory = try TestDirectory() }
+
+  @Test func filesComeBackAndAreReplaced() throws {
+    let path = directory.file("x.json")
+    for text in ["", "{}", String(repeating: "long ", count: 100_000)] {
+      try AtomicFile.write(text.utf8, to: path)
+      #expect(try AtomicFile.read(path, byteCountMax: 500_000) == Array(text.utf8))
+    }
+    #expect(try directory.names == ["x.json"])
+    expectError(.malformed, at: path, "at most 499999 bytes") { _ = try AtomicFile.read(path, byteCountMax: 499_999) }
+  }
+
+  @Test func pathWithoutADirectory() throws {
+    // Written beside the working directory's other files, which no test may rely on.
+    let name = "crvq-atomic-\(UUID().uuidString)"
+    try AtomicFile.write("x".utf8, to: name)
+    defer { try? FileManager.default.removeItem(atPath: name) }
+    #expect(try AtomicFile.read(name, byteCountMax: 1) == Array("x".utf8))
+  }
+
+  @Test func unreadableFiles() throws {
+    let path = directory.file("none")
+    expectError(.missing, at: path, "no such file") { _ = try AtomicFile.read(path, byteCountMax: 1) }
+    expectError(.io, at: directory.path, "Is a directory") { _ = try AtomicFile.read(directory.path, byteCountMax: 1) }
+  }
+
+  @Test func leftoversOfKilledWritersAreRemovedAndNothingElse() throws {
+    for name in [".x.json.17.4.crvq-partial", "x.json", ".hidden", "y.crvq-partial"] { try directory.write(name, "x") }
+    try AtomicFile.removeLeftovers(in: directory.path)
+    #expect(try directory.names == [".hidden", "x.json", "y.crvq-partial"])
+  }
+}
+
+/// A file system that is full, by each means there is.
+@Suite(.serialized) struct DiskFullTests {
+  /// Works for every user: the kernel refuses to let a file grow beyond a limit of the process. The limit is one that no
+  /// other test's files come near, as it holds for all threads.
+  @Test func fileSizeLimit() throws {
+    let directory = try TestDirectory()
+    let limit = 64 << 20
+    var old = rlimit()
+    #expect(getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &old) == 0)
+    // Without this the process would be killed instead of told.
+    let handler = signal(SIGXFSZ, SIG_IGN)
+    var new = rlimit(rlim_cur: rlim_t(limit), rlim_max: old.rlim_max)
+    try #require(setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &new) == 0)
+    defer {
+      setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &old)
+      signal(SIGXFSZ, handler)
+    }
+    let path = directory.file("t.safetensors")
+    let chunk = [UInt8](repeating: 1, count: 5 << 20)
+    let writer = try SafetensorsWriter(
+      path: path, tensors: [TensorDeclaration(name: "a", elementType: .uint8, shape: [20 * chunk.count])])
+    expectError(.io, at: path, "cannot write: File too large") {
+      for _ in 0..<20 { try writer.append(chunk, to: "a") }
+    }
+    #expect(try directory.names == [], "the temporary file was left behind")
+  }
+
+  /// A real full file system, where this process may mount one.
+  @Test func fullFileSystem() throws {
+    let directory = try TestDirectory()
+    guard mount("tmpfs", directory.path, "tmpfs", 0, "size=1m") == 0 else {
+      print("skipped: a full file system needs the right to mount one: \(String(cString: strerror(errno)))")
+      return
+    }
+    defer { umount(directory.path) }
+    let path = directory.file("t.safetensors")
+    try directory.write("t.safetensors", "old")
+    let writer = try SafetensorsWriter(
+      path: path, tensors: [TensorDeclaration(name: "a", elementType: .uint8, shape: [2 << 20])])
+    expectError(.io, at: path, "cannot write: No space left on device") {
+      try writer.append([UInt8](repeating: 1, count: 2 << 20), to: "a")
+    }
+    #expect(try directory.names == ["t.safetensors"], "the temporary file was left behind")
+    #expect(try directory.bytes("t.safetensors") == Array("old".utf8))
+    // Its room is free again.
+    try AtomicFile.write([UInt8](repeating: 1, count: 1 << 19), to: directory.file("x"))
+    expectError(.io, at: directory.file("y"), "No space left") {
+      try AtomicFile.write([UInt8](repeating: 1, count: 1 << 20), to: directory.file("y"))
+    }
+    #expect(try directory.names == ["t.safetensors", "x"])
+  }
+}

@@ -1,0 +1,172 @@
+import Checkpoint
+import Foundation
+import Testing
+
+@Suite struct ModelConfigTests {
+  /// SmolLM2's, shortened.
+  private let base = """
+    {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 576, "intermediate_size": 1536,
+     "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152,
+     "rms_norm_eps": 1e-05, "rope_theta": 100000, "rope_scaling": null, "tie_word_embeddings": true,
+     "attention_bias": false, "max_position_embeddings": 8192, "hidden_act": "silu", "bos_token_id": 1,
+     "eos_token_id": 2, "torch_dtype": "bfloat16", "initializer_range": 0.041666666666666664, "use_cache": true}
+    """
+
+  /// The base with members set, or removed if nil.
+  private func document(_ changes: [String: String?] = [:]) throws -> JSONValue {
+    var members = try JSONValue(parsing: base.utf8).object ?? [:]
+    for (key, text) in changes { members[key] = try text.map { try JSONValue(parsing: $0.utf8) } }
+    return .object(members)
+  }
+
+  private func config(_ changes: [String: String?] = [:], known: [String]? = nil) throws -> ModelConfig {
+    try ModelConfig(document: document(changes), path: "m/config.json", known: known)
+  }
+
+  @Test func fieldsOfTheLlamaFamily() throws {
+    let config = try config()
+    #expect(config.architectures == ["LlamaForCausalLM"] && config.modelType == "llama")
+    #expect(config.hiddenSize == 576 && config.intermediateSize == 1536 && config.blockCount == 30)
+    #expect(config.headCount == 9 && config.keyValueHeadCount == 3 && config.headSize == 64)
+    #expect(config.normEpsilon == 1e-5 && config.rotary == RotaryEmbedding(theta: 100_000, scaling: .none))
+    #expect(config.vocabularySize == 49152 && config.tiesEmbeddings && !config.attentionBias && !config.mlpBias)
+    #expect(config.positionCountMax == 8192 && config.beginToken == 1 && config.endTokens == [2])
+    #expect(config.elementTypeName == "bfloat16" && config.quantization == nil)
+  }
+
+  @Test func defaultsOfAbsentAndNullKeys() throws {
+    for absent in [nil, "null"] as [String?] {
+      let config = try config([
+        "num_key_value_heads": absent, "head_dim": absent, "rope_theta": absent, "tie_word_embeddings": absent,
+        "attention_bias": absent, "mlp_bias": absent, "max_position_embeddings": absent, "hidden_act": absent,
+        "bos_token_id": absent, "eos_token_id": absent, "torch_dtype": absent,
+      ])
+      #expect(config.keyValueHeadCount == 9 && config.headSize == 64 && config.rotary.theta == 10_000)
+      #expect(!config.tiesEmbeddings && config.positionCountMax == nil)
+      #expect(config.beginToken == nil && config.endTokens.isEmpty && config.elementTypeName == nil)
+    }
+  }
+
+  @Test func keysOfNewerAndOlderVersions() throws {
+    #expect(try config(["head_dim": "80"]).headSize == 80)
+    #expect(try config(["eos_token_id": "[128001, 128008]"]).endTokens == [128001, 128008])
+    #expect(try config(["torch_dtype": nil, "dtype": "\"float16\""]).elementTypeName == "float16")
+    let parameters = "{\"rope_theta\": 500000.0, \"rope_type\": \"linear\", \"factor\": 4.0}"
+    #expect(
+      try config(["rope_theta": nil, "rope_scaling": nil, "rope_parameters": parameters]).rotary
+        == RotaryEmbedding(theta: 500_000, scaling: .linear(factor: 4)))
+    #expect(
+      try config(["rope_scaling": "{\"type\": \"linear\", \"factor\": 2}"]).rotary.scaling == .linear(factor: 2))
+    #expect(
+      try config(["rope_theta": nil, "rope_parameters": "{\"rope_theta\": 10000.0}"]).rotary
+        == RotaryEmbedding(theta: 10_000, scaling: .none))
+    #expect(try config(["rope_scaling": "{\"rope_type\": \"default\"}"]).rotary.scaling == .none)
+  }
+
+  private let llama3 = """
+    {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192,
+     "rope_type": "llama3"}
+    """
+
+  @Test func llama3Scaling() throws {
+    #expect(
+      try config(["rope_scaling": llama3]).rotary.scaling
+        == .llama3(factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositions: 8192))
+  }
+
+  @Test(arguments: [
+    ("{\"rope_type\": \"yarn\", \"factor\": 2}", "rope_scaling.rope_type", "default, linear or llama3", "\"yarn\""),
+    ("{\"type\": \"dynamic\"}", "rope_scaling.type", "default, linear or llama3", "\"dynamic\""),
+    ("{}", "rope_scaling.rope_type", "a string", "nothing"),
+    ("{\"rope_type\": \"linear\"}", "rope_scaling.factor", "a number", "nothing"),
+    ("{\"rope_type\": \"linear\", \"factor\": 0}", "rope_scaling.factor", "a number from 0.001", "0"),
+    ("{\"rope_type\": \"linear\", \"factor\": \"2\"}", "rope_scaling.factor", "a number", "\"2\""),
+    ("\"linear\"", "rope_scaling", "an object", "\"linear\""),
+    (
+      "{\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 4}",
+      "rope_scaling.high_freq_factor", "above low_freq_factor", "4.0"
+    ),
+  ]) func badScaling(text: String, key: String, expected: String, got: String) throws {
+    expectError(.mismatch, at: "m/config.json", "\(key): expected", expected, "got \(got)") {
+      _ = try config(["rope_scaling": text])
+    }
+  }
+
+  @Test func headsThatTurnInPart() throws {
+    #expect(try config(["partial_rotary_factor": "1.0"]).headSize == 64)
+    expectError(.mismatch, at: "m/config.json", "partial_rotary_factor: expected 1", "got 0.5") {
+      _ = try config(["partial_rotary_factor": "0.5"])
+    }
+    expectError(.mismatch, at: "m/config.json", "rope_parameters.partial_rotary_factor: expected 1", "got 0.25") {
+      _ = try config(["rope_parameters": "{\"rope_type\": \"default\", \"partial_rotary_factor\": 0.25}"])
+    }
+  }
+
+  @Test(arguments: [
+    "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "rms_norm_eps",
+  ]) func missingKey(key: String) throws {
+    expectError(.mismatch, at: "m/config.json", "\(key): expected", "got nothing") { _ = try config([key: nil]) }
+  }
+
+  @Test(arguments: [
+    ("hidden_size", "0", "from 1"), ("hidden_size", "-576", "from 1"), ("hidden_size", "576.0", "whole number"),
+    ("hidden_size", "\"576\"", "whole number"), ("hidden_size", "true", "whole number"),
+    ("hidden_size", "99999999999999999999", "16777216"), ("hidden_size", "577", "multiple of num_attention_heads"),
+    ("num_hidden_layers", "1000000", "10000"), ("num_key_value_heads", "2", "divisor of num_attention_heads (9)"),
+    ("num_key_value_heads", "0", "from 1"), ("head_dim", "63", "even"), ("head_dim", "[]", "whole number"),
+    ("rms_norm_eps", "-1", "a number"), ("rms_norm_eps", "1e999", "a number"),
+    ("rope_theta", "0", "a number"), ("tie_word_embeddings", "1", "true or false"),
+    ("attention_bias", "\"no\"", "true or false"), ("hidden_act", "\"gelu\"", "silu"), ("hidden_act", "1", "a string"),
+    ("eos_token_id", "[1, -2]", "whole numbers"), ("eos_token_id", "\"</s>\"", "whole numbers"),
+    ("bos_token_id", "-1", "whole number"), ("architectures", "\"LlamaForCausalLM\"", "list of strings"),
+    ("architectures", "[1]", "list of strings"), ("model_type", "[]", "a string"),
+    ("vocab_size", "null", "whole number"),
+  ]) func badValue(key: String, value: String, expected: String) throws {
+    expectError(.mismatch, at: "m/config.json", "\(key): expected", expected, "got") { _ = try config([key: value]) }
+  }
+
+  @Test func headsTogetherBeyondTheLimit() throws {
+    expectError(.mismatch, at: "m/config.json", "head_dim: expected at most 16777216 over all 512 heads, got 65536") {
+      _ = try config(["num_attention_heads": "512", "num_key_value_heads": nil, "head_dim": "65536"])
+    }
+  }
+
+  @Test func unknownArchitectureIsNamedBeforeAnythingElse() throws {
+    let known = ["LlamaForCausalLM", "FriendForCausalLM"]
+    #expect(try config(known: known).hiddenSize == 576)
+    let message =
+      "architectures: expected one of FriendForCausalLM, LlamaForCausalLM, got GPT2LMHeadModel"
+    expectError(.mismatch, at: "m/config.json", message) {
+      _ = try config(["architectures": "[\"GPT2LMHeadModel\"]", "hidden_size": nil], known: known)
+    }
+    expectError(.mismatch, at: "m/config.json", "got nothing") { _ = try config(["architectures": nil], known: known) }
+  }
+
+  @Test func fileOfADirectory() throws {
+    let directory = try TestDirectory()
+    let path = directory.file("config.json")
+    expectError(.missing, at: path, "no such file") { _ = try ModelConfig(directory: directory.path) }
+    for text in ["", "hidden_size: 576", "{\"hidden_size\": 1, \"hidden_size\": 2}", "[]"] {
+      try directory.write("config.json", text)
+      expectError(.malformed, at: path) { _ = try ModelConfig(directory: directory.path) }
+    }
+    try directory.write("config.json", String(repeating: " ", count: ModelConfig.byteCountMax + 1))
+    expectError(.malformed, at: path, "at most") { _ = try ModelConfig(directory: directory.path) }
+    try directory.write("config.json", base)
+    #expect(try ModelConfig(directory: directory.path).hiddenSize == 576)
+  }
+
+  @Test func documentIsPassedOnWithAQuantization() throws {
+    let quantization = try JSONValue(parsing: "{\"quant_method\":\"crvq\",\"group_size\":8}".utf8)
+    let text = try config().configJSON(adding: quantization)
+    #expect(try JSONValue(parsing: text.utf8) == document(["quantization_config": quantization.text(indented: false)]))
+    // Numbers as they were written, names sorted.
+    #expect(text.hasPrefix("{\n  \"architectures\": [\n    \"LlamaForCausalLM\"\n  ],\n  \"attention_bias\": false,\n"))
+    #expect(text.contains("\"rms_norm_eps\": 1e-05,") && text.contains("0.041666666666666664"))
+
+    let packed = try ModelConfig(document: JSONValue(parsing: text.utf8), path: "p/config.json")
+    #expect(packed.quantization == quantization && packed.hiddenSize == 576)
+    let exported = try JSONValue(parsing: packed.configJSON(withoutQuantizationAs: "float16").utf8)
+    #expect(exported == (try document(["torch_dtype": "\"float16\""])))
+  }
+}

@@ -1,0 +1,120 @@
+import Checkpoint
+import Foundation
+import Numerics
+import Testing
+
+/// Valid files with random damage: each must either be read or be refused with a ``CheckpointError``, never crash.
+/// `CRVQ_TEST_SEED` repeats a run, `CRVQ_TEST_CASES` makes it longer.
+@Suite struct MutationTests {
+  private static let environment = ProcessInfo.processInfo.environment
+  private let seed = environment["CRVQ_TEST_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 0..<1 << 32)
+  private let caseCount = environment["CRVQ_TEST_CASES"].flatMap(Int.init) ?? 4_000
+  private let directory: TestDirectory
+
+  init() throws { directory = try TestDirectory(inMemory: true) }
+
+  /// One to three random changes.
+  private func damaged(_ original: [UInt8], _ random: inout RandomStream) -> [UInt8] {
+    var bytes = original
+    for _ in 0...random.index(below: 3) where !bytes.isEmpty {
+      let place = random.index(below: bytes.count)
+      switch random.index(below: 8) {
+      case 0: bytes[place] ^= 1 << UInt8(random.index(below: 8))
+      case 1: bytes[place] = UInt8(random.index(below: 256))
+      case 2: bytes.removeSubrange(place...)
+      case 3: bytes += (0..<random.index(below: 40)).map { _ in UInt8(random.index(below: 256)) }
+      case 4: bytes.remove(at: place)
+      case 5: bytes.insert(bytes[random.index(below: bytes.count)], at: place)
+      case 6:
+        // A digit in another's place keeps the syntax and changes the meaning.
+        let digits = bytes.indices.filter { (0x30...0x39).contains(bytes[$0]) }
+        if !digits.isEmpty { bytes[digits[random.index(below: digits.count)]] = 0x30 + UInt8(random.index(below: 10)) }
+      default:
+        // A piece of the file once more.
+        let end = min(bytes.count, place + random.index(below: 64))
+        bytes.insert(contentsOf: Array(bytes[place..<end]), at: random.index(below: bytes.count))
+      }
+    }
+    return bytes
+  }
+
+  /// Runs `read` on damaged forms of a file and expects that some were refused.
+  private func mutate(
+    _ name: String, _ original: [UInt8], _ read: (String) throws -> Void,
+    sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    var refused = 0
+    for number in 0..<caseCount {
+      var random = RandomStream(seed: seed, key: "\(name) \(number)")
+      let path = try directory.write(name, damaged(original, &random))
+      do {
+        try read(path)
+      } catch is CheckpointError {
+        refused += 1
+      } catch {
+        Issue.record("seed \(seed), case \(number): \(error)", sourceLocation: sourceLocation)
+      }
+      // A new file, not the mapped one written over.
+      try FileManager.default.removeItem(atPath: path)
+    }
+    print("\(name): seed \(seed), \(refused) of \(caseCount) damaged files refused")
+    #expect(refused > caseCount / 2, "seed \(seed): \(refused) of \(caseCount)", sourceLocation: sourceLocation)
+  }
+
+  @Test func safetensorsFiles() throws {
+    let golden = try [UInt8](Data(contentsOf: URL(fileURLWithPath: goldenDirectory + "/golden.safetensors")))
+    try mutate("t.safetensors", golden) { path in
+      let file = try SafetensorsFile(path: path)
+      var byteCount = 0
+      for name in file.tensorNames {
+        let info = try file.info(name)
+        byteCount += try file.withBytes(name) { $0.reduce(0) { sum, _ in sum + 1 } }
+        let count = try info.elementType.isFloatingPoint ? file.floats(name).count : file.integers(name).count
+        #expect(count == info.elementCount && info.shape.reduce(1, *) == count)
+      }
+      #expect(file.withHeaderBytes(\.count) + byteCount == file.byteCount)
+    }
+  }
+
+  @Test func tokenFiles() throws {
+    let path = directory.file("tokens")
+    let writer = try SafetensorsWriter(
+      path: path, tensors: [TensorDeclaration(name: "input_ids", elementType: .int32, shape: [4, 8])])
+    try writer.append((0..<32).map { Int32($0) }, to: "input_ids")
+    try writer.finish()
+    try mutate("t.safetensors", directory.bytes("tokens")) { path in
+      let tokens = try TokenFile(path: path, vocabularySize: 32)
+      for index in 0..<tokens.sequenceCount {
+        #expect(tokens.sequence(index).count == tokens.length)
+        #expect(tokens.sequence(index).allSatisfy { (0..<32).contains($0) })
+      }
+    }
+  }
+
+  @Test func indices() throws {
+    let plan = try ShardPlan(
+      tensors: (0..<4).map { TensorDeclaration(name: "t\($0)", elementType: .uint8, shape: [3]) }, shardByteCountMax: 3)
+    let writer = try ShardedWriter(directory: directory.path, plan: plan)
+    for index in 0..<4 { try writer.append([UInt8](repeating: 1, count: 3), to: "t\(index)") }
+    try writer.finish()
+    try mutate("model.safetensors.index.json", Array(plan.indexJSON.utf8)) { _ in
+      let model = try Checkpoint(directory: directory.path)
+      for name in model.tensorNames { _ = try model.withBytes(name) { $0.count } }
+    }
+  }
+
+  @Test func configurations() throws {
+    let text = """
+      {"architectures":["LlamaForCausalLM"],"hidden_size":64,"intermediate_size":128,"num_hidden_layers":2,\
+      "num_attention_heads":4,"num_key_value_heads":2,"head_dim":16,"vocab_size":99,"rms_norm_eps":1e-05,\
+      "rope_scaling":{"rope_type":"llama3","factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,\
+      "original_max_position_embeddings":8192},"eos_token_id":[1,2],"tie_word_embeddings":true}
+      """
+    try mutate("config.json", Array(text.utf8)) { _ in
+      let config = try ModelConfig(directory: directory.path)
+      #expect(config.headCount % config.keyValueHeadCount == 0 && config.headSize % 2 == 0)
+      let passedOn = try JSONValue(parsing: config.configJSON(adding: .null).utf8)
+      #expect(passedOn.object?.count ?? 0 >= config.document.object?.count ?? 0)
+    }
+  }
+}
