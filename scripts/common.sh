@@ -1,5 +1,5 @@
 # Sourced by the scripts beside it: where things are, and how they speak and fail.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv=$root/.venv

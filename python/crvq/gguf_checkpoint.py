@@ -156,10 +156,9 @@ def build_tokenizer(metadata: Metadata) -> Tokenizer:
     tokenizer = Tokenizer(BPE(vocab={token: index for index, token in enumerate(tokens)}, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     tokenizer.decoder = decoders.ByteLevel()
-    kinds = metadata.get("tokenizer.ggml.token_type", [])
-    tokenizer.add_special_tokens(
-        [AddedToken(token, normalized=False, special=True) for token, kind in zip(tokens, kinds) if kind == CONTROL_TOKEN]
-    )
+    types = metadata.get("tokenizer.ggml.token_type", [])
+    control = [token for token, kind in zip(tokens, types) if kind == CONTROL_TOKEN]
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in control])
     return tokenizer
 
 

@@ -1,7 +1,7 @@
 """Text and JSON lines to token files: `input_ids`, int32 [sequences, length], in safetensors.
 
-Text is read as Python reads text: UTF-8, every line end (CR LF, CR, LF) a single line feed. A text file is one document;
-each line of a JSON lines file is one. Documents are tokenized one by one and their tokens put end to end.
+Text is read as Python reads text: UTF-8, every line end (CR LF, CR, LF) a single line feed. A text file is one
+document; each line of a JSON lines file is one. Documents are tokenized one by one and their tokens put end to end.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def bos_token_id(file: Path, tokenizer: Tokenizer) -> int:
     if isinstance(token, dict):
         token = token.get("content")
     if isinstance(token, str) and (index := tokenizer.token_to_id(token)) is not None:
-        return index
+        return int(index)
     index = read_settings(file.parent / "config.json").get("bos_token_id")
     if isinstance(index, int):
         return index
@@ -71,7 +71,7 @@ def read_settings(file: Path) -> dict[str, object]:
 
 
 def open_text(path: Path) -> io.TextIOWrapper:
-    stream = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
+    stream = gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # noqa: SIM115 (the wrapper closes it)
     return io.TextIOWrapper(stream, encoding="utf-8", newline=None)
 
 
@@ -152,7 +152,7 @@ def whole(stream: np.ndarray, bos: int | None) -> np.ndarray:
 
 
 def cut(stream: np.ndarray, length: int, count: int | None, seed: int | None, bos: int | None) -> np.ndarray:
-    """Sequences [count, length] that follow one another in the stream; shuffled if there is a seed; the rest is dropped."""
+    """Sequences [count, length] of what follows one another in the stream; shuffled if there is a seed."""
     own = length - (bos is not None)
     available = len(stream) // own
     if available < max(count or 1, 1):
@@ -162,7 +162,7 @@ def cut(stream: np.ndarray, length: int, count: int | None, seed: int | None, bo
         )
     order = list(range(available))
     if seed is not None:
-        random.Random(seed).shuffle(order)  # noqa: S311 (the same order on every version of Python, unlike numpy's)
+        random.Random(seed).shuffle(order)  # noqa: S311 (numpy may change its order between versions)
     rows = stream[: available * own].reshape(available, own)[order[:count]]
     if bos is None:
         return rows
@@ -185,16 +185,17 @@ def write_tokens(path: Path, input_ids: np.ndarray) -> None:
 
 def parse(arguments: list[str] | None = None) -> Namespace:
     parser = Parser(prog="tokenize", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--tokenizer", type=Path, required=True, help="tokenizer.json, or a model directory that has one")
-    parser.add_argument("--input", type=Path, required=True, nargs="+", metavar="FILE", help="UTF-8 text or .jsonl, also .gz")
-    parser.add_argument("--output", type=Path, required=True, metavar="FILE", help="the .safetensors file to write")
-    parser.add_argument("--length", type=int, metavar="N", help="tokens a sequence")
-    parser.add_argument("--whole", action="store_true", help="one sequence with the whole text, for test sets")
-    parser.add_argument("--count", type=int, metavar="N", help="sequences to keep (default: all)")
-    parser.add_argument("--seed", type=int, metavar="N", help="shuffle the sequences (default: leave them in order)")
-    parser.add_argument("--bos", action=BooleanOptionalAction, help="BOS in front of each sequence (default: with --whole)")
-    parser.add_argument("--bos-id", type=int, metavar="N", help="id of BOS (default: what the model's files name)")
-    parser.add_argument("--jsonl-field", metavar="NAME", help='input is JSON lines with the text under NAME (.jsonl: "text")')
+    add = parser.add_argument
+    add("--tokenizer", type=Path, required=True, help="tokenizer.json, or a model directory that has one")
+    add("--input", type=Path, required=True, nargs="+", metavar="FILE", help="UTF-8 text or .jsonl, also .gz")
+    add("--output", type=Path, required=True, metavar="FILE", help="the .safetensors file to write")
+    add("--length", type=int, metavar="N", help="tokens a sequence")
+    add("--whole", action="store_true", help="one sequence with the whole text, for test sets")
+    add("--count", type=int, metavar="N", help="sequences to keep (default: all)")
+    add("--seed", type=int, metavar="N", help="shuffle the sequences (default: leave them in order)")
+    add("--bos", action=BooleanOptionalAction, help="BOS in front of each sequence (default: with --whole)")
+    add("--bos-id", type=int, metavar="N", help="id of BOS (default: what the model's files name)")
+    add("--jsonl-field", metavar="NAME", help='input is JSON lines with the text under NAME (.jsonl: "text")')
     options = parser.parse_args(arguments)
     if options.whole == bool(options.length):
         parser.error("give one of --length N and --whole")
