@@ -39,6 +39,7 @@ def load(directory: Path | str, dtype: torch.dtype = torch.float32) -> PreTraine
     Raises InputError for a directory that is not a packed model or whose tensors are not those of its architecture.
     """
     packed = PackedModel(directory)
+    _ = packed.format  # refuses a directory that is not packed before anything is built
     model = AutoModelForCausalLM.from_config(plain_config(packed), torch_dtype=dtype)
     missing, unexpected = model.load_state_dict(state_dict(packed, dtype), strict=False)
     tied = set(getattr(model, "_tied_weights_keys", None) or ()) if model.config.tie_word_embeddings else set()
