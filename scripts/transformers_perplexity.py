@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""transformers_perplexity.py MODEL TOKENS WINDOWS: perplexity by transformers in float32, beside what $OURS (JSON) says."""
+"""transformers_perplexity.py MODEL TOKENS WINDOWS: perplexity by transformers in float32, after what $OURS says."""
 
 from __future__ import annotations
 
