@@ -1,0 +1,50 @@
+"""Loads a packed model into transformers, dequantized at load time (needs torch and transformers).
+
+>>> from crvq.transformers_loader import load
+>>> model = load("OUT")  # a LlamaForCausalLM with float32 weights
+>>> tokenizer = transformers.AutoTokenizer.from_pretrained("OUT")
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+
+from crvq.errors import InputError
+from crvq.packed import PackedModel
+
+
+def plain_config(packed: PackedModel) -> PretrainedConfig:
+    """The model's configuration without the part that says it is packed, which transformers does not know."""
+    values = {key: value for key, value in packed.config.items() if key != "quantization_config"}
+    model_type = values.pop("model_type", None)
+    if not isinstance(model_type, str):
+        raise InputError(f"{packed.directory / 'config.json'}: no model_type")
+    return AutoConfig.for_model(model_type, **values)
+
+
+def state_dict(packed: PackedModel, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """All weights under transformers' names."""
+    state = {name: packed.tensor(name, "pt").to(dtype) for name in packed.plain_tensors}
+    for name in packed.linears:
+        state[f"{name}.weight"] = torch.from_numpy(packed.decode(name)).to(dtype)
+    return state
+
+
+def load(directory: Path | str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
+    """The model of a packed directory, ready for inference.
+
+    Raises InputError for a directory that is not a packed model or whose tensors are not those of its architecture.
+    """
+    packed = PackedModel(directory)
+    _ = packed.format  # refuses a directory that is not packed before anything is built
+    model = AutoModelForCausalLM.from_config(plain_config(packed), torch_dtype=dtype)
+    missing, unexpected = model.load_state_dict(state_dict(packed, dtype), strict=False)
+    tied = set(getattr(model, "_tied_weights_keys", None) or ()) if model.config.tie_word_embeddings else set()
+    missing = [name for name in missing if name not in tied]
+    if missing or unexpected:
+        raise InputError(f"{directory}: missing tensors {missing[:3]}, unexpected tensors {unexpected[:3]}")
+    model.tie_weights()
+    return model.eval()
