@@ -12,6 +12,8 @@ public enum ProtocolError: Error, Sendable, Equatable, CustomStringConvertible {
   case frameCount(expected: Int, got: Int)
   /// The payload is longer than ``Envelope/payloadLimit``, or a data frame longer than its limit.
   case oversized(MessageKind, bytes: Int, limit: Int)
+  /// The message has more frames or more bytes than its socket takes; it was let go unread.
+  case overLimits(frames: Int, bytes: Int)
   /// The payload is not the protobuf encoding of its kind: truncated or damaged.
   case malformed(MessageKind)
   /// Decodes, but a field has a value that no correct peer sends.
@@ -26,6 +28,7 @@ public enum ProtocolError: Error, Sendable, Equatable, CustomStringConvertible {
     case .unexpectedKind(let kind): "a \(kind) message does not belong on this connection"
     case .frameCount(let expected, let got): "message has \(got) frames, expected \(expected)"
     case .oversized(let kind, let bytes, let limit): "\(kind) message of \(bytes) bytes is over the limit of \(limit)"
+    case .overLimits(let frames, let bytes): "message of \(frames) frames and \(bytes) bytes is over the limits"
     case .malformed(let kind): "\(kind) message is truncated or damaged"
     case .invalid(let kind, let field, let reason): "\(kind) message: \(field) \(reason)"
     }

@@ -1,0 +1,52 @@
+import CZeroMQ
+
+/// One frame of a message, in the buffer in which it arrives or leaves.
+///
+/// Owns its `zmq_msg_t`. May be handed to another thread: "Applications MUST NOT access message data directly" but through
+/// zmq_msg_data, and a message is not tied to the thread that received it; only one thread at a time uses it here.
+package final class MessageFrame: @unchecked Sendable {
+  let message: UnsafeMutablePointer<zmq_msg_t>
+
+  /// An empty frame, to receive into.
+  package init() {
+    message = .allocate(capacity: 1)
+    zmq_msg_init(message)  // cannot fail: it only writes the struct
+  }
+
+  /// A frame of `count` bytes of any value, to be filled.
+  ///
+  /// - Throws: ``MessagingError`` `.socket` if there is no memory.
+  package init(count: Int) throws(MessagingError) {
+    message = .allocate(capacity: 1)
+    if zmq_msg_init_size(message, count) != 0 {
+      zmq_msg_init(message)
+      throw .last("allocate a frame of \(count) bytes", "libzmq")
+    }
+  }
+
+  deinit {
+    zmq_msg_close(message)
+    message.deallocate()
+  }
+
+  package var count: Int { zmq_msg_size(message) }
+
+  var hasMore: Bool { zmq_msg_more(message) != 0 }
+
+  /// The address of the peer that sent it, as its socket's connection had it; nil for transports without.
+  var peerAddress: String? { zmq_msg_gets(message, "Peer-Address").map { String(cString: $0) } }
+
+  package var bytes: [UInt8] { withUnsafeBytes { Array($0) } }
+
+  package func withUnsafeBytes<Result, Failure: Error>(
+    _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try body(UnsafeRawBufferPointer(start: zmq_msg_data(message), count: zmq_msg_size(message)))
+  }
+
+  package func withUnsafeMutableBytes<Result, Failure: Error>(
+    _ body: (UnsafeMutableRawBufferPointer) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try body(UnsafeMutableRawBufferPointer(start: zmq_msg_data(message), count: zmq_msg_size(message)))
+  }
+}

@@ -1,0 +1,29 @@
+import CZeroMQ
+
+/// A libzmq context: its I/O threads and everything that its sockets share. One a process.
+///
+/// "A ØMQ context is thread safe and may be shared among as many application threads as necessary" (zmq_ctx_new). Each
+/// socket holds its context, so that it is terminated after its last socket was closed and never blocks on one.
+public final class ZMQContext: Sendable {
+  nonisolated(unsafe) let handle: UnsafeMutableRawPointer
+
+  /// I/O threads: the first for control messages, the second for artifacts, so that no heartbeat waits behind a chunk.
+  static let threadCount: Int32 = 2
+  /// The most sockets at once: one for each holder that artifacts are fetched from, its monitor, and a few others.
+  static let socketLimit: Int32 = 4096
+
+  /// - Throws: ``MessagingError`` `.socket`.
+  public init() throws(MessagingError) {
+    guard let handle = zmq_ctx_new() else { throw .last("create context", "libzmq") }
+    self.handle = handle
+    for (option, value) in [(ZMQ_IO_THREADS, Self.threadCount), (ZMQ_MAX_SOCKETS, Self.socketLimit)]
+    where zmq_ctx_set(handle, option, value) != 0 {
+      throw .last("set context option \(option)", "libzmq")
+    }
+  }
+
+  deinit {
+    // EINTR is the one error that leaves the context as it is.
+    while zmq_ctx_term(handle) != 0, crvq_zmq_errno() == EINTR {}
+  }
+}
