@@ -36,7 +36,9 @@ struct ChannelOrder {
   private static func deal(_ channels: [Int], _ problem: Problem, d: Int) -> [Int] {
     var energies = [Float](repeating: 0, count: problem.columns)
     for row in 0..<problem.rows {
-      for column in 0..<problem.columns { energies[column] += problem.weight[row, column] * problem.weight[row, column] }
+      for column in 0..<problem.columns {
+        energies[column] += problem.weight[row, column] * problem.weight[row, column]
+      }
     }
     for column in 0..<problem.columns { energies[column] *= problem.gram[column, column] * problem.gramFactor }
     let ranked = channels.sorted { (energies[$0], $1) > (energies[$1], $0) }
