@@ -74,7 +74,7 @@ let package = Package(
       ]
     ),
 
-    .testTarget(name: "CRVQTests", dependencies: ["CRVQ"]),
+    .testTarget(name: "CRVQTests", dependencies: ["CRVQ", "Checkpoint", "Numerics"]),
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Numerics"], exclude: ["Golden"]),
     .testTarget(name: "JobGraphTests", dependencies: ["JobGraph"]),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging"]),

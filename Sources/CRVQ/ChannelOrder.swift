@@ -1,6 +1,6 @@
 import Numerics
 
-/// The order in which a fit lays out its channels: the critical ones first, the others in their natural order.
+/// The order in which a fit lays out its channels: the critical ones first.
 struct ChannelOrder {
   /// Position → original channel.
   let channels: [Int]
@@ -10,7 +10,7 @@ struct ChannelOrder {
     let columns = problem.columns
     let count = options.format.criticalGroups(columns: columns) * options.format.groupSize
     guard count > 0 else {
-      channels = Array(0..<columns)
+      channels = Self.deal(Array(0..<columns), problem, d: options.format.groupSize)
       return
     }
     let scores: [Float]
@@ -26,7 +26,25 @@ struct ChannelOrder {
     let critical = ranked.prefix(count)
     var isCritical = [Bool](repeating: false, count: columns)
     for channel in critical { isCritical[channel] = true }
-    channels = critical + (0..<columns).filter { !isCritical[$0] }
+    channels = critical + Self.deal((0..<columns).filter { !isCritical[$0] }, problem, d: options.format.groupSize)
+  }
+
+  /// Deals channels out to groups so that position t of every group holds channels of the same rank: the n-th eighth (for
+  /// d = 8) of the channels by energy w² · diag(H). One codebook serves all groups, so only where positions are alike can its
+  /// codewords spend their bits on the coordinates that matter. Groups go from low energy to high: a fit chooses the codes
+  /// of the last group first, with all others still free to make up for it.
+  private static func deal(_ channels: [Int], _ problem: Problem, d: Int) -> [Int] {
+    var energies = [Float](repeating: 0, count: problem.columns)
+    for row in 0..<problem.rows {
+      for column in 0..<problem.columns {
+        energies[column] += problem.weight[row, column] * problem.weight[row, column]
+      }
+    }
+    for column in 0..<problem.columns { energies[column] *= problem.gram[column, column] * problem.gramFactor }
+    let ranked = channels.sorted { (energies[$0], $1) > (energies[$1], $0) }
+    let groups = channels.count / d
+    let dealt = (0..<groups * d).map { ranked[$0 % d * groups + groups - 1 - $0 / d] }
+    return dealt + ranked[(groups * d)...]
   }
 
   /// Mean over rows of |W|.

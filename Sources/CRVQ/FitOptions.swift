@@ -37,7 +37,7 @@ public struct FitOptions: Sendable, Codable, Equatable {
   public init(
     groupSize: Int = 8, codebookBits: [Int] = [8, 8, 8, 8], criticalRatio: Double = 0.02,
     importance: Importance = .activation, tolerance: Double = 0.01, maximumRounds: Int = 12, feedbackRounds: Int = 8,
-    beamWidth: Int = 8, damping: Double = 0.01, codebookSteps: Int = 8, seed: UInt64 = 0
+    beamWidth: Int = 8, damping: Double = 0.01, codebookSteps: Int = 4, seed: UInt64 = 0
   ) {
     format = PackedFormat(groupSize: groupSize, codebookBits: codebookBits, criticalRatio: criticalRatio)
     self.importance = importance

@@ -29,7 +29,8 @@ public struct PackedFormat: Sendable, Codable, Equatable {
       throw CRVQError(.option, "group size is \(groupSize); expected 4, 8 or 16")
     }
     guard (1...Self.maximumCodebooks).contains(codebookBits.count) else {
-      throw CRVQError(.option, "codebook bits name \(codebookBits.count) codebooks; expected 1 to \(Self.maximumCodebooks)")
+      throw CRVQError(
+        .option, "codebook bits name \(codebookBits.count) codebooks; expected 1 to \(Self.maximumCodebooks)")
     }
     for (index, bits) in codebookBits.enumerated() where !(1...Self.maximumCodebookBits).contains(bits) {
       throw CRVQError(

@@ -74,7 +74,8 @@ extension PackedLinear {
         let expected = types.map(\.rawValue).joined(separator: " or ")
         throw CRVQError(.malformed, "\(name): type is \(found.type.rawValue); expected \(expected)")
       }
-      guard found.shape.count == dimensions, found.shape.allSatisfy({ (0...PackedFormat.maximumDimension).contains($0) })
+      guard found.shape.count == dimensions,
+        found.shape.allSatisfy({ (0...PackedFormat.maximumDimension).contains($0) })
       else { throw CRVQError(.malformed, "\(name): shape is \(found.shape); expected \(dimensions) dimensions") }
       try Self.expect(found, shape: found.shape)
       return found
@@ -83,7 +84,8 @@ extension PackedLinear {
     let scales = try read("scales", [.float16], dimensions: 1)
     let (rows, columns) = (scales.shape[0], order.shape[0])
     guard rows > 0, columns > 0 else {
-      throw CRVQError(.malformed, "\(prefix): the shape is [\(rows), \(columns)]; expected at least one row and channel")
+      throw CRVQError(
+        .malformed, "\(prefix): the shape is [\(rows), \(columns)]; expected at least one row and channel")
     }
     let (groups, critical) = (format.groups(columns: columns), format.criticalGroups(columns: columns))
     let bits = format.storedBits(columns: columns)

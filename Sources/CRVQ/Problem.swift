@@ -18,7 +18,8 @@ struct Problem {
     }
     guard gram.rows == weight.columns, gram.columns == weight.columns else {
       throw CRVQError(
-        .input, "the Gram matrix is [\(gram.rows), \(gram.columns)]; "
+        .input,
+        "the Gram matrix is [\(gram.rows), \(gram.columns)]; "
           + "expected [\(weight.columns), \(weight.columns)] for a weight [\(weight.rows), \(weight.columns)]")
     }
     let limit = PackedFormat.maximumDimension

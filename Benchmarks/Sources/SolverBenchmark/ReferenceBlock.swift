@@ -21,7 +21,8 @@ struct ReferenceBlock {
     let count = shape.reduce(1, *)
     let values: [Float] =
       type == "F16"
-      ? Half.widen(bytes.withUnsafeBytes { raw in (0..<count).map { raw.loadUnaligned(fromByteOffset: 2 * $0, as: UInt16.self) } })
+      ? Half.widen(
+        bytes.withUnsafeBytes { raw in (0..<count).map { raw.loadUnaligned(fromByteOffset: 2 * $0, as: UInt16.self) } })
       : bytes.withUnsafeBytes { raw in (0..<count).map { raw.loadUnaligned(fromByteOffset: 4 * $0, as: Float.self) } }
     return Matrix(rows: shape[0], columns: shape[1], values: values)
   }

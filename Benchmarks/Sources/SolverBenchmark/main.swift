@@ -49,7 +49,8 @@ for (name, site, reference, sketch) in published where only == nil || name.conta
   }
   let ratio = result.relativeError / reference
   print(
-    pad(name, 18), f(result.relativeError, 5), "vs published", f(ratio, 3), "vs sketch", f(result.relativeError / sketch, 3), "rounds", result.rounds,
+    pad(name, 18), f(result.relativeError, 5), "vs published", f(ratio, 3), "vs sketch",
+    f(result.relativeError / sketch, 3), "rounds", result.rounds,
     f(result.seconds, 2) + "s",
     result.steps.all.map { "\($0.name) \(f($0.seconds, 2))" }.joined(separator: " "))
   logs += log(ratio)
@@ -72,7 +73,8 @@ func unit() -> Double {
         nonisolated(unsafe) let (a, b, c) = (a.baseAddress!, b.baseAddress!, c.baseAddress!)
         team.forEachRange(n, grain: 256) { range in
           BLAS.sgemm(
-            .no, .no, m: range.count, n: n, k: n, a + range.lowerBound * n, lda: n, b, ldb: n, c + range.lowerBound * n, ldc: n)
+            .no, .no, m: range.count, n: n, k: n, a + range.lowerBound * n, lda: n, b, ldb: n, c + range.lowerBound * n,
+            ldc: n)
         }
       }
     }

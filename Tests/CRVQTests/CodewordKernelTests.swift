@@ -1,0 +1,156 @@
+import Numerics
+import Testing
+
+/// Each kernel beside the plain loop it stands for.
+@Suite struct CodewordKernelTests {
+  @Test(arguments: [4, 8, 16], [1, 2, 16, 37, 256, 4096])
+  func nearestCodewordIsTheFirstOfTheBest(d: Int, count: Int) {
+    var input = RandomInput(seed: UInt64(d * 10_000 + count))
+    for n in [1, 3, 4, 11] {
+      let codebook = input.normals(count * d)
+      let queries = input.normals(n * d)
+      let stride = Codewords.stride(count)
+      let table = Buffer<Float>(stride * d)
+      Codewords.makeTable(codebook, count: count, d: d, into: table.base)
+      let norms = Buffer<Float>(stride)
+      let metric = (0..<d * d).map { Float($0 / d == $0 % d ? 1 : 0) }
+      Codewords.norms(table: table.base, count: count, stride: stride, d: d, metric: metric, into: norms.base)
+      let codes = Buffer<UInt16>(n)
+      let scores = Buffer<Float>(n)
+      Codewords.nearest(
+        queries, n: n, d: d, table: table.base, norms: norms.base, stride: stride, codes: codes.base,
+        scores: scores.base)
+      for i in 0..<n {
+        let naive = (0..<count).map { k in
+          (0..<d).reduce(Float(0)) { sum, t in
+            let c = codebook[k * d + t]
+            return sum + c * c - 2 * queries[i * d + t] * c
+          }
+        }
+        let best = naive.min() ?? 0
+        #expect(Int(codes.base[i]) < count)
+        #expect(abs(naive[Int(codes.base[i])] - best) <= 1e-4 * (1 + abs(best)))
+        #expect(abs(scores.base[i] - best) <= 1e-4 * (1 + abs(best)))
+      }
+    }
+  }
+
+  @Test func equalCodewordsGoToTheFirst() {
+    let (d, count) = (8, 256)
+    let codebook = [Float](repeating: 0.5, count: count * d)
+    let table = Buffer<Float>(count * d)
+    Codewords.makeTable(codebook, count: count, d: d, into: table.base)
+    let norms = Buffer<Float>(count, filledWith: 2)
+    let codes = Buffer<UInt16>(5)
+    let scores = Buffer<Float>(5)
+    let queries = [Float](repeating: 1, count: 5 * d)
+    Codewords.nearest(
+      queries, n: 5, d: d, table: table.base, norms: norms.base, stride: count, codes: codes.base,
+      scores: scores.base)
+    #expect(codes.array == [0, 0, 0, 0, 0])
+    #expect(scores.array == [Float](repeating: 2 - 8, count: 5))
+  }
+
+  @Test(arguments: [4, 8, 16]) func normsAreQuadraticFormsAndInfiniteInThePadding(d: Int) {
+    var input = RandomInput(seed: UInt64(d))
+    let count = 21
+    let codebook = input.normals(count * d)
+    let root = input.normals(d * d)
+    var metric = [Float](repeating: 0, count: d * d)
+    for i in 0..<d {
+      for j in 0..<d { metric[i * d + j] = (0..<d).reduce(0) { $0 + root[i * d + $1] * root[j * d + $1] } }
+    }
+    let stride = Codewords.stride(count)
+    let table = Buffer<Float>(stride * d)
+    Codewords.makeTable(codebook, count: count, d: d, into: table.base)
+    let norms = Buffer<Float>(stride)
+    Codewords.norms(table: table.base, count: count, stride: stride, d: d, metric: metric, into: norms.base)
+    for k in 0..<count {
+      var naive: Float = 0
+      for i in 0..<d {
+        for j in 0..<d { naive += codebook[k * d + i] * metric[i * d + j] * codebook[k * d + j] }
+      }
+      #expect(abs(norms.base[k] - naive) <= 1e-4 * naive + 1e-4)
+    }
+    #expect(norms.array[count...].allSatisfy { $0 == .infinity })
+  }
+
+  @Test(arguments: [4, 8, 16]) func rankUpdateAddsAndSkipsUnchangedRows(d: Int) {
+    var input = RandomInput(seed: UInt64(d))
+    for columns in [1, 15, 16, 50] {
+      let n = 5
+      let (ldh, ldy) = (columns + 3, columns + 1)
+      var delta = input.normals(n * d)
+      for t in 0..<d { delta[2 * d + t] = 0 }
+      let h = input.normals(d * ldh)
+      let before = input.normals(n * ldy)
+      var after = before
+      Codewords.rankUpdate(delta: delta, n: n, d: d, h: h, ldh: ldh, y: &after, ldy: ldy, columns: columns)
+      for i in 0..<n {
+        for c in 0..<ldy {
+          let sum = c < columns ? (0..<d).reduce(Float(0)) { $0 + delta[i * d + $1] * h[$1 * ldh + c] } : 0
+          #expect(abs(after[i * ldy + c] - before[i * ldy + c] - sum) <= 1e-4)
+        }
+      }
+      #expect(after[2 * ldy..<3 * ldy] == before[2 * ldy..<3 * ldy])
+    }
+  }
+
+  @Test(arguments: [4, 8, 16]) func queriesAreTwoSmallProducts(d: Int) {
+    var input = RandomInput(seed: UInt64(d))
+    let n = 6
+    let (x, u) = (input.normals(n * (d + 2)), input.normals(n * (d + 1)))
+    let (a, b) = (input.normals(d * d), input.normals(d * d))
+    let inverse = input.normals(n)
+    for (hasB, hasU) in [(true, true), (true, false), (false, true)] {
+      var out = [Float](repeating: .nan, count: n * d)
+      b.withUnsafeBufferPointer { b in
+        u.withUnsafeBufferPointer { u in
+          a.withUnsafeBufferPointer { a in
+            Codewords.queries(
+              x: x, ldx: d + 2, inverseScale: inverse, b: hasB ? b.baseAddress : nil, u: hasU ? u.baseAddress : nil,
+              ldu: d + 1, a: a.baseAddress, n: n, d: d, into: &out)
+          }
+        }
+      }
+      for i in 0..<n {
+        for c in 0..<d {
+          var naive: Float = hasB ? 0 : inverse[i] * x[i * (d + 2) + c]
+          for t in 0..<d {
+            if hasB { naive += inverse[i] * x[i * (d + 2) + t] * b[t * d + c] }
+            if hasU { naive += u[i * (d + 1) + t] * a[t * d + c] }
+          }
+          #expect(abs(out[i * d + c] - naive) <= 1e-4)
+        }
+      }
+    }
+  }
+
+  @Test(arguments: [4, 8, 16]) func gatherAndScatterAreTransposes(d: Int) {
+    var input = RandomInput(seed: UInt64(d))
+    let (groups, count) = (9, 5)
+    let codes = input.codes(groups, below: count)
+    let codebook = input.normals(count * d)
+    var row = [Float](repeating: 1, count: groups * d)
+    Codewords.gather(codes, groups: groups, codebook: codebook, d: d, accumulate: true, into: &row)
+    for i in row.indices { #expect(row[i] == 1 + codebook[Int(codes[i / d]) * d + i % d]) }
+    Codewords.gather(codes, groups: groups, codebook: codebook, d: d, accumulate: false, into: &row)
+    for i in row.indices { #expect(row[i] == codebook[Int(codes[i / d]) * d + i % d]) }
+
+    let r = input.normals(groups * d)
+    var sums = [Float](repeating: 0, count: count * d)
+    Codewords.scatter(codes, groups: groups, r, d: d, factor: 0.5, into: &sums)
+    let blocks = input.normals(groups * d * d)
+    var blockSums = [Float](repeating: 0, count: count * d * d)
+    Codewords.scatterBlocks(codes, groups: groups, blocks: blocks, d: d, factor: 2, into: &blockSums)
+    for k in 0..<count {
+      let places = (0..<groups).filter { Int(codes[$0]) == k }
+      for t in 0..<d {
+        #expect(abs(sums[k * d + t] - places.reduce(0) { $0 + 0.5 * r[$1 * d + t] }) <= 1e-5)
+      }
+      for i in 0..<d * d {
+        #expect(abs(blockSums[k * d * d + i] - places.reduce(0) { $0 + 2 * blocks[$1 * d * d + i] }) <= 1e-4)
+      }
+    }
+  }
+}

@@ -1,0 +1,180 @@
+import CRVQ
+import Numerics
+import Testing
+
+@Suite struct FitTests {
+  private let team = ThreadTeam(threads: 2)
+
+  private func fitted(_ weight: Matrix, _ gram: Matrix, _ options: FitOptions) throws -> FitResult {
+    let result = try fit(weight: weight, gram: gram, options: options, streamKey: "test", team: team)
+    let decoded = result.packed.decode()
+    #expect(decoded.values.allSatisfy(\.isFinite))
+    let error = relativeError(weight: weight, decoded: decoded, gram: gram, team: team)
+    #expect(abs(result.relativeError - error) <= 1e-3 * error + 1e-6)
+    let frobenius = frobeniusError(weight: weight, decoded: decoded)
+    #expect(abs(result.frobeniusError - frobenius) <= 1e-9)
+    return result
+  }
+
+  @Test(arguments: [4, 8, 16], [[8, 8, 8, 8], [1], [6], [12, 2], [3, 4, 5, 6, 1, 2, 3, 4]])
+  func everyGroupSizeAndListOfCodebooks(d: Int, bits: [Int]) throws {
+    var input = RandomInput(seed: 10)
+    let weight = input.weight(24, 64)
+    let gram = input.gram(64, samples: 100)
+    for ratio in [0, 0.3, 1] {
+      let options = FitOptions(groupSize: d, codebookBits: bits, criticalRatio: ratio, maximumRounds: 3)
+      let result = try fitted(weight, gram, options)
+      #expect(result.relativeError < 0.95, "bits \(bits), ratio \(ratio)")
+    }
+  }
+
+  @Test(arguments: FitOptions.Importance.allCases) func everyImportanceRule(rule: FitOptions.Importance) throws {
+    var input = RandomInput(seed: 11)
+    let options = FitOptions(criticalRatio: 0.2, importance: rule, maximumRounds: 3)
+    #expect(try fitted(input.weight(64, 96), input.gram(96, samples: 200), options).relativeError < 0.5)
+  }
+
+  @Test func sameSeedSameBytesForAnyThreadCount() throws {
+    var input = RandomInput(seed: 12)
+    let weight = input.weight(150, 200)
+    let gram = input.gram(200, samples: 150)
+    let options = FitOptions(criticalRatio: 0.1, maximumRounds: 3, seed: 5)
+    let results = try [1, 2, 3].map {
+      try fit(weight: weight, gram: gram, options: options, streamKey: "a", team: ThreadTeam(threads: $0)).packed
+    }
+    #expect(results[0] == results[1] && results[0] == results[2])
+    let other = try fit(weight: weight, gram: gram, options: options, streamKey: "b", team: team).packed
+    #expect(other != results[0])
+  }
+
+  @Test func deadChannels() throws {
+    var input = RandomInput(seed: 13)
+    var gram = input.gram(64, samples: 100)
+    for dead in [0, 5, 17, 63] {
+      for c in 0..<64 {
+        gram[dead, c] = 0
+        gram[c, dead] = 0
+      }
+    }
+    #expect(
+      try fitted(input.weight(32, 64), gram, FitOptions(criticalRatio: 0.25, maximumRounds: 4)).relativeError < 0.5)
+  }
+
+  @Test func singularGram() throws {
+    var input = RandomInput(seed: 14)
+    #expect(
+      try fitted(input.weight(32, 64), input.gram(64, samples: 5), FitOptions(maximumRounds: 4)).relativeError < 0.5)
+  }
+
+  @Test func gramOfZeros() throws {
+    var input = RandomInput(seed: 15)
+    let result = try fitted(input.weight(16, 32), Matrix(rows: 32, columns: 32), FitOptions(maximumRounds: 2))
+    #expect(result.relativeError == 0)
+  }
+
+  @Test func indefiniteGram() throws {
+    var input = RandomInput(seed: 16)
+    var gram = input.gram(64, samples: 300)
+    for c in 0..<64 { gram[c, c] -= 0.4 }
+    let weight = input.weight(32, 64)
+    let result = try fit(weight: weight, gram: gram, options: FitOptions(maximumRounds: 4), team: team)
+    #expect(result.relativeError.isFinite)
+    #expect(result.packed.decode().values.allSatisfy(\.isFinite))
+  }
+
+  @Test func zeroMatrix() throws {
+    var input = RandomInput(seed: 17)
+    let result = try fitted(Matrix(rows: 16, columns: 64), input.gram(64, samples: 100), FitOptions())
+    #expect(result.relativeError == 0 && result.frobeniusError == 0)
+    #expect(result.packed.decode().values.allSatisfy { $0 == 0 })
+  }
+
+  @Test func rowsOfZerosAndConstants() throws {
+    var input = RandomInput(seed: 18)
+    var weight = input.weight(32, 64)
+    for c in 0..<64 {
+      weight[3, c] = 0
+      weight[4, c] = 0.25
+      weight[5, c] = -1e-7
+    }
+    let result = try fitted(weight, input.gram(64, samples: 100), FitOptions(criticalRatio: 0.25, maximumRounds: 4))
+    #expect(result.relativeError < 0.3)
+    #expect(result.packed.decode().values[3 * 64..<4 * 64].allSatisfy { $0 == 0 })
+  }
+
+  @Test(arguments: [1, 7, 9, 63, 65]) func widthThatIsNoMultipleOfTheGroup(columns: Int) throws {
+    var input = RandomInput(seed: 19)
+    let weight = input.weight(40, columns)
+    let result = try fitted(weight, input.gram(columns, samples: 200), FitOptions(criticalRatio: 1, maximumRounds: 3))
+    #expect(result.packed.columns == columns && result.relativeError < 0.6)
+  }
+
+  @Test func oneRow() throws {
+    var input = RandomInput(seed: 20)
+    // 32 points, 256 codewords: every point may have its own.
+    let result = try fitted(input.weight(1, 256), input.gram(256, samples: 500), FitOptions(maximumRounds: 6))
+    #expect(result.relativeError < 1e-4)
+  }
+
+  @Test func moreThan65535Channels() throws {
+    // A Gram matrix of that width is 17 GB: here the format alone; the fit itself knows no such limit.
+    let linear = try PackedLinearTests.random(PackedFormat(), rows: 2, columns: 65_544, seed: 1)
+    #expect(linear.decodeHalf().count == 2 * 65_544)
+    #expect(linear.bitsPerWeight.channelOrder == 16)
+  }
+
+  @Test func wrongValuesAreRefusedByPlace() throws {
+    var input = RandomInput(seed: 21)
+    let (weight, gram) = (input.weight(8, 16), input.gram(16, samples: 50))
+    for bad in [Float.nan, .infinity, -.infinity, 1e9] {
+      var changed = weight
+      changed[3, 5] = bad
+      let error = try #require(throws: CRVQError.self) { try fit(weight: changed, gram: gram, team: team) }
+      #expect(error.kind == .input && error.message.contains("weight[3, 5]"))
+    }
+    var changed = gram
+    changed[15, 2] = .nan
+    let error = try #require(throws: CRVQError.self) { try fit(weight: weight, gram: changed, team: team) }
+    #expect(error.kind == .input && error.message.contains("Gram matrix[15, 2]"))
+    #expect(throws: CRVQError.self) { try fit(weight: weight, gram: input.gram(8, samples: 9), team: team) }
+    #expect(throws: CRVQError.self) {
+      try fit(weight: Matrix(rows: 0, columns: 16), gram: gram, team: team)
+    }
+  }
+
+  @Test(arguments: [
+    FitOptions(groupSize: 5), FitOptions(codebookBits: []), FitOptions(codebookBits: [0]),
+    FitOptions(codebookBits: [13]), FitOptions(codebookBits: [Int](repeating: 2, count: 9)),
+    FitOptions(criticalRatio: -0.1), FitOptions(criticalRatio: 1.1), FitOptions(criticalRatio: .nan),
+    FitOptions(tolerance: 1), FitOptions(maximumRounds: 0), FitOptions(beamWidth: 0), FitOptions(damping: 0),
+  ])
+  func optionsOutOfRangeAreRefused(options: FitOptions) throws {
+    let error = try #require(throws: CRVQError.self) { try options.validate() }
+    #expect(error.kind == .option && !error.message.contains("\n"))
+  }
+
+  @Test func progressCanCancel() throws {
+    var input = RandomInput(seed: 22)
+    var seen: [Int] = []
+    let error = try #require(throws: CRVQError.self) {
+      try fit(weight: input.weight(16, 32), gram: input.gram(32, samples: 50), team: team) { round, _ in
+        seen.append(round)
+        return round < 2
+      }
+    }
+    #expect(error.kind == .cancelled && seen == [1, 2])
+  }
+
+  @Test func symmetricGramCopiesTheUpperTriangle() {
+    var input = RandomInput(seed: 23)
+    let full = input.gram(70, samples: 80)
+    var upper = full
+    for row in 0..<70 {
+      for column in 0..<row { upper[row, column] = .nan }
+    }
+    let result = symmetricGram(fromUpper: upper)
+    for row in 0..<70 {
+      for column in 0..<70 { #expect(result[row, column] == full[min(row, column), max(row, column)]) }
+    }
+  }
+}

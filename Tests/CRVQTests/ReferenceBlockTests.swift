@@ -1,0 +1,48 @@
+import CRVQ
+import Checkpoint
+import Foundation
+import Numerics
+import Testing
+
+/// The seven linears of one block of a real model, against the figures of the design.
+@Suite(.enabled(if: ReferenceBlockTests.path != nil, "set CRVQ_SHARED to the directory of the shared data"))
+struct ReferenceBlockTests {
+  static let path: String? = {
+    let shared = ProcessInfo.processInfo.environment["CRVQ_SHARED"] ?? "../shared"
+    let path = "\(shared)/reference/block0.safetensors"
+    return FileManager.default.fileExists(atPath: path) ? path : nil
+  }()
+
+  struct Case: Sendable, CustomTestStringConvertible {
+    let linear: String
+    let site: String
+    /// The largest relative error that is accepted, the sketch's of DESIGN.md §4.
+    let sketch: Double
+    var testDescription: String { linear }
+  }
+
+  static let cases = [
+    Case(linear: "self_attn.q_proj", site: "attn_in", sketch: 0.00490),
+    Case(linear: "self_attn.k_proj", site: "attn_in", sketch: 0.00620),
+    Case(linear: "self_attn.v_proj", site: "attn_in", sketch: 0.04627),
+    Case(linear: "self_attn.o_proj", site: "attn_out", sketch: 0.00062),
+    Case(linear: "mlp.gate_proj", site: "mlp_in", sketch: 0.07205),
+    Case(linear: "mlp.up_proj", site: "mlp_in", sketch: 0.15750),
+    Case(linear: "mlp.down_proj", site: "mlp_hidden", sketch: 0.04055),
+  ]
+
+  @Test(arguments: cases) func errorIsAtMostTheSketch(of item: Case) throws {
+    let file = try SafetensorsFile(path: #require(Self.path))
+    func matrix(_ name: String) throws -> Matrix {
+      let shape = try #require(file.shape(of: name))
+      return Matrix(rows: shape[0], columns: shape[1], values: try file.floats(name))
+    }
+    let weight = try matrix("weight.\(item.linear)")
+    let gram = try matrix("gram.\(item.site)")
+    let team = ThreadTeam(threads: 2)
+    let result = try fit(weight: weight, gram: gram, streamKey: item.linear, team: team)
+    #expect(result.relativeError <= item.sketch)
+    let decoded = relativeError(weight: weight, decoded: result.packed.decode(), gram: gram, team: team)
+    #expect(abs(decoded - result.relativeError) <= 1e-3 * decoded)
+  }
+}
