@@ -30,8 +30,10 @@ public func fit(
     return FeedbackFactor(state, damping: options.damping)
   }
   steps.measure(\.start) {
+    // Half way, on a logarithmic scale, between all channels alike and diag(H): loud channels matter, but the feedback
+    // moves much of their error to others.
     let weights = Buffer<Float>(state.columns)
-    for c in 0..<state.columns { weights.base[c] = max(0, state.h.base[c * state.columns + c]) }
+    for c in 0..<state.columns { weights.base[c] = max(0, state.h.base[c * state.columns + c]).squareRoot() }
     state.startCodebooks(weights: weights.base, seed: options.seed, streamKey: streamKey)
   }
   let rounds = try state.alternate(options, factor, steps: &steps, progress: progress)

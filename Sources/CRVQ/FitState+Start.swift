@@ -28,7 +28,7 @@ extension FitState {
 
   /// Scales at the rows' root mean squares, codebooks by residual k-means of W/s.
   ///
-  /// - Parameter weights: the importance of every channel, [columns].
+  /// - Parameter weights: what an error in a channel counts, [columns].
   func startCodebooks(weights: UnsafePointer<Float>, seed: UInt64, streamKey: String) {
     for row in 0..<rows {
       let sum = BLAS.sdot(columns, w.base + row * columns, w.base + row * columns)

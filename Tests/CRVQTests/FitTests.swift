@@ -8,7 +8,7 @@ import Testing
   private func fitted(_ weight: Matrix, _ gram: Matrix, _ options: FitOptions) throws -> FitResult {
     let result = try fit(weight: weight, gram: gram, options: options, streamKey: "test", team: team)
     let decoded = result.packed.decode()
-    #expect(decoded.values.allSatisfy(\.isFinite))
+    #expect(decoded.values.allSatisfy { $0.isFinite })
     let error = relativeError(weight: weight, decoded: decoded, gram: gram, team: team)
     #expect(abs(result.relativeError - error) <= 1e-3 * error + 1e-6)
     let frobenius = frobeniusError(weight: weight, decoded: decoded)
@@ -79,7 +79,7 @@ import Testing
     let weight = input.weight(32, 64)
     let result = try fit(weight: weight, gram: gram, options: FitOptions(maximumRounds: 4), team: team)
     #expect(result.relativeError.isFinite)
-    #expect(result.packed.decode().values.allSatisfy(\.isFinite))
+    #expect(result.packed.decode().values.allSatisfy { $0.isFinite })
   }
 
   @Test func zeroMatrix() throws {

@@ -4,15 +4,16 @@ import Foundation
 import Numerics
 import Testing
 
-/// The seven linears of one block of a real model, against the figures of the design.
-@Suite(.enabled(if: ReferenceBlockTests.path != nil, "set CRVQ_SHARED to the directory of the shared data"))
-struct ReferenceBlockTests {
-  static let path: String? = {
-    let shared = ProcessInfo.processInfo.environment["CRVQ_SHARED"] ?? "../shared"
-    let path = "\(shared)/reference/block0.safetensors"
-    return FileManager.default.fileExists(atPath: path) ? path : nil
-  }()
+/// The file with the tensors of one block of a real model, if it is there.
+private let referencePath: String? = {
+  let shared = ProcessInfo.processInfo.environment["CRVQ_SHARED"] ?? "../shared"
+  let path = "\(shared)/reference/block0.safetensors"
+  return FileManager.default.fileExists(atPath: path) ? path : nil
+}()
 
+/// The seven linears of one block of a real model, against the figures of the design.
+@Suite(.enabled(if: referencePath != nil, "set CRVQ_SHARED to the directory of the shared data"))
+struct ReferenceBlockTests {
   struct Case: Sendable, CustomTestStringConvertible {
     let linear: String
     let site: String
@@ -32,7 +33,7 @@ struct ReferenceBlockTests {
   ]
 
   @Test(arguments: cases) func errorIsAtMostTheSketch(of item: Case) throws {
-    let file = try SafetensorsFile(path: #require(Self.path))
+    let file = try SafetensorsFile(path: #require(referencePath))
     func matrix(_ name: String) throws -> Matrix {
       let shape = try #require(file.shape(of: name))
       return Matrix(rows: shape[0], columns: shape[1], values: try file.floats(name))
