@@ -42,7 +42,7 @@ struct LauncherOptions: ParsableArguments {
     if launcher == .none, workers != nil { throw ValidationError("--workers goes with --launcher local") }
   }
 
-  func makeLauncher() throws -> any WorkerLauncher {
+  func makeLauncher(logDirectory: String) throws -> any WorkerLauncher {
     switch launcher {
     case .none: return ManualLauncher()
     default:
@@ -51,7 +51,7 @@ struct LauncherOptions: ParsableArguments {
       return LocalLauncher(
         LocalLauncher.Configuration(
           executable: try LocalLauncher.findExecutable(), workers: count, threads: max(1, cores / count),
-          cacheDirectory: nil))
+          logDirectory: logDirectory))
     }
   }
 

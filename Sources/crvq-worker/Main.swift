@@ -1,1 +1,86 @@
-@main struct Placeholder { static func main() {} }
+import ArgumentParser
+import Foundation
+import Logging
+import UnixSignals
+import Worker
+
+/// The worker's program: connects to a coordinator and does its tasks.
+@main
+struct WorkerProgram: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "crvq-worker", abstract: "Collect activations and fit codebooks for a crvq-coord job.",
+    version: "0.1.0")
+
+  @Option(help: "The coordinator's endpoint: tcp://HOST:PORT.")
+  var connect: String
+
+  @Option(help: "CURVE keys (comes later).")
+  var keys: String?
+
+  @Option(help: "Threads, over all slots (default: all cores).")
+  var threads: Int?
+
+  @Option(help: "Tasks at a time.")
+  var slots = 1
+
+  @Option(help: "Where to keep what tasks make (default: a temporary directory that goes with the process).")
+  var cache: String?
+
+  @Option(help: "Memory that tasks may use, such as 16G (default: all).")
+  var memory: String?
+
+  @Option(help: "What to be called in logs and reports (default: host and process).")
+  var name: String?
+
+  func validate() throws {
+    if keys != nil { throw ValidationError("--keys comes in a later release; connect over loopback or a trusted network") }
+    if slots < 1 { throw ValidationError("--slots is \(slots), expected at least 1") }
+    if let threads, threads < 1 { throw ValidationError("--threads is \(threads), expected at least 1") }
+    if let memory, Self.bytes(memory) == nil {
+      throw ValidationError("--memory is '\(memory)', expected a number with K, M, G or T, such as 16G")
+    }
+  }
+
+  func run() async throws {
+    LoggingSystem.bootstrap { label in StreamLogHandler.standardError(label: label) }
+    let parent = ProcessInfo.processInfo.environment["CRVQ_PARENT_PID"].flatMap { Int32($0) }
+    let options = WorkerOptions(
+      endpoint: connect, name: name, threads: threads, slots: slots, cacheDirectory: cache,
+      memoryBytes: memory.flatMap(Self.bytes), parent: parent)
+    do {
+      let worker = try WorkerProcess(options, logger: Logger(label: "crvq-worker"))
+      let signals = Task {
+        var count = 0
+        for await signal in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
+          count += 1
+          if count > 1 { _exit(75) }
+          worker.stop("stopped by \(signal)")
+        }
+      }
+      defer { signals.cancel() }
+      try await Self.onThread { try worker.run() }
+    } catch let error as WorkerError {
+      FileHandle.standardError.write(Data("crvq-worker: \(error)\n".utf8))
+      Foundation.exit(error.exitCode)
+    }
+  }
+
+  /// The worker blocks, so it has a thread of its own.
+  private static func onThread(_ body: @escaping @Sendable () throws -> Void) async throws {
+    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+      let thread = Thread { continuation.resume(with: Result { try body() }) }
+      thread.name = "worker"
+      thread.start()
+    }
+  }
+
+  private static func bytes(_ text: String) -> UInt64? {
+    let units: [Character: UInt64] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
+    let upper = text.uppercased()
+    guard let last = upper.last else { return nil }
+    let unit = units[last]
+    guard let number = UInt64(unit == nil ? upper : String(upper.dropLast())) else { return nil }
+    let (bytes, overflow) = number.multipliedReportingOverflow(by: unit ?? 1)
+    return overflow || bytes == 0 ? nil : bytes
+  }
+}

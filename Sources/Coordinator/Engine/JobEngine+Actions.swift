@@ -51,7 +51,7 @@ extension JobEngine {
       wire.ref = WireArtifactRef(name: input.artifact.name, artifact)
       wire.shard = UInt32(input.index)
       switch input.holder {
-      case .coordinator: wire.holders = [exchange.endpoint]
+      case .coordinator: wire.holders = [artifactEndpoint]
       case .worker(let holder): wire.holders = roster[holder].map { [$0.artifactEndpoint] } ?? []
       }
       return wire
@@ -66,11 +66,11 @@ extension JobEngine {
     guard let report, let description = roster[worker],
       let result = try? StoredResult(task, report, worker: description.name)
     else { return decide(.storeFailed(task, lease, reason: "the report of \(task) is incomplete")) }
-    let (exchange, store) = (exchange, job.store)
+    let (client, store, artifacts) = (client, job.store, job.artifacts)
     background.submit { [self] in
       do {
         for artifact in outputs.compactMap(\.artifact) {
-          try exchange.fetch(artifact, from: [description.artifactEndpoint])
+          try client.fetch(artifact, from: [description.artifactEndpoint], into: artifacts)
         }
         try store.store(result)
         link.post { [self] in decide(.stored(task, lease)) }

@@ -21,7 +21,9 @@ final class JobEngine: @unchecked Sendable {
 
   let job: PreparedJob
   let link: CoordinatorLink
-  let exchange: ArtifactExchange
+  let client: ArtifactClient
+  /// Where this coordinator serves its artifacts.
+  let artifactEndpoint: String
   let display: any ProgressDisplay
   let logger: Logger
   let welcome: WireWelcome
@@ -41,12 +43,13 @@ final class JobEngine: @unchecked Sendable {
   private var phase = "waiting for workers"
 
   init(
-    _ job: PreparedJob, link: CoordinatorLink, exchange: ArtifactExchange, welcome: WireWelcome,
+    _ job: PreparedJob, link: CoordinatorLink, client: ArtifactClient, artifactEndpoint: String, welcome: WireWelcome,
     display: any ProgressDisplay, logger: Logger
   ) {
     self.job = job
     self.link = link
-    self.exchange = exchange
+    self.client = client
+    self.artifactEndpoint = artifactEndpoint
     self.welcome = welcome
     self.display = display
     self.logger = logger

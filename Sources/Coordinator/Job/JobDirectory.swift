@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 
 /// Where a job keeps what it needs to go on after a crash. One coordinator at a time.
 public final class JobDirectory: Sendable {
@@ -38,6 +39,21 @@ public final class JobDirectory: Sendable {
       throw CoordinatorError.tryAgain(
         "\(directory): another coordinator is running this job; wait for it or stop it first")
     }
+  }
+
+  /// A logger that appends to the coordinator's log in this directory.
+  ///
+  /// - Throws: ``CoordinatorError`` if the log cannot be opened.
+  public func logger() throws -> Logger {
+    do {
+      try FileManager.default.createDirectory(atPath: logPath, withIntermediateDirectories: true)
+    } catch {
+      throw CoordinatorError.io("\(logPath): \(error.localizedDescription)")
+    }
+    guard let stream = fopen("\(logPath)/coordinator.log", "ae") else {
+      throw CoordinatorError.io("\(logPath)/coordinator.log: \(String(cString: strerror(errno)))")
+    }
+    return Logger(label: "crvq-coord") { _ in FileLogHandler(stream: stream) }
   }
 
   /// Whether a coordinator is running the job now.

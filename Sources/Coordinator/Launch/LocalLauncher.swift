@@ -9,14 +9,14 @@ public final class LocalLauncher: WorkerLauncher {
     public var workers: Int
     /// Threads of each worker.
     public var threads: Int
-    /// Where worker caches live; nil for the worker's default.
-    public var cacheDirectory: String?
+    /// Where the workers' logs go.
+    public var logDirectory: String
 
-    public init(executable: String, workers: Int, threads: Int, cacheDirectory: String?) {
+    public init(executable: String, workers: Int, threads: Int, logDirectory: String) {
       self.executable = executable
       self.workers = workers
       self.threads = threads
-      self.cacheDirectory = cacheDirectory
+      self.logDirectory = logDirectory
     }
   }
 
@@ -102,14 +102,22 @@ public final class LocalLauncher: WorkerLauncher {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: configuration.executable)
     process.arguments = ["--connect", endpoint, "--threads", "\(configuration.threads)", "--name", "local-\(index + 1)"]
-    if let cache = configuration.cacheDirectory { process.arguments? += ["--cache", "\(cache)/worker-\(index + 1)"] }
     var environment = ProcessInfo.processInfo.environment
     // A worker of a coordinator that is killed ends with it.
     environment["CRVQ_PARENT_PID"] = "\(ProcessInfo.processInfo.processIdentifier)"
     process.environment = environment
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = FileHandle.nullDevice
+    process.standardError = log(index)
     return process
+  }
+
+  /// Appended to, so that the log of a worker that died is still there.
+  private func log(_ index: Int) -> FileHandle {
+    let path = "\(configuration.logDirectory)/worker-\(index + 1).log"
+    try? FileManager.default.createDirectory(atPath: configuration.logDirectory, withIntermediateDirectories: true)
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+    return descriptor < 0 ? .nullDevice : FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
   }
 
   private static func cause(_ process: Process) -> String {

@@ -1,0 +1,107 @@
+import Checkpoint
+import Foundation
+import JobGraph
+import Logging
+import Messaging
+
+/// A job with everything it needs to run around it: sockets, workers, display. What `launch` and `resume` do.
+public final class RunningJob: Sendable {
+  /// How it runs; none of this changes a byte of the output.
+  public struct Settings: Sendable {
+    /// Where workers connect to.
+    public var endpoint: String
+    public var launcher: any WorkerLauncher
+    public var display: any ProgressDisplay
+
+    public init(endpoint: String, launcher: any WorkerLauncher, display: any ProgressDisplay) {
+      self.endpoint = endpoint
+      self.launcher = launcher
+      self.display = display
+    }
+  }
+
+  private let job: PreparedJob
+  private let settings: Settings
+  private let context: ZMQContext
+  private let link: CoordinatorLink
+  private let server: ArtifactServer
+  private let client: ArtifactClient
+  private let engine: JobEngine
+
+  /// Binds the endpoints.
+  ///
+  /// - Throws: ``CoordinatorError``, for a port in use or a model that cannot be read.
+  public init(_ job: PreparedJob, _ settings: Settings, logger: Logger) throws {
+    self.job = job
+    self.settings = settings
+    do {
+      let endpoint = try Endpoint(settings.endpoint)
+      context = try ZMQContext()
+      link = try CoordinatorLink(binding: settings.endpoint, context: context)
+      server = try ArtifactServer(
+        binding: Endpoint(host: endpoint.host, port: nil).description, serving: job.artifacts, context: context,
+        logger: logger)
+      client = try ArtifactClient(context: context)
+    } catch let error as MessagingError {
+      if case .badEndpoint = error { throw CoordinatorError.usage("--bind \(error)") }
+      throw CoordinatorError.io("\(error)")
+    }
+    engine = JobEngine(
+      job, link: link, client: client, artifactEndpoint: try Self.advertised(server.endpoint),
+      welcome: try job.welcome(), display: settings.display, logger: logger)
+  }
+
+  /// The endpoint that others are told: a wildcard is replaced by this machine's name.
+  private static func advertised(_ endpoint: String) throws -> String {
+    let bound = try Endpoint(endpoint)
+    return bound.isWildcard ? bound.at(host: ProcessInfo.processInfo.hostName).description : endpoint
+  }
+
+  /// Runs the job to its end on the calling thread.
+  ///
+  /// - Returns: the report that lies in the output.
+  /// - Throws: ``CoordinatorError``; what was stored stays, and the job can be resumed.
+  public func run() throws -> JobReport {
+    for warning in job.warnings { settings.display.note(warning) }
+    defer {
+      settings.launcher.stop()
+      settings.display.close()
+      link.close()
+      server.close()
+      client.close()
+    }
+    try settings.launcher.start(endpoint: link.endpoint) { [engine] event in engine.handle(event) }
+    try engine.run()
+    return try JobReport(directory: job.options.output)
+  }
+
+  /// Stops the job where it is; it can be resumed. From any thread.
+  public func stop(_ reason: String) { engine.stop(.tryAgain(reason)) }
+
+  /// How a user goes on with this job.
+  public var resumeCommand: String { "crvq-coord resume --job \(job.directory.path)" }
+}
+
+extension PreparedJob {
+  /// What every worker is told of the job.
+  fileprivate func welcome() throws -> WireWelcome {
+    let checkpoint = try Checkpoint(directory: options.model)
+    let config = try ModelConfig(directory: options.model)
+    var welcome = WireWelcome()
+    welcome.jobID = record.name
+    welcome.heartbeatMs = UInt32(JobEngine.heartbeat / .milliseconds(1))
+    welcome.modelDirectory = options.model
+    welcome.modelDigest = Digest.of(checkpoint.identityBytes(config)).data
+    welcome.tokensPath = options.calibration
+    welcome.tokensDigest = Digest(hex: record.tokensDigest)?.data ?? Data(count: Digest.byteCount)
+    welcome.options = WireJobOptions(options)
+    welcome.shards = plan.shards.map { shard in
+      var wire = WireShard()
+      wire.firstSequence = UInt32(shard.firstSequence)
+      wire.count = UInt32(shard.sequenceCount)
+      wire.heldOut = shard.isHeldOut
+      return wire
+    }
+    return welcome
+  }
+}

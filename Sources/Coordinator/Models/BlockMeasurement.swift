@@ -1,0 +1,70 @@
+import CRVQ
+import Checkpoint
+import Foundation
+import Numerics
+import Transformer
+
+/// Runs calibration tokens through the original model block by block, beside each packed block.
+final class BlockMeasurement {
+  struct Output {
+    /// ‖y - ŷ‖² / ‖y‖² of the block's output.
+    let error: Double
+    private let grams: GramCollector
+
+    init(error: Double, grams: GramCollector) {
+      self.error = error
+      self.grams = grams
+    }
+
+    /// The site's H over the tokens.
+    func gram(_ site: Site) throws -> Matrix {
+      let partial = try grams.partial(site)
+      var total = GramTotal(width: partial.width)
+      try total.add(partial)
+      return try total.normalized()
+    }
+  }
+
+  private let shape: DecoderShape
+  private var hidden: HiddenStates
+
+  /// Uses the sequences the job held out where the report tells that these are its tokens, else all of them.
+  init(original: ModelAtRest, packed: ModelAtRest, tokens path: String, report: JobReport) throws {
+    shape = original.model.shape
+    let tokens = try TokenFile(path: path, vocabularySize: shape.vocabularySize)
+    let options = report.options
+    let isJobs = try FileDigest.of(path: path).hex == report.digests.tokens && options.sequences <= tokens.sequenceCount
+    let range = isJobs ? options.sequences - options.heldOut..<options.sequences : 0..<tokens.sequenceCount
+    hidden = try original.model.embed(tokens: range.map { tokens.sequence($0) }, from: original.checkpoint)
+  }
+
+  /// Measures one block and moves on to the next.
+  func advance(_ original: DecoderBlock, _ packed: DecoderBlock, team: ThreadTeam) throws -> Output {
+    let grams = GramCollector(shape: shape)
+    let approximation = try packed.output(of: hidden, team: team)
+    try original.forward(&hidden, team: team, observer: grams)
+    return Output(error: EnergyLoss.of(hidden.values, approximation.values), grams: grams)
+  }
+}
+
+extension ModelAtRest {
+  /// A block with decoded weights.
+  func loadBlock(_ index: Int) throws -> DecoderBlock {
+    func load(_ source: some TensorSource) throws -> DecoderBlock { try model.loadBlock(index, from: source) }
+    return try load(tensors)
+  }
+}
+
+/// The share of a vector's energy that an approximation loses.
+enum EnergyLoss {
+  static func of(_ values: [Float], _ approximation: [Float]) -> Double {
+    var lost = 0.0
+    var whole = 0.0
+    for (value, other) in zip(values, approximation) {
+      let difference = Double(value) - Double(other)
+      lost += difference * difference
+      whole += Double(value) * Double(value)
+    }
+    return whole > 0 ? lost / whole : 0
+  }
+}

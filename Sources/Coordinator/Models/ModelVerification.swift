@@ -1,0 +1,139 @@
+import CRVQ
+import Checkpoint
+import Foundation
+import JobGraph
+import Numerics
+import Transformer
+
+/// Checks a packed model against its original, from the two directories alone.
+public struct ModelVerification: Sendable {
+  public struct Linear: Codable, Sendable {
+    public let block: Int
+    public let name: String
+    /// Recomputed from the decoded bytes.
+    public let frobeniusError: Double
+    /// On the calibration tokens, if any were given.
+    public let relativeError: Double?
+  }
+
+  public struct Result: Codable, Sendable {
+    public let linears: [Linear]
+    /// Share of each block's output energy that is lost, if tokens were given.
+    public let outputErrors: [Double]
+    /// Files whose digest the report vouches for.
+    public let filesChecked: Int
+    /// One line for everything that is not as it should be.
+    public let faults: [String]
+    public let seconds: Double
+  }
+
+  let model: String
+  let quantized: String
+  let calibration: String?
+  let maximumRelativeError: Double?
+
+  public init(model: String, quantized: String, calibration: String?, maximumRelativeError: Double?) {
+    self.model = model
+    self.quantized = quantized
+    self.calibration = calibration
+    self.maximumRelativeError = maximumRelativeError
+  }
+
+  /// How far a recomputed error may be from the reported one: machines add in different orders.
+  static let agreement = 1e-3
+
+  /// - Throws: errors that name the file at fault. What is readable but wrong is among the result's faults.
+  public func run(team: ThreadTeam, progress: (String) -> Void) throws -> Result {
+    let started = ContinuousClock.now
+    let original = try ModelAtRest(model)
+    let (packed, _) = try ModelAtRest.packed(quantized)
+    guard original.packed == nil else {
+      throw CoordinatorError.badInput("\(model): is packed itself; --model takes the original")
+    }
+    guard original.model.shape == packed.model.shape else {
+      throw CoordinatorError.badInput("\(quantized): its configuration is not that of \(model)")
+    }
+    let report = try JobReport(directory: quantized)
+    var faults = try digestFaults(report)
+    progress("checked the digests of \(report.digests.files.count) files")
+    let measurement = try calibration.map {
+      try BlockMeasurement(original: original, packed: packed, tokens: $0, report: report)
+    }
+    var linears: [Linear] = []
+    var outputErrors: [Double] = []
+    for block in 0..<original.model.blockCount {
+      let measured = try measure(block, original, packed, measurement, team)
+      linears += measured.linears
+      if let error = measured.outputError { outputErrors.append(error) }
+      progress("block \(block): \(measured.summary)")
+    }
+    faults += linears.flatMap { faultsOf($0, report) }
+    return Result(
+      linears: linears, outputErrors: outputErrors, filesChecked: report.digests.files.count, faults: faults,
+      seconds: (ContinuousClock.now - started) / .seconds(1))
+  }
+
+  private func measure(
+    _ block: Int, _ original: ModelAtRest, _ packed: ModelAtRest, _ measurement: BlockMeasurement?, _ team: ThreadTeam
+  ) throws -> (linears: [Linear], outputError: Double?, summary: String) {
+    let (before, after) = (try original.loadBlock(block), try packed.loadBlock(block))
+    let output = try measurement?.advance(before, after, team: team)
+    let linears = try original.model.linears(ofBlock: block).map { spec in
+      let (weight, decoded) = (before[spec.role].weight, after[spec.role].weight)
+      return Linear(
+        block: block, name: spec.name, frobeniusError: frobeniusError(weight: weight, decoded: decoded),
+        relativeError: try output.map {
+          relativeError(weight: weight, decoded: decoded, gram: try $0.gram(spec.site), team: team)
+        })
+    }
+    let worst = linears.max { ($0.relativeError ?? $0.frobeniusError) < ($1.relativeError ?? $1.frobeniusError) }
+    let summary = worst.map { "worst \($0.name) \(($0.relativeError ?? $0.frobeniusError).fixed(5))" } ?? ""
+    return (linears, output?.error, summary)
+  }
+
+  private func digestFaults(_ report: JobReport) throws -> [String] {
+    try report.digests.files.sorted { $0.key < $1.key }.compactMap { name, digest in
+      let path = "\(quantized)/\(name)"
+      guard FileManager.default.fileExists(atPath: path) else { return "\(path): missing" }
+      let found = try FileDigest.of(path: path).hex
+      return found == digest ? nil : "\(path): digest \(found.prefix(12)), expected \(digest.prefix(12))"
+    }
+  }
+
+  private func faultsOf(_ linear: Linear, _ report: JobReport) -> [String] {
+    let name = "block \(linear.block) \(linear.name)"
+    guard let reported = report.linears.first(where: { $0.block == linear.block && $0.name == linear.name }) else {
+      return ["\(name): not in the report"]
+    }
+    var faults: [String] = []
+    let expected = reported.frobeniusError
+    if abs(linear.frobeniusError - expected) > Self.agreement * max(expected, 1e-9) {
+      faults.append("\(name): error \(linear.frobeniusError.fixed(6)) of its weights, reported \(expected.fixed(6))")
+    }
+    let error = linear.relativeError ?? reported.relativeError
+    if let bound = maximumRelativeError, error > bound {
+      faults.append("\(name): relative error \(error.fixed(5)) is above \(bound)")
+    }
+    return faults
+  }
+}
+
+extension ModelVerification.Result {
+  public var text: String {
+    var lines = ["verified \(linears.count) linears and \(filesChecked) files in \(seconds.asTime)"]
+    func mean(_ values: [Double]) -> String { (values.reduce(0, +) / Double(max(1, values.count))).fixed(5) }
+    lines.append("mean error of weights \(mean(linears.map(\.frobeniusError)))")
+    if !outputErrors.isEmpty {
+      lines.append(
+        "mean relative error \(mean(linears.compactMap(\.relativeError))), of block outputs \(mean(outputErrors))")
+    }
+    lines += faults.map { "fault: \($0)" }
+    lines.append(faults.isEmpty ? "no faults" : "\(faults.count) faults")
+    return lines.joined(separator: "\n")
+  }
+
+  /// The error that the command ends with, if anything was wrong.
+  public var failure: CoordinatorError? {
+    faults.isEmpty ? nil : .badInput("verification failed: \(faults[0])")
+  }
+}

@@ -1,0 +1,31 @@
+import Foundation
+
+/// The address of this machine by which another can reach it.
+enum LocalAddress {
+  /// The address of the interface that packets to `host` leave by; nil if there is no way there.
+  static func reaching(_ host: String) -> String? {
+    var hints = addrinfo()
+    hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
+    var found: UnsafeMutablePointer<addrinfo>?
+    let name = host.trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
+    guard getaddrinfo(name, "9", &hints, &found) == 0, let info = found else { return nil }
+    defer { freeaddrinfo(found) }
+    let descriptor = socket(info.pointee.ai_family, Int32(SOCK_DGRAM.rawValue), 0)
+    guard descriptor >= 0 else { return nil }
+    defer { close(descriptor) }
+    // Connecting a datagram socket chooses a route and sends nothing.
+    guard connect(descriptor, info.pointee.ai_addr, info.pointee.ai_addrlen) == 0 else { return nil }
+    var address = sockaddr_storage()
+    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+    var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+    let result = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
+        getsockname(descriptor, address, &length) == 0
+          ? getnameinfo(address, length, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) : -1
+      }
+    }
+    guard result == 0 else { return nil }
+    let numeric = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return numeric.contains(":") ? "[\(numeric)]" : numeric
+  }
+}

@@ -1,0 +1,75 @@
+import Foundation
+import Messaging
+
+/// Tasks given to this worker, from their assignment until their result is acknowledged.
+final class TaskQueue: @unchecked Sendable {
+  // All below are guarded by `condition`.
+  private let condition = NSCondition()
+  private var waiting: [WireAssign] = []
+  private var controls: [UInt64: TaskControl] = [:]
+  private var results: [UInt64: WireTaskDone] = [:]
+  private var isClosed = false
+
+  func add(_ assign: WireAssign) {
+    condition.lock()
+    waiting.append(assign)
+    condition.signal()
+    condition.unlock()
+  }
+
+  /// Waits for a task.
+  ///
+  /// - Returns: nil when the queue is closed.
+  func next(control: (WireAssign) -> TaskControl) -> (WireAssign, TaskControl)? {
+    condition.lock()
+    defer { condition.unlock() }
+    while waiting.isEmpty && !isClosed { condition.wait() }
+    if isClosed { return nil }
+    let assign = waiting.removeFirst()
+    let control = control(assign)
+    controls[assign.lease] = control
+    return (assign, control)
+  }
+
+  /// The task is no longer running; its result, if any, is kept until ``acknowledge(_:)``.
+  func finish(_ lease: UInt64, _ result: WireTaskDone?) {
+    condition.lock()
+    controls[lease] = nil
+    results[lease] = result
+    condition.unlock()
+  }
+
+  /// - Returns: whether the task was still waiting, so that nobody else will report on it.
+  func cancel(_ lease: UInt64) -> Bool {
+    condition.lock()
+    defer { condition.unlock() }
+    results[lease] = nil
+    controls[lease]?.cancel()
+    let count = waiting.count
+    waiting.removeAll { $0.lease == lease }
+    return waiting.count < count
+  }
+
+  func acknowledge(_ lease: UInt64) {
+    condition.lock()
+    results[lease] = nil
+    condition.unlock()
+  }
+
+  /// Results not yet acknowledged, in the order of their leases.
+  var unacknowledged: [WireTaskDone] {
+    condition.lock()
+    defer { condition.unlock() }
+    return results.sorted { $0.key < $1.key }.map(\.value)
+  }
+
+  /// Drops what waits, cancels what runs, lets the slots end.
+  func close() {
+    condition.lock()
+    isClosed = true
+    waiting = []
+    for control in controls.values { control.cancel() }
+    condition.broadcast()
+    condition.unlock()
+  }
+}

@@ -1,0 +1,62 @@
+import Foundation
+import Numerics
+
+/// How a worker process is run.
+public struct WorkerOptions: Sendable {
+  /// The coordinator's endpoint.
+  public var endpoint: String
+  /// For people: logs, reports, the display.
+  public var name: String
+  /// Threads of all slots together.
+  public var threads: Int
+  /// Tasks at a time.
+  public var slots: Int
+  /// Where Grams, hidden states and results lie; nil for a directory that goes with the process.
+  public var cacheDirectory: String?
+  /// Bytes that tasks may use.
+  public var memoryBytes: UInt64
+  /// End when this process is no longer the parent; nil to run on.
+  public var parent: Int32?
+
+  public init(
+    endpoint: String, name: String?, threads: Int?, slots: Int, cacheDirectory: String?, memoryBytes: UInt64?,
+    parent: Int32?
+  ) {
+    let process = ProcessInfo.processInfo
+    self.endpoint = endpoint
+    self.name = name ?? "\(process.hostName)-\(process.processIdentifier)"
+    self.threads = threads ?? ThreadTeam.availableProcessors
+    self.slots = slots
+    self.cacheDirectory = cacheDirectory
+    self.memoryBytes = memoryBytes ?? process.physicalMemory
+    self.parent = parent
+  }
+}
+
+/// Why a worker ends other than by being told to. One line; the case gives the exit code.
+public enum WorkerError: Error, Sendable, CustomStringConvertible {
+  /// Exit 64.
+  case usage(String)
+  /// The coordinator or its job is not one this worker can serve. Exit 65.
+  case badInput(String)
+  /// Exit 74.
+  case io(String)
+  /// The coordinator is gone. Exit 75.
+  case lostCoordinator(String)
+
+  public var description: String {
+    switch self {
+    case .usage(let text), .badInput(let text), .io(let text), .lostCoordinator(let text): text
+    }
+  }
+
+  /// The exit code of sysexits.h.
+  public var exitCode: Int32 {
+    switch self {
+    case .usage: 64
+    case .badInput: 65
+    case .io: 74
+    case .lostCoordinator: 75
+    }
+  }
+}

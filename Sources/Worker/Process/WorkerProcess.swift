@@ -1,0 +1,221 @@
+import Foundation
+import Logging
+import Messaging
+import Numerics
+import Synchronization
+
+/// A worker: takes tasks from a coordinator, runs them on its slots, serves what they made to other workers.
+///
+/// One thread, the caller of ``run()``, drains the link; each slot has a thread and a team of its own.
+public final class WorkerProcess: Sendable {
+  /// Without a word from the coordinator for so long, the worker ends.
+  static let patience = Duration.seconds(45)
+  /// How often the loop looks at its parent.
+  private static let glance = Duration.milliseconds(500)
+
+  private let options: WorkerOptions
+  private let logger: Logger
+  private let cache: CacheDirectory
+  private let store: ArtifactStore
+  private let context: ZMQContext
+  private let server: ArtifactServer
+  private let client: ArtifactClient
+  private let link: WorkerLink
+  private let queue = TaskQueue()
+  private let slots = DispatchGroup()
+  private let stopReason = Mutex<String?>(nil)
+  private let service = Mutex<Service?>(nil)
+
+  /// The job being served, with what its tasks share.
+  private struct Service: Sendable {
+    let job: JobContext
+    let blocks: BlockSource
+    let grams: GramSource
+  }
+
+  /// Opens the cache, starts serving artifacts, and connects.
+  ///
+  /// - Throws: ``WorkerError``.
+  public init(_ options: WorkerOptions, logger: Logger) throws {
+    self.options = options
+    self.logger = logger
+    cache = CacheDirectory(options.cacheDirectory)
+    do {
+      let coordinator = try Endpoint(options.endpoint)
+      store = try ArtifactStore(directory: cache.path, durability: .cache)
+      context = try ZMQContext()
+      let host = coordinator.isLoopback ? "127.0.0.1" : LocalAddress.reaching(coordinator.host) ?? "*"
+      server = try ArtifactServer(
+        binding: Endpoint(host: host, port: nil).description, serving: store, context: context, logger: logger)
+      client = try ArtifactClient(context: context)
+      link = try WorkerLink(
+        connecting: options.endpoint, as: WireReady(options, artifactEndpoint: server.endpoint), context: context)
+    } catch let error as MessagingError {
+      if case .badEndpoint = error { throw WorkerError.usage("\(error)") }
+      throw WorkerError.io("\(error)")
+    } catch {
+      throw WorkerError.io("\(error)")
+    }
+  }
+
+  /// Asks the worker to end: running tasks are given back. From any thread.
+  public func stop(_ reason: String) {
+    stopReason.withLock { $0 = reason }
+    link.post {}
+  }
+
+  /// Serves until the coordinator ends the job, the process is told to stop, or the coordinator is gone.
+  ///
+  /// - Throws: ``WorkerError``.
+  public func run() throws {
+    startSlots()
+    logger.info("worker \(options.name) connects to \(options.endpoint), artifacts at \(server.endpoint)")
+    let end = Result { try serve() }
+    queue.close()
+    slots.wait()
+    link.close()
+    server.close()
+    client.close()
+    cache.remove()
+    try end.get()
+  }
+
+  private func serve() throws {
+    while true {
+      if let event = link.next(until: .now + Self.glance), try handle(event) == .end { return }
+      if let reason = stopReason.withLock({ $0 }) {
+        var goodbye = WireGoodbye()
+        goodbye.reason = reason
+        try? link.send(.goodbye(goodbye))
+        return
+      }
+      if let parent = options.parent, getppid() != parent {
+        throw WorkerError.lostCoordinator("the coordinator's process \(parent) has ended")
+      }
+    }
+  }
+
+  private enum Next {
+    case goOn
+    case end
+  }
+
+  private func handle(_ event: WorkerLink.Event) throws -> Next {
+    switch event {
+    case .message(let message): return try handle(message)
+    case .posted(let work): work()
+    case .silent(let duration):
+      if duration >= Self.patience {
+        throw WorkerError.lostCoordinator("no word from the coordinator at \(options.endpoint) for \(duration)")
+      }
+      logger.warning("no word from the coordinator at \(options.endpoint) for \(duration)")
+    case .rejected(let error):
+      if case .otherVersion = error { throw WorkerError.badInput("\(options.endpoint): \(error)") }
+      logger.warning("a message of the coordinator was dropped: \(error)")
+    case .failed(let error): throw WorkerError.io("\(error)")
+    }
+    return .goOn
+  }
+
+  private func handle(_ message: CoordinatorMessage) throws -> Next {
+    switch message {
+    case .welcome(let welcome): try enter(welcome)
+    case .assign(let assign):
+      link.hold(assign.task, lease: assign.lease)
+      queue.add(assign)
+    case .cancel(let cancel):
+      if queue.cancel(cancel.lease) { report(cancel.task, cancel.lease, TaskError.cancelled) }
+      link.letGo(lease: cancel.lease)
+    case .release(let release):
+      for digest in release.digests.compactMap({ Digest($0) }) { _ = try? store.remove(digest) }
+    case .resultStored(let stored):
+      queue.acknowledge(stored.lease)
+      link.letGo(lease: stored.lease)
+    case .refuse(let refuse):
+      if refuse.code == .stopping { return .end }
+      throw WorkerError.badInput("\(options.endpoint): refused: \(refuse.text)")
+    case .shutdown(let shutdown):
+      logger.info("shut down: \(shutdown.reason)")
+      return .end
+    case .pulse: break
+    }
+    return .goOn
+  }
+
+  /// A coordinator took the worker in, perhaps after a lost connection.
+  private func enter(_ welcome: WireWelcome) throws {
+    if service.withLock({ $0?.job.jobID }) != welcome.jobID {
+      let job: JobContext
+      do { job = try JobContext(welcome) } catch {
+        var goodbye = WireGoodbye()
+        goodbye.reason = "\(error)".cut()
+        try? link.send(.goodbye(goodbye))
+        throw WorkerError.badInput("\(error)")
+      }
+      service.withLock { $0 = Service(job: job, blocks: BlockSource(job), grams: GramSource()) }
+      logger.info("serving job \(job.jobID)")
+    }
+    for result in queue.unacknowledged { send(.taskDone(result)) }
+  }
+
+  // MARK: slots
+
+  private func startSlots() {
+    let threads = max(1, options.threads / options.slots)
+    for index in 1...options.slots {
+      slots.enter()
+      let thread = Thread { [self] in
+        let team = ThreadTeam(threads: threads)
+        while let (assign, control) = queue.next(control: control) { run(assign, control, team) }
+        slots.leave()
+      }
+      thread.name = "slot-\(index)"
+      thread.stackSize = 8 << 20
+      thread.start()
+    }
+  }
+
+  private func control(_ assign: WireAssign) -> TaskControl {
+    TaskControl { [link] fraction, note in
+      link.progress(assign.task, lease: assign.lease, fraction: fraction, note: note)
+    }
+  }
+
+  private func run(_ assign: WireAssign, _ control: TaskControl, _ team: ThreadTeam) {
+    let started = ContinuousClock.now
+    do {
+      guard let service = service.withLock({ $0 }) else { throw TaskError.other("a task came before the welcome") }
+      try control.progress(0, "started")
+      let inputs = TaskInputs(store: store, inputs: assign.inputs) { [client, store] artifact, holders throws(ArtifactError) in
+        try client.fetch(artifact, from: holders, into: store) { control.wasCancelled }
+      }
+      let environment = TaskEnvironment(
+        job: service.job, store: store, inputs: inputs, blocks: service.blocks, grams: service.grams, team: team,
+        control: control)
+      let outcome = try environment.run(assign.task)
+      var done = WireTaskDone()
+      done.task = assign.task
+      done.lease = assign.lease
+      done.seconds = (ContinuousClock.now - started) / .seconds(1)
+      done.result = outcome.result
+      done.outputs = outcome.outputs
+      queue.finish(assign.lease, done)
+      send(.taskDone(done))
+    } catch {
+      queue.finish(assign.lease, nil)
+      report(assign.task, assign.lease, error)
+    }
+  }
+
+  private func report(_ task: WireTaskID, _ lease: UInt64, _ error: any Error) {
+    link.letGo(lease: lease)
+    let failed = WireTaskFailed(task, lease, error)
+    if failed.kind != .cancelled { logger.error("task failed: \(failed.message)") }
+    send(.taskFailed(failed))
+  }
+
+  private func send(_ message: WorkerMessage) {
+    // What cannot be sent now is sent again after the next welcome, or missed by the coordinator's clock.
+    do { try link.send(message) } catch { logger.warning("\(message.kind) was not sent: \(error)") }
+  }
+}

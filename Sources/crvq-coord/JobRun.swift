@@ -1,0 +1,63 @@
+import Coordinator
+import Foundation
+import Logging
+import UnixSignals
+
+/// Runs a prepared job in the foreground: display, signals, report.
+struct JobRun {
+  private let job: PreparedJob
+  private let options: LauncherOptions
+
+  init(_ job: PreparedJob, _ options: LauncherOptions) {
+    self.job = job
+    self.options = options
+  }
+
+  func run() async throws {
+    let display: any ProgressDisplay = isatty(STDERR_FILENO) == 1 ? TerminalDisplay() : PlainDisplay()
+    let settings = RunningJob.Settings(
+      endpoint: options.endpoint, launcher: try options.makeLauncher(logDirectory: job.directory.logPath),
+      display: display)
+    let running = try RunningJob(job, settings, logger: try job.directory.logger())
+    let signals = Task { await Self.stop(running, display) }
+    defer { signals.cancel() }
+    let report = try await Self.onThread { try running.run() }
+    if options.json { return try JSONOutput.print(report) }
+    print(report.table)
+    print(
+      "\n\(report.totals.linears) linears, \(report.totals.bitsPerWeight.fixed(3)) bits a weight, "
+        + "\(report.totals.seconds.asTime); worst \(report.totals.worstLinear) \(report.totals.worstRelativeError.fixed(5))")
+    print("output: \(job.options.output)")
+    print("next: crvq-coord evaluate --model \(job.options.output) --tokens TEST.safetensors")
+    try checkBound(report)
+  }
+
+  /// The first Ctrl-C or SIGTERM leaves a job that can be resumed; the second ends the process at once.
+  private static func stop(_ running: RunningJob, _ display: any ProgressDisplay) async {
+    var count = 0
+    for await signal in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
+      count += 1
+      if count > 1 { _exit(75) }
+      display.note("\(signal): stopping; go on with: \(running.resumeCommand)")
+      running.stop("stopped by \(signal); go on with: \(running.resumeCommand)")
+    }
+  }
+
+  /// The engine blocks, so it has a thread of its own.
+  private static func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+    try await withCheckedThrowingContinuation { continuation in
+      let thread = Thread { continuation.resume(with: Swift.Result { try body() }) }
+      thread.name = "job"
+      thread.start()
+    }
+  }
+
+  private func checkBound(_ report: JobReport) throws {
+    guard let bound = job.options.maximumRelativeError else { return }
+    let above = report.linears.filter { $0.relativeError > bound }
+    guard let first = above.first else { return }
+    throw CoordinatorError.badInput(
+      "\(above.count) linears are above --max-relative-error \(bound), the first block \(first.block) \(first.name) "
+        + "with \(first.relativeError.fixed(5)); the output is kept in \(job.options.output)")
+  }
+}
