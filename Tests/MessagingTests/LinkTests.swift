@@ -123,7 +123,8 @@ private struct Missing: Error {}
   }
 
   @Test func endpointsThatAreNoneAreNamed() throws {
-    for endpoint in ["127.0.0.1:5000", "tcp://127.0.0.1", "tcp://127.0.0.1:x", "tcp://[::1:5", "udp://127.0.0.1:5", ""] {
+    for endpoint in ["127.0.0.1:5000", "tcp://127.0.0.1", "tcp://127.0.0.1:x", "tcp://[::1:5", "udp://127.0.0.1:5", ""]
+    {
       let error = #expect(throws: MessagingError.self) { try worker(endpoint) }
       #expect(error?.description.hasPrefix(endpoint + ": ") == true)
     }

@@ -20,9 +20,14 @@ package struct SocketLimits: Sendable {
     frameBytes: Envelope.payloadLimit, frames: Envelope.frameLimit, messageBytes: Envelope.payloadLimit + 4096,
     sendQueue: 1000, receiveQueue: 64, lingerMilliseconds: 2000, ioThreads: 0b01)
 
-  /// For artifacts: at most 16 chunks of 4 MiB are queued for a peer.
-  package static let artifacts = SocketLimits(
+  /// For those who serve artifacts: requests are small; at most 16 chunks of 4 MiB are queued for a peer.
+  package static let artifactServer = SocketLimits(
+    frameBytes: 4096, frames: Envelope.frameLimit, messageBytes: 8192, sendQueue: 16, receiveQueue: 256,
+    lingerMilliseconds: 0, ioThreads: 0b10)
+
+  /// For those who fetch artifacts; what is in flight is bounded by the credit of each fetch.
+  package static let artifactClient = SocketLimits(
     frameBytes: ArtifactMessage.chunkLimit, frames: Envelope.frameLimit,
-    messageBytes: ArtifactMessage.chunkLimit + (64 << 10), sendQueue: 16, receiveQueue: 64, lingerMilliseconds: 0,
+    messageBytes: ArtifactMessage.chunkLimit + (64 << 10), sendQueue: 1000, receiveQueue: 16, lingerMilliseconds: 0,
     ioThreads: 0b10)
 }
