@@ -30,7 +30,9 @@ public struct PackedTensors: TensorSource {
     packed = raw
     self.others = others
     self.format = format
-    let weights = names.filter { $0.hasSuffix(Self.codesSuffix) }.map { $0.dropLast(Self.codesSuffix.count) + ".weight" }
+    let weights = names.filter { $0.hasSuffix(Self.codesSuffix) }.map {
+      $0.dropLast(Self.codesSuffix.count) + ".weight"
+    }
     let parts = Set(names.filter(Self.isPart))
     tensorNames = Set(others.tensorNames).subtracting(parts).union(weights.map(String.init)).sorted()
   }

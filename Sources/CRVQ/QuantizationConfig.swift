@@ -28,7 +28,8 @@ public struct QuantizationConfig: Sendable, Equatable, Encodable {
           + "use the release of crvq that wrote the model, or a newer one")
     }
     guard let groupSize = object["group_size"]?.integer else { throw fault("group_size: expected an integer") }
-    guard let bits = object["codebook_bits"]?.array, case let values = bits.compactMap(\.integer), values.count == bits.count
+    guard let bits = object["codebook_bits"]?.array, case let values = bits.compactMap(\.integer),
+      values.count == bits.count
     else { throw fault("codebook_bits: expected a list of integers") }
     guard let ratio = object["critical_ratio"]?.double else { throw fault("critical_ratio: expected a number") }
     format = PackedFormat(groupSize: groupSize, codebookBits: values, criticalRatio: ratio)

@@ -4,6 +4,8 @@ extension Scheduler {
   ) {
     heard(worker, &actions)
     free(worker, lease)
+    // Said again because the acknowledgement is not there yet.
+    if case .storing(lease, worker) = record(task).state { return }
     guard holds(worker, task, lease) else {
       staleResults += 1
       if workers[worker] != nil { actions.append(.release(worker, outputs)) }

@@ -26,7 +26,8 @@ struct JobRun {
     print(report.table)
     print(
       "\n\(report.totals.linears) linears, \(report.totals.bitsPerWeight.fixed(3)) bits a weight, "
-        + "\(report.totals.seconds.asTime); worst \(report.totals.worstLinear) \(report.totals.worstRelativeError.fixed(5))")
+        + "\(report.totals.seconds.asTime); worst \(report.totals.worstLinear) \(report.totals.worstRelativeError.fixed(5))"
+    )
     print("output: \(job.options.output)")
     print("next: crvq-coord evaluate --model \(job.options.output) --tokens TEST.safetensors")
     try checkBound(report)
@@ -44,7 +45,8 @@ struct JobRun {
   }
 
   /// The engine blocks, so it has a thread of its own.
-  private static func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result {
+  private static func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result
+  {
     try await withCheckedThrowingContinuation { continuation in
       let thread = Thread { continuation.resume(with: Swift.Result { try body() }) }
       thread.name = "job"

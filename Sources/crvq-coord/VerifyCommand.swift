@@ -5,7 +5,8 @@ import Numerics
 /// Checks a packed model against its original.
 struct VerifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "verify", abstract: "Check a packed model against its original: digests, and the error of every linear.")
+    commandName: "verify",
+    abstract: "Check a packed model against its original: digests, and the error of every linear.")
 
   @Option(help: "The original model's directory.")
   var model: String

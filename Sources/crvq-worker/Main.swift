@@ -33,7 +33,9 @@ struct WorkerProgram: AsyncParsableCommand {
   var name: String?
 
   func validate() throws {
-    if keys != nil { throw ValidationError("--keys comes in a later release; connect over loopback or a trusted network") }
+    if keys != nil {
+      throw ValidationError("--keys comes in a later release; connect over loopback or a trusted network")
+    }
     if slots < 1 { throw ValidationError("--slots is \(slots), expected at least 1") }
     if let threads, threads < 1 { throw ValidationError("--threads is \(threads), expected at least 1") }
     if let memory, Self.bytes(memory) == nil {

@@ -96,7 +96,8 @@ import Testing
         return
       }
       // A task is not given out again at once.
-      actions = assigned(actions).isEmpty ? scheduler.handle(.heard(one, holding: [:]), at: .seconds(time + 60)) : actions
+      actions =
+        assigned(actions).isEmpty ? scheduler.handle(.heard(one, holding: [:]), at: .seconds(time + 60)) : actions
     }
     Issue.record("the job never stopped")
   }

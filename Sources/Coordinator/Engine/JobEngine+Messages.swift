@@ -10,8 +10,8 @@ extension JobEngine {
     case .rejected(let error, let peer, let count):
       note("message \(count) from \(peer.address) rejected: \(error)")
     case .undelivered(let message, let peer, let reason):
-      // The heartbeat that does not list the task, or does not come, says the rest.
       logger.warning("\(message.kind) to \(peer.address) was not delivered: \(reason)")
+      if reason == .vanished, let worker = roster.worker(at: peer) { connectionLost(worker) }
     case .failed(let error): fail(.io("\(error)"))
     }
   }
@@ -44,6 +44,13 @@ extension JobEngine {
     }
   }
 
+  /// A process that lives makes a new connection and joins again.
+  private func connectionLost(_ worker: WorkerID) {
+    note("worker \(roster.name(of: worker)) was lost: its connection has closed")
+    lose(worker)
+    decide(.left(worker))
+  }
+
   private func withTask(_ wire: WireTaskID, _ worker: WorkerID, _ body: (TaskID) -> Void) {
     if let task = TaskID(wire, job.plan) {
       body(task)
@@ -72,7 +79,8 @@ extension JobEngine {
     reports[lease] = done
     history.append(.ended(lease, "done"))
     decide(.finished(worker, task, lease, outputs: outputs))
-    if task.kind == .collect { reports[lease] = nil }
+    // Taken by the store action if the result counts.
+    reports[lease] = nil
   }
 
   func lose(_ worker: WorkerID) {

@@ -34,7 +34,7 @@ public final class RunningJob: Sendable {
   public init(_ job: PreparedJob, _ settings: Settings, logger: Logger) throws {
     self.job = job
     self.settings = settings
-    do {
+    do throws(MessagingError) {
       let endpoint = try Endpoint(settings.endpoint)
       context = try ZMQContext()
       link = try CoordinatorLink(binding: settings.endpoint, context: context)
@@ -42,7 +42,7 @@ public final class RunningJob: Sendable {
         binding: Endpoint(host: endpoint.host, port: nil).description, serving: job.artifacts, context: context,
         logger: logger)
       client = try ArtifactClient(context: context)
-    } catch let error as MessagingError {
+    } catch {
       if case .badEndpoint = error { throw CoordinatorError.usage("--bind \(error)") }
       throw CoordinatorError.io("\(error)")
     }

@@ -15,12 +15,9 @@ struct FileLogHandler: LogHandler {
     set { metadata[key] = newValue }
   }
 
-  func log(
-    level: Logger.Level, message: Logger.Message, metadata: Logger.Metadata?, source: String, file: String,
-    function: String, line: UInt
-  ) {
+  func log(event: LogEvent) {
     let time = Date().ISO8601Format(.init(includingFractionalSeconds: true))
-    fputs("\(time) \(level) \(message)\n", stream)
+    fputs("\(time) \(event.level) \(event.message)\n", stream)
     fflush(stream)
   }
 }

@@ -55,7 +55,8 @@ public struct PreparedJob: Sendable {
     }
     let inputs = try JobInputs(options)
     if let change = inputs.differences(from: record, options).first {
-      throw CoordinatorError.badInput("\(jobPath): \(change) since the job was started; restore it or start another job")
+      throw CoordinatorError.badInput(
+        "\(jobPath): \(change) since the job was started; restore it or start another job")
     }
     let artifacts = try ArtifactStore(directory: directory.artifactsPath, durability: .durable)
     let (results, lost) = try checked(store.results(), artifacts)
@@ -73,7 +74,8 @@ public struct PreparedJob: Sendable {
   }
 
   /// Why a launch is refused where there is a job already.
-  private static func refusal(_ options: JobOptions, _ inputs: JobInputs, _ jobPath: String) throws -> CoordinatorError {
+  private static func refusal(_ options: JobOptions, _ inputs: JobInputs, _ jobPath: String) throws -> CoordinatorError
+  {
     let store = try JobStore(path: JobDirectory.databasePath(in: jobPath), readOnly: true)
     let record = try existing(store, jobPath)
     let before = try JobOptions(json: record.options, path: jobPath)

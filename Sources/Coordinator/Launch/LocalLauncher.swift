@@ -77,7 +77,8 @@ public final class LocalLauncher: WorkerLauncher {
         }
         if isStopping { return }
       } catch {
-        report(.exhausted("worker \(index + 1): cannot start \(configuration.executable): \(error.localizedDescription)"))
+        let reason = error.localizedDescription
+        report(.exhausted("worker \(index + 1): cannot start \(configuration.executable): \(reason)"))
         return
       }
       process.waitUntilExit()
@@ -101,7 +102,8 @@ public final class LocalLauncher: WorkerLauncher {
   private func process(_ index: Int, _ endpoint: String) -> Process {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: configuration.executable)
-    process.arguments = ["--connect", endpoint, "--threads", "\(configuration.threads)", "--name", "local-\(index + 1)"]
+    let threads = "\(configuration.threads)"
+    process.arguments = ["--connect", endpoint, "--threads", threads, "--name", "local-\(index + 1)"]
     var environment = ProcessInfo.processInfo.environment
     // A worker of a coordinator that is killed ends with it.
     environment["CRVQ_PARENT_PID"] = "\(ProcessInfo.processInfo.processIdentifier)"

@@ -13,6 +13,9 @@ public final class WorkerProcess: Sendable {
   /// How often the loop looks at its parent.
   private static let glance = Duration.milliseconds(500)
 
+  /// Between two times that unacknowledged results are sent again.
+  private static let reminder = Duration.seconds(20)
+
   private let options: WorkerOptions
   private let logger: Logger
   private let cache: CacheDirectory
@@ -81,7 +84,13 @@ public final class WorkerProcess: Sendable {
   }
 
   private func serve() throws {
+    var nextReminder = ContinuousClock.now + Self.reminder
     while true {
+      // A result that found the link's queue full, or whose acknowledgement was lost.
+      if ContinuousClock.now >= nextReminder {
+        nextReminder = ContinuousClock.now + Self.reminder
+        for result in queue.unacknowledged { send(.taskDone(result)) }
+      }
       if let event = link.next(until: .now + Self.glance), try handle(event) == .end { return }
       if let reason = stopReason.withLock({ $0 }) {
         var goodbye = WireGoodbye()
@@ -186,7 +195,8 @@ public final class WorkerProcess: Sendable {
     do {
       guard let service = service.withLock({ $0 }) else { throw TaskError.other("a task came before the welcome") }
       try control.progress(0, "started")
-      let inputs = TaskInputs(store: store, inputs: assign.inputs) { [client, store] artifact, holders throws(ArtifactError) in
+      let inputs = TaskInputs(store: store, inputs: assign.inputs) {
+        [client, store] artifact, holders throws(ArtifactError) in
         try client.fetch(artifact, from: holders, into: store) { control.wasCancelled }
       }
       let environment = TaskEnvironment(
