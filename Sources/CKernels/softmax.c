@@ -47,6 +47,11 @@ float crvq_sum_exp_shifted(const float *values, size_t count, float shift) {
 }
 
 CRVQ_DISPATCHED
+void crvq_softmax_backward(const float *restrict probability, float *restrict upstream, size_t count, float shift) {
+  for (size_t i = 0; i < count; i++) upstream[i] = probability[i] * (upstream[i] - shift);
+}
+
+CRVQ_DISPATCHED
 void crvq_scale(float *values, size_t count, float factor) {
   for (size_t i = 0; i < count; i++) values[i] *= factor;
 }

@@ -26,6 +26,14 @@ public enum Softmax {
     crvq_sum_exp_shifted(values, count, shift)
   }
 
+  /// The gradient of a row's softmax: upstream ← probabilities · (upstream − shift), where the shift is
+  /// Σ probabilities · upstream over the whole row, of which this may be a part.
+  public static func backward(
+    probabilities: UnsafePointer<Float>, upstream: UnsafeMutablePointer<Float>, count: Int, shift: Float
+  ) {
+    crvq_softmax_backward(probabilities, upstream, count, shift)
+  }
+
   /// values ← factor · values.
   public static func scale(_ values: UnsafeMutablePointer<Float>, count: Int, by factor: Float) {
     crvq_scale(values, count, factor)

@@ -14,5 +14,9 @@ float crvq_exp_shifted(float *values, size_t count, float shift);
 /// The sum of exp(values[i] - shift). Leaves the values alone.
 float crvq_sum_exp_shifted(const float *values, size_t count, float shift);
 
+/// The gradient of a softmax row: upstream[i] <- probability[i] * (upstream[i] - shift), where the shift is the sum of
+/// probability * upstream over the whole row.
+void crvq_softmax_backward(const float *probability, float *upstream, size_t count, float shift);
+
 /// values[i] <- values[i] * factor.
 void crvq_scale(float *values, size_t count, float factor);

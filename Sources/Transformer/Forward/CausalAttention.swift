@@ -21,10 +21,10 @@ package struct CausalAttention {
   /// Query rows a tile over all heads of a group, as far as powers of two allow.
   private static let stackedRowsWanted = 256
 
-  private var groupSize: Int { headCount / keyValueHeadCount }
-  private var queryWidth: Int { headCount * headDimension }
-  private var keyValueWidth: Int { keyValueHeadCount * headDimension }
-  private var scale: Float { 1 / Float(headDimension).squareRoot() }
+  var groupSize: Int { headCount / keyValueHeadCount }
+  var queryWidth: Int { headCount * headDimension }
+  var keyValueWidth: Int { keyValueHeadCount * headDimension }
+  var scale: Float { 1 / Float(headDimension).squareRoot() }
 
   /// Queries a tile: a power of two from 16 to 256, fewer the more heads are stacked.
   package var queryTile: Int {
@@ -56,8 +56,7 @@ package struct CausalAttention {
       let rows = tile * queryTile..<min(length, (tile + 1) * queryTile)
       pool.withBuffer { scratch in
         attend(
-          rows, group: group,
-          queries: queries + sequence * length * queryWidth,
+          rows, queries: queries + sequence * length * queryWidth + group * groupSize * headDimension,
           keys: keys + sequence * length * keyValueWidth + group * headDimension,
           values: values + sequence * length * keyValueWidth + group * headDimension,
           logSumExp: logSumExp.map { $0 + (sequence * headCount + group * groupSize) * length }, length: length,
@@ -66,12 +65,12 @@ package struct CausalAttention {
     }
   }
 
-  private var stackedRowsMax: Int { queryTile * groupSize }
+  var stackedRowsMax: Int { queryTile * groupSize }
   private var scratchCount: Int { stackedRowsMax * (2 * headDimension + Self.keyTile + 2) }
 
-  /// One tile of queries of the heads of one group. Pointers are at the start of the sequence.
+  /// One tile of queries of the heads of one group. Pointers are at the group's first head of the sequence.
   private func attend(
-    _ rows: Range<Int>, group: Int, queries: UnsafeMutablePointer<Float>, keys: UnsafePointer<Float>,
+    _ rows: Range<Int>, queries: UnsafeMutablePointer<Float>, keys: UnsafePointer<Float>,
     values: UnsafePointer<Float>, logSumExp: UnsafeMutablePointer<Float>?, length: Int,
     scratch: UnsafeMutablePointer<Float>
   ) {
@@ -82,7 +81,7 @@ package struct CausalAttention {
     let maxima = scores + stackedRowsMax * Self.keyTile
     let totals = maxima + stackedRowsMax
 
-    forEachStackedRow(rows, group: group) { row, _, offset in
+    forEachStackedRow(rows) { row, _, offset in
       (stackedQueries + row * headDimension).update(from: queries + offset, count: headDimension)
     }
     maxima.update(repeating: -.infinity, count: stacked)
@@ -104,7 +103,7 @@ package struct CausalAttention {
         values + firstKey * keyValueWidth, ldb: keyValueWidth, beta: firstKey > 0 ? 1 : 0, sums, ldc: headDimension)
     }
 
-    forEachStackedRow(rows, group: group) { row, position, offset in
+    forEachStackedRow(rows) { row, position, offset in
       let attended = sums + row * headDimension
       Softmax.scale(attended, count: headDimension, by: 1 / totals[row])
       (queries + offset).update(from: attended, count: headDimension)
@@ -114,10 +113,10 @@ package struct CausalAttention {
     }
   }
 
-  /// Visits the rows of a tile, head by head: its index in the stack, its position, its offset in the queries.
-  private func forEachStackedRow(_ rows: Range<Int>, group: Int, _ body: (Int, Int, Int) -> Void) {
+  /// Visits the rows of a tile, head by head: its index in the stack, its position, its offset from the group's first head.
+  func forEachStackedRow(_ rows: Range<Int>, _ body: (Int, Int, Int) -> Void) {
     var row = 0
-    for head in group * groupSize..<(group + 1) * groupSize {
+    for head in 0..<groupSize {
       for position in rows {
         body(row, position, position * queryWidth + head * headDimension)
         row += 1

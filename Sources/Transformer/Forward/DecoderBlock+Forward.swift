@@ -12,16 +12,7 @@ extension DecoderBlock {
   /// - Parameter observer: receives the activations of the sites it asks for.
   /// - Throws: ``TransformerError`` if the width is not the model's, or the sequences are longer than it can compute.
   public func forward(_ hidden: inout HiddenStates, team: ThreadTeam, observer: (any SiteObserver)? = nil) throws {
-    guard hidden.width == shape.hiddenSize else {
-      throw TransformerError(
-        .invalidInput, "block \(index): expected hidden states of width \(shape.hiddenSize), got \(hidden.width)")
-    }
-    if let lengthMax = shape.lengthMax, hidden.length > lengthMax {
-      throw TransformerError(
-        .unsupported,
-        "block \(index): sequences of \(hidden.length) exceed the attention window of \(lengthMax), "
-          + "which is not supported; use shorter sequences")
-    }
+    try check(hidden)
     let (sequences, length, width) = (hidden.sequences, hidden.length, hidden.width)
     let rotations = rotaryCache.table(length: length)
     let groupSize = sequencesAtATime(length: length, observed: observer?.sites ?? [])
@@ -43,6 +34,20 @@ extension DecoderBlock {
     var result = hidden
     try forward(&result, team: team, observer: observer)
     return result
+  }
+
+  /// - Throws: ``TransformerError`` if hidden states cannot be run through this block.
+  func check(_ hidden: HiddenStates) throws {
+    guard hidden.width == shape.hiddenSize else {
+      throw TransformerError(
+        .invalidInput, "block \(index): expected hidden states of width \(shape.hiddenSize), got \(hidden.width)")
+    }
+    if let lengthMax = shape.lengthMax, hidden.length > lengthMax {
+      throw TransformerError(
+        .unsupported,
+        "block \(index): sequences of \(hidden.length) exceed the attention window of \(lengthMax), "
+          + "which is not supported; use shorter sequences")
+    }
   }
 
   private func sequencesAtATime(length: Int, observed: Set<Site>) -> Int {
@@ -90,8 +95,8 @@ private struct BlockPass {
         block[.query].apply(normed, rows: count, into: query)
         block[.key].apply(normed, rows: count, into: key)
         block[.value].apply(normed, rows: count, into: values.start + row * shape.keyValueWidth)
-        rotate(query, heads: shape.headCount, position: position, count: count)
-        rotate(key, heads: shape.keyValueHeadCount, position: position, count: count)
+        rotations.rotate(query, heads: shape.headCount, position: position, count: count)
+        rotations.rotate(key, heads: shape.keyValueHeadCount, position: position, count: count)
       }
     }
     report(.attentionInput, observed)
@@ -131,17 +136,6 @@ private struct BlockPass {
     RootMeanSquareNorm.forward(
       hidden + row * shape.hiddenSize, weight: weight, epsilon: shape.normEpsilon, rows: count,
       width: shape.hiddenSize, into: normed)
-  }
-
-  private func rotate(_ x: UnsafeMutablePointer<Float>, heads: Int, position: Int, count: Int) {
-    rotations.cosines.withUnsafeBufferPointer { cosines in
-      rotations.sines.withUnsafeBufferPointer { sines in
-        guard let cosine = cosines.baseAddress, let sine = sines.baseAddress else { return }
-        Rotation.apply(
-          x, rows: count, stride: heads * shape.headDimension, heads: heads, half: rotations.half,
-          cosine: cosine + position * rotations.half, sine: sine + position * rotations.half)
-      }
-    }
   }
 
   /// Memory for a site's activations of the whole group, if they are wanted.

@@ -1,5 +1,6 @@
 import Checkpoint
 import Foundation
+import Numerics
 
 /// The angle of a position for each pair of a head's values (Su et al., arXiv 2104.09864).
 ///
@@ -58,5 +59,24 @@ struct RotaryTable: Sendable {
   init(half: Int, length: Int) {
     self.half = half
     self.length = length
+  }
+
+  /// The table that turns back.
+  var inverse: RotaryTable {
+    var inverse = self
+    inverse.sines = sines.map { -$0 }
+    return inverse
+  }
+
+  /// Turns the heads of `count` rows at positions from `position` on, in place; rows hold nothing but `heads` heads.
+  func rotate(_ x: UnsafeMutablePointer<Float>, heads: Int, position: Int, count: Int) {
+    cosines.withUnsafeBufferPointer { cosines in
+      sines.withUnsafeBufferPointer { sines in
+        guard let cosine = cosines.baseAddress, let sine = sines.baseAddress else { return }
+        Rotation.apply(
+          x, rows: count, stride: heads * 2 * half, heads: heads, half: half, cosine: cosine + position * half,
+          sine: sine + position * half)
+      }
+    }
   }
 }

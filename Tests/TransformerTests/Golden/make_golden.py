@@ -3,7 +3,9 @@
     python make_golden.py        (needs torch, transformers, safetensors; made with transformers 5.23.0)
 
 Each case is a directory with config.json, model.safetensors (float16) and golden.safetensors: input_ids [sequences, length]
-and logits [sequences, length, vocabulary] in float32. Widths are tiny and odd on purpose.
+and logits [sequences, length, vocabulary] in float32. Widths are tiny and odd on purpose. backward.safetensors holds the last
+block's input, output, a gradient of the output ("upstream") and what autograd makes of it ("grad." and a parameter's name, or
+"grad.input"), float32.
 """
 
 import pathlib
@@ -56,10 +58,25 @@ def make(name, config_class, model_class, sequences, length, options):
     with torch.no_grad():
         logits = model(ids).logits
     directory = pathlib.Path(__file__).parent / name
+    directory.mkdir(exist_ok=True)
+    save_file(backward(model, sequences, min(length, 280), generator), directory / "backward.safetensors")
     model.half().save_pretrained(directory)
     (directory / "generation_config.json").unlink(missing_ok=True)
     save_file({"input_ids": ids.int(), "logits": logits.contiguous()}, directory / "golden.safetensors")
     print(f"{name}: logits within {logits.abs().max():.2f}")
+
+
+def backward(model, sequences, length, generator):
+    """A forward and backward pass of the last block alone."""
+    block = model.model.layers[-1]
+    values = torch.randn((sequences, length, model.config.hidden_size), generator=generator).requires_grad_()
+    upstream = torch.randn(values.shape, generator=generator)
+    rotations = model.model.rotary_emb(values, torch.arange(length)[None])
+    output = block(values, position_embeddings=rotations, attention_mask=None)
+    output.backward(upstream)
+    gradients = {f"grad.{name}": parameter.grad for name, parameter in block.named_parameters()}
+    tensors = gradients | {"grad.input": values.grad, "input": values, "upstream": upstream, "output": output}
+    return {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
 
 
 for case, arguments in CASES.items():
