@@ -76,10 +76,12 @@ let package = Package(
 
     .testTarget(name: "CRVQTests", dependencies: ["CRVQ", "Checkpoint", "Numerics"]),
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Numerics"], exclude: ["Golden"]),
+    .testTarget(name: "CoordinatorTests", dependencies: ["CRVQ", "Coordinator", "JobGraph"]),
     .testTarget(name: "JobGraphTests", dependencies: ["JobGraph"]),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging"]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),
     .testTarget(name: "TransformerTests", dependencies: ["Transformer"], exclude: ["Golden"]),
+    .testTarget(name: "WorkerTests", dependencies: ["Messaging", "Worker"]),
   ],
   swiftLanguageModes: [.v6]
 )

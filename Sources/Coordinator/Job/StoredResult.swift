@@ -25,6 +25,19 @@ public struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, Persi
   public let worker: String
   public let seconds: Double
 
+  public init(
+    kind: Kind, block: Int, part: Int, digest: String?, size: Int?, record: String, worker: String, seconds: Double
+  ) {
+    self.kind = kind
+    self.block = block
+    self.part = part
+    self.digest = digest
+    self.size = size
+    self.record = record
+    self.worker = worker
+    self.seconds = seconds
+  }
+
   /// The result's artifact.
   public var artifact: ArtifactRef? {
     guard let digest, let size else { return nil }

@@ -2,7 +2,7 @@ import Foundation
 import Messaging
 
 /// Tasks given to this worker, from their assignment until their result is acknowledged.
-final class TaskQueue: @unchecked Sendable {
+package final class TaskQueue: @unchecked Sendable {
   // All below are guarded by `condition`.
   private let condition = NSCondition()
   private var waiting: [WireAssign] = []
@@ -10,7 +10,9 @@ final class TaskQueue: @unchecked Sendable {
   private var results: [UInt64: WireTaskDone] = [:]
   private var isClosed = false
 
-  func add(_ assign: WireAssign) {
+  package init() {}
+
+  package func add(_ assign: WireAssign) {
     condition.lock()
     waiting.append(assign)
     condition.signal()
@@ -20,7 +22,7 @@ final class TaskQueue: @unchecked Sendable {
   /// Waits for a task.
   ///
   /// - Returns: nil when the queue is closed.
-  func next(control: (WireAssign) -> TaskControl) -> (WireAssign, TaskControl)? {
+  package func next(control: (WireAssign) -> TaskControl) -> (WireAssign, TaskControl)? {
     condition.lock()
     defer { condition.unlock() }
     while waiting.isEmpty && !isClosed { condition.wait() }
@@ -32,7 +34,7 @@ final class TaskQueue: @unchecked Sendable {
   }
 
   /// The task is no longer running; its result, if any, is kept until ``acknowledge(_:)``.
-  func finish(_ lease: UInt64, _ result: WireTaskDone?) {
+  package func finish(_ lease: UInt64, _ result: WireTaskDone?) {
     condition.lock()
     controls[lease] = nil
     results[lease] = result
@@ -40,7 +42,7 @@ final class TaskQueue: @unchecked Sendable {
   }
 
   /// - Returns: whether the task was still waiting, so that nobody else will report on it.
-  func cancel(_ lease: UInt64) -> Bool {
+  package func cancel(_ lease: UInt64) -> Bool {
     condition.lock()
     defer { condition.unlock() }
     results[lease] = nil
@@ -50,21 +52,21 @@ final class TaskQueue: @unchecked Sendable {
     return waiting.count < count
   }
 
-  func acknowledge(_ lease: UInt64) {
+  package func acknowledge(_ lease: UInt64) {
     condition.lock()
     results[lease] = nil
     condition.unlock()
   }
 
   /// Results not yet acknowledged, in the order of their leases.
-  var unacknowledged: [WireTaskDone] {
+  package var unacknowledged: [WireTaskDone] {
     condition.lock()
     defer { condition.unlock() }
     return results.sorted { $0.key < $1.key }.map(\.value)
   }
 
   /// Drops what waits, cancels what runs, lets the slots end.
-  func close() {
+  package func close() {
     condition.lock()
     isClosed = true
     waiting = []

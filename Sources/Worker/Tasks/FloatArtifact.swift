@@ -4,21 +4,21 @@ import Messaging
 /// Floats with a few sizes in front, as an artifact: how Grams and hidden states travel.
 ///
 /// The bytes: a tag of 8 characters, three sizes (uint64), the values (binary32), all little-endian.
-struct FloatArtifact {
+package struct FloatArtifact {
   /// What the values are; a reader asks for the tag it expects.
-  enum Tag: String {
+  package enum Tag: String {
     case gram = "crvqgram"
     case hidden = "crvqhidn"
   }
 
-  let sizes: (Int, Int, Int)
-  let values: [Float]
+  package let sizes: (Int, Int, Int)
+  package let values: [Float]
 
   private static let headerLength = 32
   private static let sizeMax = UInt64(1) << 40
 
   /// Writes the artifact to the store.
-  static func put(
+  package static func put(
     _ tag: Tag, sizes: (Int, Int, Int), _ values: [Float], into store: ArtifactStore
   ) throws(ArtifactError) -> Artifact {
     let writer = try store.writer()
@@ -38,7 +38,7 @@ struct FloatArtifact {
   /// Reads an artifact of the store.
   ///
   /// - Throws: ``ArtifactError`` if it is not there; ``TaskError`` if it is not what its tag says.
-  init(_ tag: Tag, _ digest: Digest, in store: ArtifactStore) throws {
+  package init(_ tag: Tag, _ digest: Digest, in store: ArtifactStore) throws {
     let mapped = try store.open(digest)
     (sizes, values) = try mapped.withUnsafeBytes { bytes throws -> ((Int, Int, Int), [Float]) in
       guard bytes.count >= Self.headerLength, bytes.prefix(8).elementsEqual(tag.rawValue.utf8),

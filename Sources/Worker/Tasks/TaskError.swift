@@ -1,7 +1,7 @@
 import Messaging
 
 /// Why a worker gives a task up.
-enum TaskError: Error, Sendable, Equatable, CustomStringConvertible {
+package enum TaskError: Error, Sendable, Equatable, CustomStringConvertible {
   /// The model, tokens or options are at fault: the same on every worker.
   case badInput(String)
   /// An input could not be had from any holder.
@@ -11,7 +11,7 @@ enum TaskError: Error, Sendable, Equatable, CustomStringConvertible {
   /// Anything that may go better elsewhere.
   case other(String)
 
-  var description: String {
+  package var description: String {
     switch self {
     case .badInput(let text), .other(let text): text
     case .missing(let digest, let holder, let reason): "artifact \(digest.short) from \(holder): \(reason)"

@@ -1,0 +1,41 @@
+import CRVQ
+import Coordinator
+import JobGraph
+import Testing
+
+@Suite struct JobOptionsTests {
+  @Test func oneInEightIsHeldOutByDefault() throws {
+    let sizes = try JobOptions.resolve(available: 64, sequences: nil, heldOut: nil, shards: nil, tokens: "t")
+    #expect(sizes == (64, 8, 16))
+    let few = try JobOptions.resolve(available: 3, sequences: nil, heldOut: nil, shards: nil, tokens: "t")
+    #expect(few == (3, 1, 3))
+  }
+
+  @Test func moreSequencesThanTheFileHasAreRefused() {
+    #expect(
+      throws: CoordinatorError.badInput(
+        "t: --sequences asks for 9 sequences, the file has 8; ask for fewer or tokenize more")
+    ) {
+      try JobOptions.resolve(available: 8, sequences: 9, heldOut: nil, shards: nil, tokens: "t")
+    }
+  }
+
+  @Test func oneSequenceIsTooFew() {
+    #expect(throws: CoordinatorError.self) {
+      try JobOptions.resolve(available: 1, sequences: nil, heldOut: nil, shards: nil, tokens: "t")
+    }
+  }
+
+  @Test(arguments: [0, 8, 9]) func heldOutSequencesLeaveSomeToFit(heldOut: Int) {
+    #expect(throws: CoordinatorError.usage("--held-out is \(heldOut), expected 1 to 7 of the 8 sequences in use")) {
+      try JobOptions.resolve(available: 8, sequences: nil, heldOut: heldOut, shards: nil, tokens: "t")
+    }
+  }
+
+  @Test func exitCodesFollowSysexits() {
+    let codes = [
+      CoordinatorError.usage(""), .badInput(""), .internal(""), .io(""), .tryAgain(""),
+    ].map(\.exitCode)
+    #expect(codes == [64, 65, 70, 74, 75])
+  }
+}

@@ -1,0 +1,51 @@
+import Messaging
+import Testing
+import Worker
+
+@Suite struct TaskQueueTests {
+  private func assign(_ lease: UInt64) -> WireAssign {
+    var assign = WireAssign()
+    assign.lease = lease
+    return assign
+  }
+
+  @Test func tasksAreTakenInOrder() {
+    let queue = TaskQueue()
+    for lease in UInt64(1)...3 { queue.add(assign(lease)) }
+    let leases = (1...3).compactMap { _ in queue.next { _ in TaskControl { _, _ in } }?.0.lease }
+    #expect(leases == [1, 2, 3])
+  }
+
+  @Test func aWaitingTaskThatIsCancelledIsNotRun() {
+    let queue = TaskQueue()
+    queue.add(assign(1))
+    queue.add(assign(2))
+    #expect(queue.cancel(1))
+    #expect(queue.next { _ in TaskControl { _, _ in } }?.0.lease == 2)
+  }
+
+  @Test func cancellingARunningTaskReachesItsControl() throws {
+    let queue = TaskQueue()
+    queue.add(assign(1))
+    let control = queue.next { _ in TaskControl { _, _ in } }?.1
+    #expect(!queue.cancel(1))
+    #expect(throws: TaskError.cancelled) { try control?.progress(0) }
+  }
+
+  @Test func resultsAreKeptUntilAcknowledged() {
+    let queue = TaskQueue()
+    var done = WireTaskDone()
+    done.lease = 5
+    queue.finish(5, done)
+    #expect(queue.unacknowledged.map(\.lease) == [5])
+    queue.acknowledge(5)
+    #expect(queue.unacknowledged.isEmpty)
+  }
+
+  @Test func aClosedQueueLetsItsSlotsEnd() {
+    let queue = TaskQueue()
+    queue.add(assign(1))
+    queue.close()
+    #expect(queue.next { _ in TaskControl { _, _ in } } == nil)
+  }
+}
