@@ -81,6 +81,7 @@ final class JobEngine: @unchecked Sendable {
         nextTick = ContinuousClock.now + Self.tick
         decide(.tick)
         keepBooks()
+        showProgress()
       }
     }
     try end()
@@ -124,6 +125,9 @@ final class JobEngine: @unchecked Sendable {
       // Whole seconds only: this is for reports.
       if elapsed - secondsSaved >= 5 { try saveSeconds() }
     } catch { fail(.io("\(error)")) }
+  }
+
+  private func showProgress() {
     let progress = scheduler.progress
     if phase == "waiting for workers", !progress.running.isEmpty { phase = "running" }
     // A block's fits are most of its work; a verification counts as one more.
@@ -158,6 +162,8 @@ final class JobEngine: @unchecked Sendable {
       if error.exitCode != 75 { try job.store.updateJob { $0.state = .failed } }
       throw error
     case .finished, nil:
+      enter("done")
+      showProgress()
       try job.store.updateJob { $0.state = .finished }
     }
   }

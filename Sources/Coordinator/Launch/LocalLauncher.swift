@@ -25,9 +25,13 @@ public final class LocalLauncher: WorkerLauncher {
   /// A worker that lived this long has its pause start over.
   static let steadySeconds = 60.0
   private static let stopSeconds = 10.0
+  private static let shortestPause = 0.5
+  private static let longestPause = 30.0
 
   private struct State {
     var running: [Int: Process] = [:]
+    /// Workers that are running or will be started again.
+    var supervised = 0
     var isStopping = false
   }
 
@@ -54,49 +58,69 @@ public final class LocalLauncher: WorkerLauncher {
   }
 
   public func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws {
+    state.withLock { $0.supervised = configuration.workers }
     for index in 0..<configuration.workers {
-      let thread = Thread { [self] in supervise(index, endpoint, report) }
+      let thread = Thread { [self] in
+        guard let reason = supervise(index, endpoint, report) else { return }
+        let left = state.withLock { state in
+          state.supervised -= 1
+          return state.supervised
+        }
+        report(left == 0 ? .exhausted(reason) : .note(reason))
+      }
       thread.name = "launch-\(index)"
       thread.start()
     }
   }
 
   /// One worker's life after another.
-  private func supervise(_ index: Int, _ endpoint: String, _ report: @Sendable (LauncherEvent) -> Void) {
+  ///
+  /// - Returns: why it is not started again; nil when the launcher was told to stop.
+  private func supervise(
+    _ index: Int, _ endpoint: String, _ report: @Sendable (LauncherEvent) -> Void
+  ) -> String? {
+    let name = "worker \(index + 1)"
     var deaths = 0
-    var pause = 0.5
+    var pause = Self.shortestPause
     while true {
       let process = process(index, endpoint)
       let started = Date()
       do {
-        let isStopping = try state.withLock { state in
-          if state.isStopping { return true }
-          try process.run()
-          state.running[index] = process
-          return false
-        }
-        if isStopping { return }
+        guard try run(process, index) else { return nil }
       } catch {
-        let reason = error.localizedDescription
-        report(.exhausted("worker \(index + 1): cannot start \(configuration.executable): \(reason)"))
-        return
+        return "\(name): cannot start \(configuration.executable): \(error.localizedDescription)"
       }
       process.waitUntilExit()
       let isStopping = state.withLock { state in
         state.running[index] = nil
         return state.isStopping
       }
-      if isStopping { return }
+      if isStopping { return nil }
       deaths += 1
-      if deaths > Self.restartsMax {
-        report(.exhausted("worker \(index + 1) died \(deaths) times, \(Self.cause(process)); it is not started again"))
-        return
+      if Self.isHopeless(process) || deaths > Self.restartsMax {
+        return "\(name) \(Self.cause(process)) and is not started again; its log: \(logPath(index))"
       }
-      if -started.timeIntervalSinceNow > Self.steadySeconds { pause = 0.5 }
-      report(.note("worker \(index + 1) \(Self.cause(process)); starting it again in \(pause.fixed(1)) s"))
+      if -started.timeIntervalSinceNow > Self.steadySeconds { pause = Self.shortestPause }
+      report(.note("\(name) \(Self.cause(process)); starting it again in \(pause.fixed(1)) s"))
       Thread.sleep(forTimeInterval: pause)
-      pause = min(pause * 2, 30)
+      pause = min(pause * 2, Self.longestPause)
     }
+  }
+
+  /// - Returns: false if the launcher was told to stop.
+  private func run(_ process: Process, _ index: Int) throws -> Bool {
+    try state.withLock { state in
+      if state.isStopping { return false }
+      try process.run()
+      state.running[index] = process
+      return true
+    }
+  }
+
+  /// Whether the next life would end the same way: wrong options, or a job this program cannot serve.
+  private static func isHopeless(_ process: Process) -> Bool {
+    process.terminationReason == .exit
+      && (process.terminationStatus == EX_USAGE || process.terminationStatus == EX_DATAERR)
   }
 
   private func process(_ index: Int, _ endpoint: String) -> Process {
@@ -114,9 +138,11 @@ public final class LocalLauncher: WorkerLauncher {
     return process
   }
 
+  private func logPath(_ index: Int) -> String { "\(configuration.logDirectory)/worker-\(index + 1).log" }
+
   /// Appended to, so that the log of a worker that died is still there.
   private func log(_ index: Int) -> FileHandle {
-    let path = "\(configuration.logDirectory)/worker-\(index + 1).log"
+    let path = logPath(index)
     try? FileManager.default.createDirectory(atPath: configuration.logDirectory, withIntermediateDirectories: true)
     let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
     return descriptor < 0 ? .nullDevice : FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
