@@ -8,6 +8,7 @@ the last line. Exits with 1 if anything failed, or if a runner ran no test.
 
 from __future__ import annotations
 
+import re
 import sys
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ class Totals:
 
 
 def first_line(element: ElementTree.Element) -> str:
+    """Why a test failed or was skipped. pytest puts the reason for skipping a whole module into a tuple's text."""
+    if module := re.search(r"'Skipped: (.*)'\)$", (element.text or "").strip()):
+        return module[1]
     text = (element.get("message") or element.text or "").strip()
     return text.splitlines()[0] if text else "no reason given"
 

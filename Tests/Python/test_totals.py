@@ -49,3 +49,9 @@ def test_skips_and_failures_are_named(tmp_path: Path) -> None:
         "failed: Suite two: 1 is not 2",
         "0 passed, 1 failed, 1 skipped",
     ]
+
+
+def test_the_reason_for_skipping_a_module_is_told(tmp_path: Path) -> None:
+    skip = "<skipped message=\"collection skipped\">('/a/test_b.py', 16, 'Skipped: no torch here')</skipped>"
+    done = totals(tmp_path, {"x.suite": "0", "x.xml": TWO_TESTS.format(skip)})
+    assert done.stdout.splitlines()[0] == "skipped: b: no torch here"
