@@ -1,80 +1,18 @@
 #include "codewords.h"
 
-#include <math.h>
-
 #include "dispatch.h"
+#include "nearest.h"
 
-// Sixteen lanes whatever the machine: the compiler splits them where registers are narrower. Alignment of a float, since
-// tables and rows start anywhere.
-typedef float lanes __attribute__((vector_size(64), aligned(4)));
-typedef int32_t lanes_index __attribute__((vector_size(64), aligned(4)));
-
-#define ALWAYS static inline __attribute__((always_inline))
-
-ALWAYS void reduce_best(const lanes *best, const lanes_index *index, uint16_t *code, float *score) {
-  float value = (*best)[0];
-  int32_t at = (*index)[0];
-  for (int lane = 1; lane < 16; lane++) {
-    float other = (*best)[lane];
-    int32_t other_at = (*index)[lane];
-    // Lanes interleave the codewords, so that "the first of equals" has to be asked for.
-    if (other < value || (other == value && other_at < at)) {
-      value = other;
-      at = other_at;
-    }
-  }
-  *code = (uint16_t)at;
-  *score = value;
-}
-
-// Four queries share each load of the table; one pass keeps a running minimum a lane.
 ALWAYS void nearest(const float *queries, size_t n, const size_t d, const float *table, const float *norms,
                     size_t stride, uint16_t *codes, float *scores) {
-  const lanes_index first = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  size_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    float twice[4 * 16];
-    for (size_t t = 0; t < 4 * d; t++) twice[t] = 2 * queries[i * d + t];
+  for (size_t i = 0; i < n; i += 4) {
+    size_t valid = n - i < 4 ? n - i : 4;
+    float twice[4 * 16] = {0};
+    for (size_t t = 0; t < valid * d; t++) twice[t] = 2 * queries[i * d + t];
     lanes best[4];
     lanes_index index[4];
-    lanes_index k_of_lane = first;
-    for (int q = 0; q < 4; q++) {
-      best[q] = (lanes){} + INFINITY;
-      index[q] = (lanes_index){};
-    }
-    for (size_t k = 0; k < stride; k += 16) {
-      lanes start = *(const lanes *)(norms + k);
-      lanes score[4] = {start, start, start, start};
-#pragma clang loop unroll(full)
-      for (size_t t = 0; t < d; t++) {
-        lanes column = *(const lanes *)(table + t * stride + k);
-        for (int q = 0; q < 4; q++) score[q] = score[q] - column * twice[q * d + t];
-      }
-      for (int q = 0; q < 4; q++) {
-        lanes_index closer = score[q] < best[q];
-        best[q] = __builtin_elementwise_min(best[q], score[q]);
-        index[q] = (closer & k_of_lane) | (~closer & index[q]);
-      }
-      k_of_lane += 16;
-    }
-    for (int q = 0; q < 4; q++) reduce_best(&best[q], &index[q], codes + i + q, scores + i + q);
-  }
-  for (; i < n; i++) {
-    lanes best = (lanes){} + INFINITY;
-    lanes_index index = (lanes_index){};
-    lanes_index k_of_lane = first;
-    for (size_t k = 0; k < stride; k += 16) {
-      lanes score = *(const lanes *)(norms + k);
-      for (size_t t = 0; t < d; t++) {
-        lanes column = *(const lanes *)(table + t * stride + k);
-        score = score - column * (2 * queries[i * d + t]);
-      }
-      lanes_index closer = score < best;
-      best = __builtin_elementwise_min(best, score);
-      index = (closer & k_of_lane) | (~closer & index);
-      k_of_lane += 16;
-    }
-    reduce_best(&best, &index, codes + i, scores + i);
+    nearest_to_four(twice, d, table, norms, stride, best, index);
+    for (size_t q = 0; q < valid; q++) reduce_best(&best[q], &index[q], codes + i + q, scores + i + q);
   }
 }
 

@@ -65,32 +65,45 @@ struct ChannelOrder {
     let columns = problem.columns
     let weights = Buffer<Float>(groups * d, filledWith: 0)
     for c in 0..<columns { weights.base[c] = max(0, problem.gram[c, c] * problem.gramFactor) }
-    let points = Buffer<Float>(groups * d * problem.rows, filledWith: 0)
-    let scales = rowScales(problem.weight)
-    for row in 0..<problem.rows where scales[row] > 0 {
-      for c in 0..<columns {
-        points.base[(c / d * problem.rows + row) * d + c % d] = problem.weight[row, c] / scales[row]
-      }
-    }
-    let means = KMeans(
-      points: points, groups: groups, perGroup: problem.rows, d: d, weights: weights.base, team: team)
     var stream = RandomStream(seed: options.seed, key: "\(streamKey) importance")
     let count = 1 << options.format.codebookBits[0]
-    let centers = means.codebook(count: count, stream: &stream)
-    let assignment = means.assign(to: centers, count: count)
+    let scales = rowScales(problem.weight)
+    func means(of chosen: [Int]) -> KMeans {
+      let points = Buffer<Float>(groups * d * chosen.count, filledWith: 0)
+      team.forEachRange(chosen.count, grain: 16) { range in
+        for i in range where scales[chosen[i]] > 0 {
+          let row = chosen[i]
+          for c in 0..<columns {
+            points.base[(c / d * chosen.count + i) * d + c % d] = problem.weight.values[row * columns + c] / scales[row]
+          }
+        }
+      }
+      return KMeans(points: points, groups: groups, perGroup: chosen.count, d: d, weights: weights.base, team: team)
+    }
+    let sample = stream.sample(max(8, count * KMeans.pointsPerCodeword / groups), of: problem.rows)
+    let centers = means(of: sample).codebook(count: count, stream: &stream)
+    // A channel may matter to few rows only, so that its score needs all of them; some at a time, to bound memory.
     var scores = [Float](repeating: 0, count: columns)
-    for g in 0..<groups {
-      for row in 0..<problem.rows {
-        let i = g * problem.rows + row
-        let center = centers.base + Int(assignment.base[i]) * d
-        for t in 0..<min(d, columns - g * d) {
-          let lost = scales[row] * (points.base[i * d + t] - center[t])
-          scores[g * d + t] += lost * lost * weights.base[g * d + t]
+    for first in stride(from: 0, to: problem.rows, by: scoredRows) {
+      let chosen = Array(first..<min(problem.rows, first + scoredRows))
+      let means = means(of: chosen)
+      let assignment = means.assign(to: centers, count: count)
+      for g in 0..<groups {
+        for (i, row) in chosen.enumerated() {
+          let point = g * chosen.count + i
+          let center = centers.base + Int(assignment.base[point]) * d
+          for t in 0..<min(d, columns - g * d) {
+            let lost = scales[row] * (means.points.base[point * d + t] - center[t])
+            scores[g * d + t] += lost * lost * weights.base[g * d + t]
+          }
         }
       }
     }
     return scores.map { $0 / Float(problem.rows) }
   }
+
+  /// Rows whose lost energies are found together.
+  private static let scoredRows = 512
 
   /// Root mean squares of the rows: where scales start.
   static func rowScales(_ weight: Matrix) -> [Float] {

@@ -1,45 +1,80 @@
 import Numerics
 
 extension FitState {
-  /// Columns whose residual product is kept up to date inside a block.
-  static let blockColumns = 128
+  /// Columns whose residual product is kept up to date inside a block: their part of H stays in the second cache.
+  static let blockColumns = 256
 
-  /// One pass of coordinate descent over the codes: every group in turn takes the codewords that are best with all other
-  /// groups held fixed. Never raises a row's error.
+  /// One visit of every block of columns, with `sweeps` passes of coordinate descent inside it: every group in turn takes
+  /// the codewords that are best with all other groups held fixed.
   ///
   /// One matrix product gives R = (W-Ŵ)·H for a block's columns; changes inside the block update R in place, by the group's
   /// d rows of H.
-  func descend() {
+  ///
+  /// - Parameters:
+  ///   - noise: standard deviation of what is added to each coordinate of a query (a temperature); with 0 no row's error rises.
+  ///   - key: names the noise.
+  func descend(sweeps: Int = 1, noise: Float = 0, key: UInt64 = 0) {
     refreshNorms(metric: hBlocks)
     forEachPiece { _, range, scratch in
-      let n = columns
-      let (u, e, r) = (scratch.u.base, scratch.e.base, scratch.r.base)
-      residual(range, u: u, e: e)
+      residual(range, u: scratch.u.base, e: scratch.e.base)
       invertScales(range, into: scratch.inverseScales.base)
-      let encoder = GroupEncoder(state: self, scratch: scratch, range: range, metric: hBlocks)
-      for start in stride(from: 0, to: n, by: Self.blockColumns) {
-        let width = min(Self.blockColumns, n - start)
-        BLAS.sgemm(.no, .no, m: range.count, n: width, k: n, e, lda: n, h.base + start, ldb: n, r, ldc: width)
-        for g in start / d..<(start + width) / d {
-          let column = g * d
-          Codewords.queries(
-            x: r + column - start, ldx: width, inverseScale: scratch.inverseScales.base, b: nil,
-            u: u + column, ldu: n, a: hBlocks.base + g * d * d, n: range.count, d: d, into: scratch.queries.base)
-          encoder.encode(g, fromCodes: true)
-          for i in 0..<range.count {
-            let scale = scales.base[range.lowerBound + i]
-            for t in 0..<d {
-              let chosen = scratch.chosen.base[i * d + t]
-              let change = scale * (u[i * n + column + t] - chosen)
-              scratch.delta.base[i * d + t] = change
-              u[i * n + column + t] = chosen
-              e[i * n + column + t] += change
-            }
-          }
-          Codewords.rankUpdate(
-            delta: scratch.delta.base, n: range.count, d: d, h: h.base + column * n + start, ldh: n,
-            y: r, ldy: width, columns: width)
+      descendCritical(range, scratch, noise: noise, key: key)
+      let block = Self.blockColumns
+      for start in stride(from: critical * d, to: columns, by: block) {
+        let width = min(block, columns - start)
+        residualProduct(range, start..<start + width, scratch)
+        let (book, g) = (books[0], start / d)
+        Annealing.Block(
+          groups: width / d, d: d, h: h.base + start * columns + start, ldh: columns,
+          diagonal: hBlocks.base + g * d * d, codebook: codebooks.base, table: tables.base,
+          norms: norms.base + g * book.stride, stride: book.stride
+        ).sweep(
+          rows: range.count, scale: scales.base + range.lowerBound, inverseScale: scratch.inverseScales.base,
+          y: scratch.r.base, ldy: width, e: scratch.e.base + start, lde: columns,
+          codes: codes.base + range.lowerBound * groups + g, ldc: groups, sweeps: sweeps, noise: noise, key: key,
+          firstRow: range.lowerBound, firstGroup: g)
+      }
+    }
+  }
+
+  /// R of some columns, [rows of the piece, width of the block].
+  private func residualProduct(_ range: Range<Int>, _ block: Range<Int>, _ scratch: Scratch) {
+    BLAS.sgemm(
+      .no, .no, m: range.count, n: block.count, k: columns, scratch.e.base, lda: columns, h.base + block.lowerBound,
+      ldb: columns, scratch.r.base, ldc: block.count)
+  }
+
+  private func descendCritical(_ range: Range<Int>, _ scratch: Scratch, noise: Float, key: UInt64) {
+    let n = columns
+    let (u, e, r) = (scratch.u.base, scratch.e.base, scratch.r.base)
+    let encoder = GroupEncoder(state: self, scratch: scratch, range: range, metric: hBlocks)
+    for start in stride(from: 0, to: critical * d, by: Self.blockColumns) {
+      let width = min(Self.blockColumns, critical * d - start)
+      residualProduct(range, start..<start + width, scratch)
+      for g in start / d..<(start + width) / d {
+        let column = g * d
+        Codewords.queries(
+          x: r + column - start, ldx: width, inverseScale: scratch.inverseScales.base, b: nil,
+          u: u + column, ldu: n, a: hBlocks.base + g * d * d, n: range.count, d: d, into: scratch.queries.base)
+        if noise > 0 {
+          Annealing.addNoise(
+            to: scratch.queries.base, n: range.count, d: d, noise: noise, key: key, firstRow: range.lowerBound,
+            group: g)
         }
+        encoder.encode(g, fromCodes: true)
+        for i in 0..<range.count {
+          let scale = scales.base[range.lowerBound + i]
+          for t in 0..<d {
+            let chosen = scratch.chosen.base[i * d + t]
+            let change = scale * (u[i * n + column + t] - chosen)
+            scratch.delta.base[i * d + t] = change
+            u[i * n + column + t] = chosen
+            e[i * n + column + t] += change
+          }
+        }
+        Codewords.rankUpdate(
+          delta: scratch.delta.base, n: range.count, d: d, h: h.base + column * n + start, ldh: n,
+          y: r, ldy: width, columns: width)
       }
     }
   }

@@ -17,8 +17,15 @@ public struct FitOptions: Sendable, Codable, Equatable {
   public var tolerance: Double
   /// The fit ends after this many rounds at the latest.
   public var maximumRounds: Int
-  /// Rounds whose codes are chosen with error feedback; later rounds only improve the codes they find.
+  /// Rounds whose codes are chosen afresh with error feedback (at least the first); later rounds start from the codes they
+  /// find.
   public var feedbackRounds: Int
+  /// Rounds after the first that choose codes at a temperature, which falls to 0.
+  public var annealingRounds: Int
+  /// The temperature where that starts, in units of the mean error a weight after the first round.
+  public var temperature: Double
+  /// Sweeps over all codes in one round.
+  public var sweeps: Int
   /// Hypotheses a row that the feedback pass keeps.
   public var beamWidth: Int
   /// Added to the diagonal of H for the feedback pass, as a share of its mean.
@@ -36,14 +43,18 @@ public struct FitOptions: Sendable, Codable, Equatable {
   /// Options outside their ranges are found by ``validate()``.
   public init(
     groupSize: Int = 8, codebookBits: [Int] = [8, 8, 8, 8], criticalRatio: Double = 0.02,
-    importance: Importance = .activation, tolerance: Double = 0.01, maximumRounds: Int = 12, feedbackRounds: Int = 8,
-    beamWidth: Int = 8, damping: Double = 0.01, codebookSteps: Int = 4, seed: UInt64 = 0
+    importance: Importance = .activation, tolerance: Double = 0.01, maximumRounds: Int = 14, feedbackRounds: Int = 1,
+    annealingRounds: Int = 10, temperature: Double = 0.9, sweeps: Int = 4, beamWidth: Int = 8, damping: Double = 0.001,
+    codebookSteps: Int = 2, seed: UInt64 = 0
   ) {
     format = PackedFormat(groupSize: groupSize, codebookBits: codebookBits, criticalRatio: criticalRatio)
     self.importance = importance
     self.tolerance = tolerance
     self.maximumRounds = maximumRounds
     self.feedbackRounds = feedbackRounds
+    self.annealingRounds = annealingRounds
+    self.temperature = temperature
+    self.sweeps = sweeps
     self.beamWidth = beamWidth
     self.damping = damping
     self.codebookSteps = codebookSteps
@@ -61,6 +72,10 @@ public struct FitOptions: Sendable, Codable, Equatable {
     try require((1...limit).contains(maximumRounds), "maximum rounds are \(maximumRounds); expected 1 to \(limit)")
     try require(
       (0...limit).contains(feedbackRounds), "feedback rounds are \(feedbackRounds); expected 0 to \(limit)")
+    try require(
+      (0...limit).contains(annealingRounds), "annealing rounds are \(annealingRounds); expected 0 to \(limit)")
+    try require(temperature >= 0 && temperature <= 100, "temperature is \(temperature); expected 0 to 100")
+    try require((1...1000).contains(sweeps), "sweeps are \(sweeps); expected 1 to 1000")
     try require(
       (1...Self.beamLimit).contains(beamWidth), "beam width is \(beamWidth); expected 1 to \(Self.beamLimit)")
     try require(damping > 0 && damping <= 10, "damping is \(damping); expected more than 0 and at most 10")

@@ -47,7 +47,7 @@ extension FitState {
 
   /// What the codebooks before this one leave of W/s, in its groups and a sample of the rows.
   private func residualPoints(_ book: Codebook, _ stream: inout RandomStream) -> (Buffer<Float>, perGroup: Int) {
-    let chosen = sampleRows(wanted: max(8, book.count * 128 / book.groups), &stream)
+    let chosen = stream.sample(max(8, book.count * KMeans.pointsPerCodeword / book.groups), of: rows)
     let points = Buffer<Float>(book.groups * chosen.count * d)
     let u = Buffer<Float>(columns, filledWith: 0)
     for (i, row) in chosen.enumerated() {
@@ -66,18 +66,6 @@ extension FitState {
       }
     }
     return (points, chosen.count)
-  }
-
-  /// At most `wanted` rows, in order.
-  private func sampleRows(wanted: Int, _ stream: inout RandomStream) -> [Int] {
-    if rows <= wanted { return Array(0..<rows) }
-    var remaining = wanted
-    // Selection sampling (Knuth, algorithm S).
-    return (0..<rows).filter { row in
-      let taken = stream.index(below: rows - row) < remaining
-      if taken { remaining -= 1 }
-      return taken
-    }
   }
 
   /// Codes of one codebook in the critical groups, so that the next codebook sees what it leaves.

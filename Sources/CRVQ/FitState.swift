@@ -83,8 +83,7 @@ final class FitState: Sendable {
       codeOffset += rows * book.groups
     }
     self.books = books
-    // Enough rows that sgemm packs H rarely, enough pieces that threads end together.
-    grain = max(16, min(72, (rows / 8 + 3) / 4 * 4))
+    grain = Self.grain(rows: rows)
     w = Buffer(rows * columns, filledWith: 0)
     h = Buffer(columns * columns, filledWith: 0)
     hBlocks = Buffer(groups * d * d)
@@ -97,6 +96,24 @@ final class FitState: Sendable {
     norms = Buffer(normOffset)
     rowErrors = Buffer(rows, filledWith: 0)
     scratch = ScratchPool(rows: grain, columns: columns, d: d, books: books.count)
+  }
+
+  /// Enough rows that sgemm packs H rarely, enough pieces that threads end together.
+  static func grain(rows: Int) -> Int { max(16, min(128, (rows / 6 + 3) / 4 * 4)) }
+
+  /// Lanes of a sum over all rows.
+  var lanes: Int { min(PartialSums.maximumLanes, pieces) }
+
+  /// Runs `body` on every piece, lane by lane: pieces of a lane come one after another.
+  func forEachPieceByLane(_ body: (_ lane: Int, _ rows: Range<Int>, _ scratch: Scratch) -> Void) {
+    let (pieces, lanes) = (pieces, lanes)
+    team.forEach(lanes) { lane in
+      let scratch = scratch.take()
+      for piece in lane * pieces / lanes..<(lane + 1) * pieces / lanes {
+        body(lane, piece * grain..<min(rows, (piece + 1) * grain), scratch)
+      }
+      self.scratch.giveBack(scratch)
+    }
   }
 
   /// Runs `body` on every piece with scratch memory of its own.

@@ -11,6 +11,8 @@ struct KMeans {
   let weights: UnsafePointer<Float>
   let team: ThreadTeam
 
+  /// Points a codeword is fitted to at least, where there are as many.
+  static let pointsPerCodeword = 128
   private static let iterations = 10
   private static let groupsOfPiece = 8
 
@@ -90,5 +92,19 @@ struct KMeans {
       }
     }
     return assignment
+  }
+}
+
+extension RandomStream {
+  /// At most `wanted` of the indices below `count`, in order; each is as likely as any other.
+  mutating func sample(_ wanted: Int, of count: Int) -> [Int] {
+    if count <= wanted { return Array(0..<count) }
+    var remaining = wanted
+    // Selection sampling (Knuth, algorithm S).
+    return (0..<count).filter { i in
+      let taken = index(below: count - i) < remaining
+      if taken { remaining -= 1 }
+      return taken
+    }
   }
 }

@@ -1,17 +1,26 @@
 import COpenBLAS
 
+/// The parts of a blocked Cholesky factorisation.
 extension BLAS {
-  /// Cholesky factor of a symmetric positive definite matrix, in place: the lower triangle L (row-major), A = LLᵀ.
-  /// Only the lower triangle is read and written.
-  ///
-  /// - Returns: nil on success, or the index of the first leading minor that is not positive definite.
-  package static func spotrfLower(n: Int, _ a: UnsafeMutablePointer<Float>) -> Int? {
+  /// X [m, n] ← X · L⁻ᵀ with L [n, n] lower triangular.
+  package static func solveTransposedLower(
+    m: Int, n: Int, _ l: UnsafePointer<Float>, lda: Int, _ x: UnsafeMutablePointer<Float>, ldb: Int
+  ) {
+    if m == 0 || n == 0 { return }
     openblas_set_num_threads(1)
-    // Row-major lower is column-major upper: A = UᵀU there is A = LLᵀ here.
-    var uplo = CChar(UInt8(ascii: "U"))
-    var order = blasint(n)
-    var info: blasint = 0
-    spotrf_(&uplo, &order, a, &order, &info)
-    return info == 0 ? nil : Int(info)
+    cblas_strsm(
+      CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, blasint(m), blasint(n), 1, l, blasint(lda), x,
+      blasint(ldb))
+  }
+
+  /// The lower triangle of C [n, n] ← alpha · A · Aᵀ + beta · C, A [n, k]. What is above the diagonal is left alone.
+  package static func ssyrkLower(
+    n: Int, k: Int, alpha: Float, _ a: UnsafePointer<Float>, lda: Int, beta: Float,
+    _ c: UnsafeMutablePointer<Float>, ldc: Int
+  ) {
+    if n == 0 { return }
+    openblas_set_num_threads(1)
+    cblas_ssyrk(
+      CblasRowMajor, CblasLower, CblasNoTrans, blasint(n), blasint(k), alpha, a, blasint(lda), beta, c, blasint(ldc))
   }
 }

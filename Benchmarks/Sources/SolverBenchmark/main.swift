@@ -27,6 +27,10 @@ while let argument = arguments.next() {
   case "--beam": options.beamWidth = Int(value()) ?? 8
   case "--ratio": options.format.criticalRatio = Double(value()) ?? 0.02
   case "--seed": options.seed = UInt64(value()) ?? 0
+  case "--unit": break
+  case "--anneal": options.annealingRounds = Int(value()) ?? 8
+  case "--temperature": options.temperature = Double(value()) ?? 8
+  case "--sweeps": options.sweeps = Int(value()) ?? 8
   case "--trace": trace = true
   default: print("unknown \(argument)")
   }
@@ -36,17 +40,21 @@ let team = ThreadTeam(threads: threads)
 func pad(_ s: String, _ n: Int) -> String { s + String(repeating: " ", count: max(0, n - s.count)) }
 func f(_ x: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", x) }
 
+func cpuNow() -> Double { Double(clock()) / Double(CLOCKS_PER_SEC) }
+var cpu = 0.0
 var logs = 0.0
 var worst = 0.0
 var total = 0.0
 var count = 0.0
 for (name, site, reference, sketch) in published where only == nil || name.contains(only ?? "") {
+  let c0 = cpuNow()
   let w = block.matrix("weight.\(name)")
   let h = block.matrix("gram.\(site)")
   let result = try fit(weight: w, gram: h, options: options, streamKey: name, team: team) { round, error in
     if trace { print("   round \(round) \(error) \(error / reference)") }
     return true
   }
+  cpu += cpuNow() - c0
   let ratio = result.relativeError / reference
   print(
     pad(name, 18), f(result.relativeError, 5), "vs published", f(ratio, 3), "vs sketch",
@@ -81,6 +89,9 @@ func unit() -> Double {
   }
   return (ContinuousClock.now - start) / .seconds(1)
 }
-_ = unit()
-let u = min(unit(), unit())
-print("unit", f(u, 3), "units", f(total / u, 2))
+if !CommandLine.arguments.contains("--unit") { print("cpu", f(cpu, 2)) } else {
+  let c0 = cpuNow()
+  let u = unit()
+  let c1 = cpuNow() - c0
+  print("unit", f(u, 3), "units", f(total / u, 2), "cpu", f(cpu, 2), "unit cpu", f(c1, 2), "cpu units", f(cpu / c1, 2))
+}

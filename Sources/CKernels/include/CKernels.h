@@ -1,5 +1,6 @@
 #pragma once
 
+#include "annealing.h"
 #include "codewords.h"
 #include "decode.h"
 #include "finite.h"

@@ -1,0 +1,78 @@
+import Numerics
+
+/// Codebooks for fixed codes and scales: one linear least-squares problem for all of them together, approached by conjugate
+/// gradients from where they are.
+///
+/// The first gradient comes from the product with H that the scale step makes anyway; each step costs one more. Codebooks
+/// start near the solution of a problem that changes little from round to round, so that a step or two in each are enough.
+final class CodebookRefit: Sendable {
+  /// Half the negative gradient, laid out as the codebooks are; see ``FitState/rescale(gradient:)``.
+  let gradient: PartialSums
+  private let product: PartialSums
+  private let residual: Buffer<Float>
+  private let z: Buffer<Float>
+  private let direction: Buffer<Float>
+  private let blocks: CodewordBlocks
+
+  init(_ state: FitState) {
+    let count = state.codebooks.count
+    gradient = PartialSums(count: count, lanes: state.lanes)
+    product = PartialSums(count: count, lanes: state.lanes)
+    residual = Buffer(count)
+    z = Buffer(count)
+    direction = Buffer(count)
+    blocks = CodewordBlocks(state)
+  }
+
+  /// At most `steps` conjugate gradient steps with ``gradient``.
+  func improve(_ state: FitState, steps: Int) {
+    let count = state.codebooks.count
+    blocks.update(state)
+    residual.base.update(from: gradient.total.base, count: count)
+    blocks.precondition(residual, into: z)
+    direction.base.update(from: z.base, count: count)
+    var rho = dot(residual, z)
+    let first = rho
+    for _ in 0..<steps where rho > 1e-6 * first {
+      applyNormal(state)
+      let curvature = dot(direction, product.total)
+      // An indefinite H can make it negative: then there is no minimum along this direction.
+      guard curvature > 0 else { break }
+      let length = Float(rho / curvature)
+      guard length.isFinite else { break }
+      BLAS.saxpy(count, length, direction.base, state.codebooks.base)
+      BLAS.saxpy(count, -length, product.total.base, residual.base)
+      blocks.precondition(residual, into: z)
+      let next = dot(residual, z)
+      let share = Float(next / rho)
+      for i in 0..<count { direction.base[i] = z.base[i] + share * direction.base[i] }
+      rho = next
+    }
+    state.refreshTables()
+  }
+
+  /// What the normal operator makes of ``direction``, into ``product``.
+  private func applyNormal(_ state: FitState) {
+    let n = state.columns
+    product.clear()
+    state.forEachPieceByLane { lane, range, scratch in
+      let (u, r) = (scratch.u.base, scratch.r.base)
+      for row in range {
+        state.reconstruct(row: row, into: u + (row - range.lowerBound) * n, from: direction.base)
+      }
+      BLAS.sgemm(.no, .no, m: range.count, n: n, k: n, u, lda: n, state.h.base, ldb: n, r, ldc: n)
+      for row in range {
+        let scale = state.scales.base[row]
+        state.scatter(
+          row: row, r + (row - range.lowerBound) * n, factor: scale * scale, into: product.part(lane))
+      }
+    }
+    product.add()
+  }
+
+  private func dot(_ a: Buffer<Float>, _ b: Buffer<Float>) -> Double {
+    var sum = 0.0
+    for i in 0..<a.count { sum += Double(a.base[i]) * Double(b.base[i]) }
+    return sum
+  }
+}

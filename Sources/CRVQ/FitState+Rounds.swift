@@ -1,0 +1,78 @@
+import Foundation
+import Numerics
+
+extension FitState {
+  /// Rounds of codes, scales and codebooks: some at a falling temperature, then cold ones until one gains too little.
+  ///
+  /// - Returns: the number of rounds.
+  func alternate(
+    _ options: FitOptions, streamKey: String, steps: inout FitSteps, progress: (Int, Double) -> Bool
+  ) throws -> Int {
+    var stream = RandomStream(seed: options.seed, key: "\(streamKey) annealing")
+    let refit = CodebookRefit(self)
+    let schedule = CoolingSchedule(options, columns: columns)
+    var meanError = 0.0
+    var last = Double.infinity
+    for round in 1...options.maximumRounds {
+      if round <= max(1, options.feedbackRounds) {
+        steps.measure(\.feedback) {
+          let factor = factorise(damping: options.damping)
+          feedBack(factor)
+          restoreGram(factor)
+        }
+      }
+      steps.measure(\.descent) {
+        for visit in 0..<schedule.visits {
+          let temperature = schedule.temperature(round: round, visit: visit)
+          descend(sweeps: schedule.sweeps, noise: Float(temperature * meanError), key: stream.next())
+        }
+      }
+      steps.measure(\.scales) { rescale(gradient: refit.gradient) }
+      if round == 1 { meanError = unscaledErrorPerWeight }
+      steps.measure(\.codebooks) { refit.improve(self, steps: options.codebookSteps) }
+      let error = relativeError
+      guard progress(round, error) else { throw CRVQError(.cancelled, "the fit was cancelled in round \(round)") }
+      if error == 0 { return round }
+      if round > max(schedule.lastHotRound, options.feedbackRounds), last - error < options.tolerance * last {
+        return round
+      }
+      last = error
+    }
+    return options.maximumRounds
+  }
+
+  /// The mean over weights of the error at scale 1: what codewords are worth to a row, whatever its scale.
+  private var unscaledErrorPerWeight: Double {
+    var sum = 0.0
+    for row in 0..<rows where scales.base[row] != 0 {
+      sum += max(0, rowErrors.base[row]) / (Double(scales.base[row]) * Double(scales.base[row]))
+    }
+    return sum / Double(rows * columns)
+  }
+}
+
+/// How the temperature falls over the rounds, and how the sweeps of a round are laid out.
+struct CoolingSchedule {
+  /// Visits of every block of columns in a round, each with a product with H.
+  let visits: Int
+  /// Sweeps over the groups of a block in a visit.
+  let sweeps: Int
+  /// The last round with a temperature above 0; the first has none either.
+  let lastHotRound: Int
+  private let start: Double
+
+  init(_ options: FitOptions, columns: Int) {
+    sweeps = max(1, min(options.sweeps, columns < 1024 ? 2 : 4))
+    visits = max(1, options.sweeps / sweeps)
+    // Two cold rounds at the end at least, where there are as many.
+    lastHotRound = options.temperature > 0 ? min(1 + options.annealingRounds, max(1, options.maximumRounds - 2)) : 1
+    start = options.temperature
+  }
+
+  /// In units of the mean error a weight after the first round: flat at first, steep in the end.
+  func temperature(round: Int, visit: Int) -> Double {
+    guard round > 1, round <= lastHotRound else { return 0 }
+    let elapsed = Double((round - 2) * visits + visit) / Double((lastHotRound - 1) * visits)
+    return start * pow(1 - elapsed, 0.3)
+  }
+}
