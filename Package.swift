@@ -60,7 +60,8 @@ let package = Package(
     .executableTarget(
       name: "crvq-coord",
       dependencies: [
-        "Coordinator",
+        "CRVQ", "Checkpoint", "Coordinator", "JobGraph", "Messaging", "Numerics", "Transformer",
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ]
@@ -69,6 +70,7 @@ let package = Package(
       name: "crvq-worker",
       dependencies: [
         "Worker",
+        .product(name: "Logging", package: "swift-log"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ]
