@@ -10,11 +10,16 @@ import Transformer
 enum Failure {
   /// Prints the error as one line on standard error and ends the process.
   static func exit(_ error: any Error, of command: any ParsableCommand.Type) -> Never {
-    guard let code = code(of: error) else {
-      // Help, version and usage errors are the argument parser's to print.
-      command.exit(withError: error)
-    }
-    FileHandle.standardError.write(Data("crvq-coord: \(error)\n".utf8))
+    if let code = code(of: error) { exit("\(error)", code) }
+    let parserCode = command.exitCode(for: error)
+    // Help and version are asked for: the argument parser prints them.
+    if parserCode == .success { command.exit(withError: error) }
+    exit(command.message(for: error), parserCode == .validationFailure ? EX_USAGE : EX_SOFTWARE)
+  }
+
+  private static func exit(_ message: String, _ code: Int32) -> Never {
+    let line = message.split(whereSeparator: \.isNewline).joined(separator: " ")
+    FileHandle.standardError.write(Data("crvq-coord: \(line)\n".utf8))
     Foundation.exit(code)
   }
 

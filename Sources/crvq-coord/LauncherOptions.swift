@@ -1,6 +1,7 @@
 import ArgumentParser
 import Coordinator
 import Foundation
+import Messaging
 import Numerics
 
 /// How a job gets its workers.
@@ -39,6 +40,9 @@ struct LauncherOptions: ParsableArguments {
     if keys != nil { throw ValidationError("--keys comes in a later release; bind to loopback or a trusted network") }
     if dashboard != nil { throw ValidationError("--dashboard comes in a later release; see crvq-coord status --watch") }
     if let workers, workers < 1 { throw ValidationError("--workers is \(workers), expected at least 1") }
+    if let bind {
+      do { _ = try Endpoint(bind) } catch { throw ValidationError("--bind \(error)") }
+    }
     if launcher == .none, workers != nil { throw ValidationError("--workers goes with --launcher local") }
   }
 

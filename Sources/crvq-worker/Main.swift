@@ -32,6 +32,31 @@ struct WorkerProgram: AsyncParsableCommand {
   @Option(help: "What to be called in logs and reports (default: host and process).")
   var name: String?
 
+  static func main() async {
+    do {
+      var command = try parseAsRoot()
+      if var command = command as? any AsyncParsableCommand {
+        try await command.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      fail(error)
+    }
+  }
+
+  /// Prints the error as one line on standard error and ends the process with an exit code of sysexits.h.
+  private static func fail(_ error: any Error) -> Never {
+    let parserCode = exitCode(for: error)
+    // Help and version are asked for: the argument parser prints them.
+    if parserCode == .success { exit(withError: error) }
+    let code = (error as? WorkerError)?.exitCode ?? (parserCode == .validationFailure ? EX_USAGE : EX_SOFTWARE)
+    let text = (error as? WorkerError)?.description ?? message(for: error)
+    let line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
+    FileHandle.standardError.write(Data("crvq-worker: \(line)\n".utf8))
+    Foundation.exit(code)
+  }
+
   func validate() throws {
     if keys != nil {
       throw ValidationError("--keys comes in a later release; connect over loopback or a trusted network")
@@ -49,22 +74,17 @@ struct WorkerProgram: AsyncParsableCommand {
     let options = WorkerOptions(
       endpoint: connect, name: name, threads: threads, slots: slots, cacheDirectory: cache,
       memoryBytes: memory.flatMap(Self.bytes), parent: parent)
-    do {
-      let worker = try WorkerProcess(options, logger: Logger(label: "crvq-worker"))
-      let signals = Task {
-        var count = 0
-        for await signal in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
-          count += 1
-          if count > 1 { _exit(75) }
-          worker.stop("stopped by \(signal)")
-        }
+    let worker = try WorkerProcess(options, logger: Logger(label: "crvq-worker"))
+    let signals = Task {
+      var count = 0
+      for await signal in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
+        count += 1
+        if count > 1 { _exit(75) }
+        worker.stop("stopped by \(signal)")
       }
-      defer { signals.cancel() }
-      try await Self.onThread { try worker.run() }
-    } catch let error as WorkerError {
-      FileHandle.standardError.write(Data("crvq-worker: \(error)\n".utf8))
-      Foundation.exit(error.exitCode)
     }
+    defer { signals.cancel() }
+    try await Self.onThread { try worker.run() }
   }
 
   /// The worker blocks, so it has a thread of its own.
