@@ -3,12 +3,13 @@ extension Scheduler {
     _ worker: WorkerID, _ task: TaskID, _ lease: Lease, _ outputs: [ArtifactRef], _ actions: inout [SchedulerAction]
   ) {
     heard(worker, &actions)
-    free(worker, lease)
+    free(worker, task, lease)
     // Said again because the acknowledgement is not there yet.
     if case .storing(lease, worker) = record(task).state { return }
     guard holds(worker, task, lease) else {
       staleResults += 1
-      if workers[worker] != nil { actions.append(.release(worker, outputs)) }
+      let unneeded = unneeded(outputs, on: worker)
+      if workers[worker] != nil, !unneeded.isEmpty { actions.append(.release(worker, unneeded)) }
       return
     }
     switch task {
@@ -33,7 +34,7 @@ extension Scheduler {
     _ worker: WorkerID, _ task: TaskID, _ lease: Lease, _ failure: TaskFailure, _ actions: inout [SchedulerAction]
   ) {
     heard(worker, &actions)
-    free(worker, lease)
+    free(worker, task, lease)
     guard holds(worker, task, lease) else {
       staleResults += 1
       return
@@ -135,6 +136,17 @@ extension Scheduler {
     let gone = record.outputs.filter { matches($0.name) }
     guard let holder = record.worker, workers[holder] != nil, !gone.isEmpty else { return }
     update(task) { $0.outputs.removeAll { matches($0.name) } }
-    actions.append(.release(holder, gone))
+    let unneeded = unneeded(gone, on: holder)
+    if !unneeded.isEmpty { actions.append(.release(holder, unneeded)) }
+  }
+
+  /// Those of a worker's artifacts that are on nobody's books. An artifact is its content: a result that arrives twice
+  /// names what the first one brought, and sequences that are the same make the same hidden states and Grams.
+  private func unneeded(_ artifacts: [ArtifactRef], on worker: WorkerID) -> [ArtifactRef] {
+    var rest = artifacts
+    for record in tasks.values where record.worker == worker && !record.outputs.isEmpty {
+      rest.removeAll { artifact in record.outputs.contains { $0.digest == artifact.digest } }
+    }
+    return rest
   }
 }

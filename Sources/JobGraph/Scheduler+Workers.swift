@@ -22,13 +22,14 @@ extension Scheduler {
     }
     for (lease, task) in record.running.sorted(by: { $0.key < $1.key }) where holding[lease] == nil {
       guard now - (record.givenOut[lease] ?? now) > policy.assignmentTimeout else { continue }
-      free(worker, lease)
+      free(worker, task, lease)
       if holds(worker, task, lease) { retry(task, because: "worker \(worker) does not have it", &actions) }
     }
   }
 
-  /// The worker's slot is free again.
-  mutating func free(_ worker: WorkerID, _ lease: Lease) {
+  /// The worker's slot is free again, if it is this task that fills it.
+  mutating func free(_ worker: WorkerID, _ task: TaskID, _ lease: Lease) {
+    guard workers[worker]?.running[lease] == task else { return }
     workers[worker]?.running[lease] = nil
     workers[worker]?.givenOut[lease] = nil
   }

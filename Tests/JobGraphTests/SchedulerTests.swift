@@ -50,6 +50,27 @@ import Testing
     #expect(scheduler.staleResults == 1)
   }
 
+  @Test func aRepeatedResultReleasesNothingThatIsNeeded() {
+    var scheduler = scheduler()
+    let (_, task, lease) = assigned(scheduler.handle(.joined(one, slots: 1), at: .zero))[0]
+    _ = scheduler.handle(.finished(one, task, lease, outputs: [gram]), at: .seconds(1))
+    let other = ArtifactRef(name: "gram/mlp_in", digest: "bb", size: 4)
+    let again = scheduler.handle(.finished(one, task, lease, outputs: [gram, other]), at: .seconds(2))
+    #expect(again.contains(.release(one, [other])))
+    #expect(scheduler.staleResults == 1)
+  }
+
+  @Test func aResultOfAnotherTaskThanTheLeasesFreesNoSlot() {
+    var scheduler = scheduler()
+    let (_, task, lease) = assigned(scheduler.handle(.joined(one, slots: 1), at: .zero))[0]
+    let wrong = scheduler.handle(.finished(one, .verify(block: 1), lease, outputs: []), at: .seconds(1))
+    #expect(assigned(wrong).isEmpty)
+    _ = scheduler.handle(.left(one), at: .seconds(2))
+    // Lost with its worker, and so given to another.
+    let later = scheduler.handle(.joined(two, slots: 8), at: .seconds(3))
+    #expect(assigned(later).contains { $0.1 == task })
+  }
+
   @Test func aSilentWorkerIsDismissedAndItsTaskGoesToAnother() {
     var scheduler = scheduler()
     let (_, task, _) = assigned(scheduler.handle(.joined(one, slots: 1), at: .zero))[0]
