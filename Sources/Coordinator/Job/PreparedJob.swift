@@ -104,6 +104,11 @@ public struct PreparedJob: Sendable {
         lost.append((result, "\(result.kind.rawValue) of block \(result.block) is made again: \(error)"))
       }
     }
+    // The bytes of a fit that was merged are in its block's artifact too; its own is not needed any more.
+    let merged = Set(kept.filter { $0.kind == .merge }.map(\.block))
+    let spared = lost.map(\.0).filter { $0.kind == .fit && merged.contains($0.block) }
+    kept += spared
+    lost.removeAll { spared.contains($0.0) }
     // A verification stands for the bytes it saw.
     let unmerged = Set(lost.map(\.0).filter { $0.kind != .verify }.map(\.block))
     for result in kept where result.kind == .verify && unmerged.contains(result.block) {
