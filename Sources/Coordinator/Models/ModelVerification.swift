@@ -61,11 +61,16 @@ public struct ModelVerification: Sendable {
     }
     var linears: [Linear] = []
     var outputErrors: [Double] = []
-    for block in 0..<original.model.blockCount {
-      let measured = try measure(block, original, packed, measurement, team)
-      linears += measured.linears
-      if let error = measured.outputError { outputErrors.append(error) }
-      progress("block \(block): \(measured.summary)")
+    do {
+      for block in 0..<original.model.blockCount {
+        let measured = try measure(block, original, packed, measurement, team)
+        linears += measured.linears
+        if let error = measured.outputError { outputErrors.append(error) }
+        progress("block \(block): \(measured.summary)")
+      }
+    } catch let error where !faults.isEmpty {
+      // A file with another digest may not decode any more. The digest comes first: it names the file.
+      faults.append("\(error)")
     }
     faults += linears.flatMap { faultsOf($0, report) }
     return Result(
