@@ -1,0 +1,171 @@
+"""Small random Llama checkpoints and token files, whole or damaged on purpose."""
+
+from __future__ import annotations
+
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The dimensions of a Llama model. 100 channels feed down_proj: no multiple of 8, its last group is padded."""
+
+    hidden: int = 64
+    mlp: int = 100
+    heads: int = 4
+    key_heads: int = 2
+    head: int = 16
+    blocks: int = 2
+    vocabulary: int = 128
+
+    @property
+    def linears(self) -> dict[str, tuple[int, int]]:
+        """[out, in] of each linear of a block."""
+        queries, keys = self.heads * self.head, self.key_heads * self.head
+        return {
+            "self_attn.q_proj": (queries, self.hidden),
+            "self_attn.k_proj": (keys, self.hidden),
+            "self_attn.v_proj": (keys, self.hidden),
+            "self_attn.o_proj": (self.hidden, queries),
+            "mlp.gate_proj": (self.mlp, self.hidden),
+            "mlp.up_proj": (self.mlp, self.hidden),
+            "mlp.down_proj": (self.hidden, self.mlp),
+        }
+
+    def config(self, ties_embeddings: bool = True) -> dict[str, Any]:
+        return {
+            "architectures": ["LlamaForCausalLM"],
+            "model_type": "llama",
+            "hidden_act": "silu",
+            "hidden_size": self.hidden,
+            "intermediate_size": self.mlp,
+            "num_attention_heads": self.heads,
+            "num_key_value_heads": self.key_heads,
+            "head_dim": self.head,
+            "num_hidden_layers": self.blocks,
+            "vocab_size": self.vocabulary,
+            "max_position_embeddings": 2048,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 10_000.0,
+            "tie_word_embeddings": ties_embeddings,
+            "torch_dtype": "float16",
+        }
+
+
+SMALL = Shape()
+# Two single-threaded workers need a few seconds for it: long enough to be interrupted.
+LONG = Shape(hidden=128, mlp=352, heads=8, key_heads=2, head=16, blocks=8)
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+EMBEDDINGS = "model.embed_tokens.weight"
+
+
+def block_tensors(shape: Shape, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """The tensors of all blocks."""
+    tensors = {}
+    for block in range(shape.blocks):
+        prefix = f"model.layers.{block}"
+        for norm in ("input_layernorm", "post_attention_layernorm"):
+            tensors[f"{prefix}.{norm}.weight"] = random.uniform(0.5, 2, shape.hidden).astype(np.float16)
+        for name, (rows, columns) in shape.linears.items():
+            weight = random.standard_normal((rows, columns)) / np.sqrt(columns)
+            tensors[f"{prefix}.{name}.weight"] = weight.astype(np.float16)
+    return tensors
+
+
+def model_tensors(shape: Shape, seed: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(seed)
+    embeddings = random.standard_normal((shape.vocabulary, shape.hidden)).astype(np.float16)
+    return {
+        EMBEDDINGS: embeddings,
+        "model.norm.weight": np.ones(shape.hidden, np.float16),
+        **block_tensors(shape, random),
+    }
+
+
+def write_model(directory: Path, shape: Shape = SMALL, seed: int = 7, shards: int = 1) -> Path:
+    """A model directory; with more than one shard, the tensors are dealt out and an index lists them."""
+    directory.mkdir()
+    tensors = model_tensors(shape, seed)
+    if shards == 1:
+        save_file(tensors, directory / WEIGHTS, metadata={"format": "pt"})
+    else:
+        write_shards(directory, tensors, shards)
+    (directory / "config.json").write_text(json.dumps(shape.config()))
+    return directory
+
+
+def write_shards(directory: Path, tensors: dict[str, np.ndarray], count: int) -> None:
+    files: dict[str, dict[str, np.ndarray]] = {}
+    for number, (name, tensor) in enumerate(tensors.items()):
+        files.setdefault(f"model-{number % count + 1:05}-of-{count:05}.safetensors", {})[name] = tensor
+    for file, part in files.items():
+        save_file(part, directory / file, metadata={"format": "pt"})
+    weight_map = {name: file for file, part in files.items() for name in part}
+    (directory / INDEX).write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+
+
+def write_large_model(directory: Path, shape: Shape, used: int) -> Path:
+    """An untied model nearly all of which is embeddings and head; rows of the embeddings from `used` on are zero.
+
+    The file is sparse: it takes little space on disk, and as much memory as any other of its size in a careless reader.
+    """
+    random = np.random.default_rng(7)
+    blocks = {"model.norm.weight": np.ones(shape.hidden, np.float16), **block_tensors(shape, random)}
+    embeddings = random.standard_normal((used, shape.hidden)).astype(np.float16)
+    header: dict[str, Any] = {}
+    end = 0
+    for name, tensor in blocks.items():
+        header[name] = {"dtype": "F16", "shape": list(tensor.shape), "data_offsets": [end, end + tensor.nbytes]}
+        end += tensor.nbytes
+    size = shape.vocabulary * shape.hidden * 2
+    for name in (EMBEDDINGS, "lm_head.weight"):
+        header[name] = {
+            "dtype": "F16",
+            "shape": [shape.vocabulary, shape.hidden],
+            "data_offsets": [end, end + size],
+        }
+        end += size
+    directory.mkdir()
+    with (directory / WEIGHTS).open("wb") as file:
+        text = json.dumps(header).encode()
+        file.write(struct.pack("<Q", len(text)) + text)
+        for tensor in blocks.values():
+            file.write(tensor.tobytes())
+        file.write(embeddings.tobytes())
+        file.truncate(8 + len(text) + end)
+    (directory / "config.json").write_text(json.dumps(shape.config(ties_embeddings=False)))
+    return directory
+
+
+def change_config(directory: Path, **values: Any) -> None:
+    path = directory / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def change_tensor(directory: Path, name: str, change: Any) -> None:
+    """Replaces a tensor of a model in one file by what `change` makes of it."""
+    tensors = load_file(directory / WEIGHTS)
+    tensors[name] = change(tensors[name])
+    save_file(tensors, directory / WEIGHTS, metadata={"format": "pt"})
+
+
+def change_header(path: Path, change: Any) -> None:
+    """Replaces a safetensors file's header text by what `change` makes of it; the data stay as they are."""
+    bytes_ = path.read_bytes()
+    (length,) = struct.unpack_from("<Q", bytes_)
+    text = change(bytes_[8 : 8 + length].decode()).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes_[8 + length :])
+
+
+def write_tokens(path: Path, sequences: int = 16, length: int = 64, vocabulary: int = 128, seed: int = 11) -> Path:
+    tokens = np.random.default_rng(seed).integers(0, vocabulary, (sequences, length))
+    save_file({"input_ids": tokens.astype(np.int32)}, path)
+    return path

@@ -1,0 +1,84 @@
+"""What the integration tests share: the built commands, small inputs, and the outputs that others must equal."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from checkpoints import LONG, write_model, write_tokens
+from jobs import LOCAL, Inputs, Job
+from processes import Arguments, Programs, succeeded
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def binaries() -> Path:
+    """The directory of the built crvq-coord and crvq-worker."""
+    directory = Path(os.environ.get("CRVQ_BIN", ROOT / ".build" / "release"))
+    if not ((directory / "crvq-coord").is_file() and (directory / "crvq-worker").is_file()):
+        pytest.skip(f"crvq-coord and crvq-worker are not built in {directory} (CRVQ_BIN)")
+    return directory
+
+
+@pytest.fixture
+def programs(binaries: Path, tmp_path: Path) -> Iterator[Programs]:
+    """The commands; what a test leaves running is killed at its end."""
+    programs = Programs(binaries, tmp_path)
+    yield programs
+    programs.kill_all()
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    """A job of two blocks that takes half a second. Tests only read it."""
+    directory = tmp_path_factory.mktemp("small")
+    return Inputs(write_model(directory / "model"), write_tokens(directory / "tokens.safetensors"))
+
+
+@pytest.fixture(scope="session")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    """A job that lasts long enough to be interrupted. Tests only read it."""
+    directory = tmp_path_factory.mktemp("long")
+    return Inputs(write_model(directory / "model", LONG), write_tokens(directory / "tokens.safetensors"))
+
+
+@pytest.fixture
+def copies(tmp_path: Path) -> Inputs:
+    """Inputs like `small` that a test may damage."""
+    return Inputs(write_model(tmp_path / "model"), write_tokens(tmp_path / "tokens.safetensors"))
+
+
+@pytest.fixture
+def make_job(programs: Programs, tmp_path: Path) -> Callable[..., Job]:
+    """Makes a job in a directory of its own."""
+
+    def make(inputs: Inputs, *options: Arguments) -> Job:
+        return Job(programs, inputs, Path(tempfile.mkdtemp(prefix="job-", dir=tmp_path)), options)
+
+    return make
+
+
+def finished(binaries: Path, inputs: Inputs, directory: Path, *options: Arguments) -> Job:
+    """A job that two local workers did without a disturbance."""
+    programs = Programs(binaries, directory)
+    job = Job(programs, inputs, directory, options)
+    try:
+        succeeded(job.run(*LOCAL, "2"))
+    finally:
+        programs.kill_all()
+    return job
+
+
+@pytest.fixture(scope="session")
+def small_result(binaries: Path, small: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    return finished(binaries, small, tmp_path_factory.mktemp("small-result"))
+
+
+@pytest.fixture(scope="session")
+def long_result(binaries: Path, long: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    return finished(binaries, long, tmp_path_factory.mktemp("long-result"))

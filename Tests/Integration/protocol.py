@@ -1,0 +1,68 @@
+"""Messages of the control protocol, made by hand: see crvq.proto and MessageKind.swift."""
+
+from __future__ import annotations
+
+import struct
+
+VERSION = 1
+READY, HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, GOODBYE = 1, 2, 3, 4, 5, 6
+WELCOME, ASSIGN, REFUSE, PULSE = 64, 65, 69, 71
+REFUSED_VERSION, REFUSED_STRANGER = 1, 3
+
+
+def header(kind: int, version: int = VERSION) -> bytes:
+    return b"CRVQ" + struct.pack("<HH", version, kind)
+
+
+def kind_of(frames: list[bytes]) -> int:
+    magic, _, kind = struct.unpack("<4sHH", frames[0])
+    assert magic == b"CRVQ", frames
+    return kind
+
+
+def varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def field(number: int, value: int | bytes | str) -> bytes:
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    data = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(data)) + data
+
+
+def ready(name: str, worker_id: bytes = b"0123456789abcdef", slots: int = 1) -> bytes:
+    return (
+        field(1, worker_id)
+        + field(2, name)
+        + field(3, "nowhere")
+        + field(4, 1)
+        + field(5, 1)
+        + field(6, slots)
+        + field(7, 1 << 30)
+        + field(8, "tcp://127.0.0.1:1")
+        + field(9, "none")
+        + field(10, "0")
+    )
+
+
+def fit_done(block: int, linear: str, lease: int, digest: bytes) -> bytes:
+    """A TaskDone that claims an artifact."""
+    task = field(1, 2) + field(2, block) + field(4, linear)
+    output = field(1, "packed") + field(2, digest) + field(3, 1000)
+    return field(1, task) + field(2, lease) + field(5, field(4, 1)) + field(9, output)
+
+
+def refusal(payload: bytes) -> tuple[int, str]:
+    """Code and text of a Refuse."""
+    assert payload[0] == 1 << 3
+    code, rest = payload[1], payload[2:]
+    assert rest[0] == 2 << 3 | 2
+    length, start = rest[1], 2
+    if length & 0x80:
+        length, start = length & 0x7F | rest[2] << 7, 3
+    return code, rest[start : start + length].decode()

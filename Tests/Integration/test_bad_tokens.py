@@ -1,0 +1,68 @@
+"""Token files that are not what they should be: one line that names the file, exit code 65, and nothing left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import pytest
+from jobs import LOCAL, Inputs, Job
+from processes import only_line
+from safetensors.numpy import save_file
+
+MakeJob = Callable[..., Job]
+
+
+def write(path: Path, tokens: np.ndarray, name: str = "input_ids") -> None:
+    save_file({name: tokens}, path)
+
+
+def with_id(path: Path, value: int, kind: type = np.int32) -> None:
+    tokens = np.zeros((4, 16), kind)
+    tokens[2, 5] = value
+    write(path, tokens)
+
+
+BAD: dict[str, tuple[Callable[[Path], object], list[str]]] = {
+    "missing": (lambda path: path.unlink(), ["no such file"]),
+    "empty": (lambda path: path.write_bytes(b""), ["scripts/tokenize"]),
+    "text": (lambda path: path.write_text("It was a bright cold day in April. " * 40), ["scripts/tokenize"]),
+    "another tensor": (lambda path: write(path, np.zeros((4, 16), np.int32), "tokens"), ["input_ids", "tokens"]),
+    "floats": (lambda path: write(path, np.zeros((4, 16), np.float32)), ["input_ids", "I32", "I64", "F32"]),
+    "one dimension": (lambda path: write(path, np.zeros(64, np.int32)), ["[sequences, length]", "[64]"]),
+    "no sequence": (lambda path: write(path, np.zeros((0, 16), np.int32)), ["too short", "[0, 16]"]),
+    "sequences of one token": (lambda path: write(path, np.zeros((16, 1), np.int32)), ["too short", "[16, 1]"]),
+    "a single sequence": (lambda path: write(path, np.zeros((1, 64), np.int32)), ["1 sequence", "at least 2"]),
+    "an id beyond the vocabulary": (lambda path: with_id(path, 128), ["0..<128", "128", "position 5 of sequence 2"]),
+    "a negative id": (lambda path: with_id(path, -1), ["0..<128", "-1", "position 5 of sequence 2"]),
+    "an id beyond 32 bits": (lambda path: with_id(path, 1 << 32, np.int64), ["0..<128", str(1 << 32)]),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_launch_refuses(copies: Inputs, make_job: MakeJob, kind: str) -> None:
+    spoil, fragments = BAD[kind]
+    spoil(copies.tokens)
+    job = make_job(copies)
+    done = job.run(*LOCAL, "1")
+    assert done.returncode == 65
+    line = only_line(done)
+    assert line.startswith(f"crvq-coord: {copies.tokens}: "), line
+    for fragment in fragments:
+        assert fragment in line, line
+    assert list(job.directory.iterdir()) == []
+
+
+def test_evaluate_refuses_ids_beyond_the_vocabulary(copies: Inputs, make_job: MakeJob) -> None:
+    with_id(copies.tokens, 128)
+    done = make_job(copies).programs.run("evaluate", "--model", copies.model, "--tokens", copies.tokens)
+    assert done.returncode == 65
+    assert only_line(done).startswith(f"crvq-coord: {copies.tokens}: ")
+
+
+def test_more_sequences_are_asked_for_than_there_are(copies: Inputs, make_job: MakeJob) -> None:
+    done = make_job(copies).run(*LOCAL, "1", "--sequences", "17")
+    assert done.returncode == 65
+    line = only_line(done)
+    assert f"{copies.tokens}: --sequences asks for 17 sequences, the file has 16" in line

@@ -1,0 +1,201 @@
+"""Processes that are killed, stopped or told to end in the middle of a job: nothing fitted is lost, no byte changes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import time
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from checkpoints import LONG
+from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output, report
+from processes import local_workers, only_line, query, succeeded, wait_until
+
+MakeJob = Callable[..., Job]
+FITS = LONG.blocks * len(LONG.linears)
+# Fits to wait for: some are stored, most are not.
+UNDER_WAY = FITS // 4
+
+
+def assert_under_way(job: Job) -> None:
+    """The test means what it says only if it struck before the end."""
+    assert UNDER_WAY <= len(job.stored_fits()) < FITS
+    assert not job.output.exists()
+
+
+def resume_and_compare(job: Job, expected: Job) -> None:
+    """Resumes, and sees that what was stored was neither fitted again nor changed."""
+    stored = set(query(job.job, "SELECT block, part, digest FROM result WHERE kind = 'fit'"))
+    kept = {(block, part) for block, part, _ in stored}
+    lease = job.last_lease()
+    succeeded(job.resume(*LOCAL, "2"))
+    assert_same_output(expected.output, job.output)
+    again = job.fit_attempts(after_lease=lease)
+    assert set(again) == {(block, part) for block in range(LONG.blocks) for part in range(7)} - kept
+    assert stored <= set(query(job.job, "SELECT block, part, digest FROM result WHERE kind = 'fit'"))
+    status = job.status()
+    assert (status["state"], status["fits"]) == ("finished", FITS)
+
+
+def test_a_killed_coordinator_is_resumed(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+    job = make_job(long)
+    coordinator = job.start(*LOCAL, "2")
+    job.wait_until_fitted(UNDER_WAY)
+    workers = local_workers(job.job)
+    coordinator.kill()
+    assert_under_way(job)
+    status = job.status()
+    assert (status["state"], status.get("endpoint"), status["workers"]) == ("interrupted", None, [])
+    for pid in workers:
+        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"worker {pid} has followed its coordinator")
+    resume_and_compare(job, long_result)
+
+
+def test_everything_killed_at_once_is_resumed(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+    job = make_job(long)
+    coordinator = job.start(*LOCAL, "2")
+    job.wait_until_fitted(UNDER_WAY)
+    for pid in (coordinator.pid, *local_workers(job.job)):
+        os.kill(pid, signal.SIGKILL)
+    coordinator.wait()
+    assert_under_way(job)
+    resume_and_compare(job, long_result)
+
+
+def test_a_coordinator_killed_again_and_again_gets_there(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+    job = make_job(long)
+    coordinator = job.start(*LOCAL, "2")
+    for fits in (1, FITS // 3, FITS // 2):
+        job.wait_until_fitted(fits)
+        coordinator.kill()
+        coordinator = job.programs.start("resume", "--job", job.job, *LOCAL, "2")
+    coordinator.succeed()
+    assert_same_output(long_result.output, job.output)
+
+
+def test_a_killed_worker_is_started_again(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+    job = make_job(long)
+    coordinator = job.start(*LOCAL, "2")
+    job.wait_until_fitted(UNDER_WAY)
+    victim = local_workers(job.job)[0]
+    os.kill(victim, signal.SIGKILL)
+    assert_under_way(job)
+    done = coordinator.succeed()
+    assert "was killed by signal 9; starting it again" in done.stderr
+    assert_same_output(long_result.output, job.output)
+
+
+def test_a_killed_worker_that_stays_away_is_done_without(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+    job = make_job(long)
+    coordinator = job.start(*MANUAL)
+    victim, survivor = job.worker("victim"), job.worker("survivor")
+    job.wait_until_fitted(UNDER_WAY)
+    victim.kill()
+    assert_under_way(job)
+    coordinator.succeed()
+    survivor.succeed()
+    assert_same_output(long_result.output, job.output)
+    assert {entry["worker"] for entry in report(job.output)["linears"]} <= {"victim", "survivor"}
+
+
+def test_workers_by_hand_outlive_their_coordinator(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+    """The coordinator is killed and resumed on the same port; its workers serve on."""
+    job = make_job(long)
+    coordinator = job.start(*MANUAL)
+    endpoint = job.programs.endpoint(job.job)
+    workers = [job.worker(name) for name in ("one", "two")]
+    job.wait_until_fitted(UNDER_WAY)
+    coordinator.kill()
+    assert_under_way(job)
+    succeeded(job.resume("--launcher", "none", "--bind", endpoint))
+    for worker in workers:
+        worker.succeed()
+    assert_same_output(long_result.output, job.output)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_a_coordinator_told_to_end_says_how_to_go_on(
+    long: Inputs, long_result: Job, make_job: MakeJob, number: signal.Signals
+) -> None:
+    job = make_job(long)
+    coordinator = job.start(*LOCAL, "2")
+    job.wait_until_fitted(UNDER_WAY)
+    workers = local_workers(job.job)
+    coordinator.send(number)
+    done = coordinator.wait()
+    assert done.returncode == 75
+    assert_under_way(job)
+    assert done.stdout == ""
+    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("crvq-coord: stopped by ")
+    command = shlex.split(last.split("go on with: ")[1])
+    assert command == ["crvq-coord", "resume", "--job", str(job.job)]
+    succeeded(job.programs.run(*command[1:]))
+    assert_same_output(long_result.output, job.output)
+
+
+def test_a_worker_told_to_end_says_goodbye(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+    job = make_job(long)
+    coordinator = job.start(*MANUAL)
+    leaver, stayer = job.worker("leaver"), job.worker("stayer")
+    job.wait_until_fitted(UNDER_WAY)
+    leaver.send(signal.SIGTERM)
+    leaver.succeed()
+    assert_under_way(job)
+    done = coordinator.succeed()
+    stayer.succeed()
+    assert "worker leaver left: stopped by SIGTERM" in done.stderr
+    assert_same_output(long_result.output, job.output)
+
+
+def test_workers_that_stand_still_come_back(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+    """Fifteen seconds of silence are more than the coordinator waits; both are given up, and taken in again."""
+    job = make_job(long)
+    coordinator = job.start(*MANUAL)
+    workers = [job.worker("one"), job.worker("two")]
+    job.wait_until_fitted(UNDER_WAY)
+    for worker in workers:
+        worker.send(signal.SIGSTOP)
+    assert_under_way(job)
+    time.sleep(15)
+    assert len(job.stored_fits()) < FITS
+    for worker in workers:
+        worker.send(signal.SIGCONT)
+    done = coordinator.succeed()
+    for worker in workers:
+        worker.succeed()
+    assert "worker one is no longer part of the job" in done.stderr
+    assert_same_output(long_result.output, job.output)
+
+
+def test_a_worker_that_stands_still_does_not_hold_up_the_job(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+    job = make_job(long)
+    coordinator = job.start(*MANUAL)
+    still, busy = job.worker("still"), job.worker("busy")
+    job.wait_until_fitted(UNDER_WAY)
+    still.send(signal.SIGSTOP)
+    assert_under_way(job)
+    fits = len(job.stored_fits())
+    time.sleep(15)
+    assert len(job.stored_fits()) > fits
+    still.send(signal.SIGCONT)
+    coordinator.succeed()
+    busy.succeed()
+    still.succeed()
+    assert_same_output(long_result.output, job.output)
+
+
+def test_an_interrupted_job_has_one_coordinator(long: Inputs, make_job: MakeJob) -> None:
+    job = make_job(long)
+    coordinator = job.start(*LOCAL, "2")
+    job.wait_until_fitted(1)
+    refused = job.resume(*LOCAL, "1")
+    assert refused.returncode == 75
+    assert only_line(refused) == f"crvq-coord: {job.job}: another coordinator is running this job; " + (
+        "wait for it or stop it first"
+    )
+    coordinator.succeed()

@@ -1,0 +1,153 @@
+"""Jobs that nothing disturbs: what lies in the output, and that it does not depend on who made it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import pytest
+from checkpoints import SMALL, Shape, write_large_model, write_model, write_tokens
+from jobs import LOCAL, MANUAL, REPORT, Inputs, Job, assert_same_output, report
+from processes import json_object, query, succeeded, wait_until
+from safetensors.numpy import save_file
+
+MakeJob = Callable[..., Job]
+
+
+def bits_per_weight(rows: int, columns: int, bits: list[int], ratio: float, group: int = 8) -> tuple[float, float]:
+    """With and without the channel order, by the formula of PackedFormat.md."""
+    groups = -(-columns // group)
+    critical = int(ratio * columns / group + 1e-9)
+    stored = bits if critical else bits[:1]
+    codes = rows * (groups * bits[0] + critical * sum(stored[1:]))
+    codebooks = 16 * group * sum(2**e for e in stored)
+    total = codes + codebooks + 16 * rows
+    return (total + 16 * columns) / (rows * columns), total / (rows * columns)
+
+
+@pytest.mark.parametrize("ratio", [0.02, 0.25])
+def test_two_local_workers_finish_and_report(small: Inputs, make_job: MakeJob, ratio: float) -> None:
+    job = make_job(small, "--critical-ratio", ratio)
+    printed = json_object(succeeded(job.run(*LOCAL, "2", "--json")))
+    written = report(job.output)
+    assert printed == written
+    linears = written["linears"]
+    assert [(entry["block"], entry["name"]) for entry in linears] == [
+        (block, name) for block in range(SMALL.blocks) for name in SMALL.linears
+    ]
+    assert {entry["worker"] for entry in linears} == {"local-1", "local-2"}
+    for entry in linears:
+        rows, columns = entry["shape"]
+        assert (rows, columns) == SMALL.linears[entry["name"]]
+        expected = bits_per_weight(rows, columns, [8, 8, 8, 8], ratio)
+        assert entry["bits_per_weight"] == pytest.approx(expected[0], rel=1e-12)
+        assert entry["bits_per_weight_without_order"] == pytest.approx(expected[1], rel=1e-12)
+        assert 0 < entry["relative_error"] < 1
+        # Sequences that no fit has seen: another number than that of the fit.
+        assert 0 < entry["held_out_error"] < 1
+        assert entry["held_out_error"] != entry["relative_error"]
+        assert entry["seconds"] > 0
+    assert [block["block"] for block in written["blocks"]] == list(range(SMALL.blocks))
+    assert all(0 < block["output_error"] < 1 for block in written["blocks"])
+    assert set(written["digests"]["files"]) == {path.name for path in job.output.iterdir()} - {REPORT}
+    status = job.status()
+    assert (status["state"], status["fits"], status["verified_blocks"]) == ("finished", 14, 2)
+    assert status["attempts"]["fit"] == {"done": 14}
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_any_number_of_workers_makes_the_same_bytes(
+    small: Inputs, small_result: Job, make_job: MakeJob, workers: int
+) -> None:
+    job = make_job(small)
+    succeeded(job.run(*LOCAL, workers))
+    assert_same_output(small_result.output, job.output)
+
+
+def test_a_student_sees_the_quantized_blocks(small: Inputs, small_result: Job, make_job: MakeJob) -> None:
+    jobs = [make_job(small, "--propagation", "student") for _ in range(2)]
+    for job, workers in zip(jobs, ("1", "3")):
+        succeeded(job.run(*LOCAL, workers))
+    assert_same_output(jobs[0].output, jobs[1].output)
+    teacher, student = report(small_result.output)["linears"], report(jobs[0].output)["linears"]
+    errors = [[entry["relative_error"] for entry in linears] for linears in (teacher, student)]
+    # Both see the embeddings in block 0, and different activations from there on.
+    assert errors[0][:7] == errors[1][:7]
+    assert errors[0][7:] != errors[1][7:]
+
+
+def test_several_slots_make_the_same_bytes(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+    job = make_job(long)
+    coordinator = job.start(*MANUAL)
+    worker = job.worker("alone", "--threads", "2", "--slots", "3")
+    coordinator.succeed()
+    worker.succeed()
+    assert_same_output(long_result.output, job.output)
+    assert {entry["worker"] for entry in report(job.output)["linears"]} == {"alone"}
+
+
+def test_workers_by_hand_one_of_them_late(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+    job = make_job(long)
+    coordinator = job.start(*MANUAL)
+    workers = [job.worker("early")]
+    assert f"crvq-worker --connect {job.status()['endpoint']}" in coordinator.stderr
+    job.wait_until_fitted(3)
+    workers.append(job.worker("late"))
+    coordinator.succeed()
+    for worker in workers:
+        worker.succeed()
+    assert_same_output(long_result.output, job.output)
+    assert {entry["worker"] for entry in report(job.output)["linears"]} == {"early", "late"}
+
+
+def test_a_sharded_checkpoint_makes_the_same_tensors(
+    small: Inputs, small_result: Job, make_job: MakeJob, tmp_path: Path
+) -> None:
+    sharded = Inputs(write_model(tmp_path / "sharded", shards=3), small.tokens)
+    job = make_job(sharded)
+    succeeded(job.run(*LOCAL, "2"))
+    weights = "model-00001-of-00001.safetensors"
+    assert (job.output / weights).read_bytes() == (small_result.output / weights).read_bytes()
+
+
+@pytest.mark.parametrize("propagation", ["teacher", "student"])
+def test_the_same_sequence_again_and_again(small: Inputs, make_job: MakeJob, tmp_path: Path, propagation: str) -> None:
+    """Shards that are equal make equal hidden states and Grams, which are one artifact; none is lost with another."""
+    tokens = np.tile(np.random.default_rng(1).integers(0, SMALL.vocabulary, 64, np.int32), (12, 1))
+    save_file({"input_ids": tokens}, tmp_path / "same.safetensors")
+    job = make_job(Inputs(small.model, tmp_path / "same.safetensors"), "--propagation", propagation)
+    succeeded(job.run(*LOCAL, "2"))
+    attempts = job.status()["attempts"]
+    assert [set(outcomes) for outcomes in attempts.values()] == [{"done"}] * 3
+
+
+def test_the_verifier_is_not_the_fitter(long_result: Job) -> None:
+    """Where one worker fitted all of a block, another one verified it."""
+    fitters: dict[int, set[str]] = {}
+    for block, worker in query(long_result.job, "SELECT block, worker FROM result WHERE kind = 'fit'"):
+        fitters.setdefault(block, set()).add(worker)
+    verifiers = dict(query(long_result.job, "SELECT block, worker FROM result WHERE kind = 'verify'"))
+    alone = [block for block, workers in fitters.items() if len(workers) == 1]
+    assert all(fitters[block] != {verifiers[block]} for block in alone)
+
+
+def test_the_coordinator_stays_small_whatever_the_model(make_job: MakeJob, tmp_path: Path) -> None:
+    """600 MB of embeddings and head are digested and copied; the bound for the whole process is 300 MB."""
+    shape = Shape(vocabulary=2_400_000)
+    model = write_large_model(tmp_path / "large", shape, used=128)
+    assert (model / "model.safetensors").stat().st_size > 600_000_000
+    job = make_job(Inputs(model, write_tokens(tmp_path / "tokens.safetensors")))
+    done, peak = job.start(*LOCAL, "2").wait_for_memory()
+    succeeded(done)
+    assert 0 < peak < 300_000_000
+    for path in (*job.output.glob("*.safetensors"), *model.glob("*.safetensors")):
+        path.unlink()
+
+
+def test_a_finished_job_leaves_no_process(small: Inputs, make_job: MakeJob) -> None:
+    job = make_job(small)
+    succeeded(job.run(*LOCAL, "2"))
+    for (pid,) in query(job.job, "SELECT pid FROM worker"):
+        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"worker {pid} has ended")
+    assert list((job.programs.directory / "tmp").glob("crvq-worker-*")) == []

@@ -1,0 +1,177 @@
+"""The commands that need no worker: verify, inspect, export, evaluate, fit."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+import pytest
+from checkpoints import SMALL, write_model
+from conftest import ROOT
+from jobs import LOCAL, Inputs, Job, report
+from processes import Programs, only_line, succeeded
+from safetensors.numpy import load_file, save_file
+
+MakeJob = Callable[..., Job]
+
+
+@pytest.fixture
+def packed(small_result: Job, tmp_path: Path) -> Path:
+    """A packed model that a test may damage."""
+    return Path(shutil.copytree(small_result.output, tmp_path / "packed"))
+
+
+def flip(path: Path, position: int) -> None:
+    bytes_ = bytearray(path.read_bytes())
+    bytes_[position] ^= 1
+    path.write_bytes(bytes_)
+
+
+def test_verify_finds_no_fault(programs: Programs, small: Inputs, packed: Path) -> None:
+    result = programs.json("verify", "--model", small.model, "--quantized", packed, "--calibration", small.tokens)
+    assert result["faults"] == []
+    assert result["files_checked"] == 3
+    reported = {(entry["block"], entry["name"]): entry for entry in report(packed)["linears"]}
+    for linear in result["linears"]:
+        entry = reported[linear["block"], linear["name"]]
+        assert linear["frobenius_error"] == pytest.approx(entry["frobenius_error"], rel=1e-3)
+        # Measured on the sequences that the job held out.
+        assert linear["relative_error"] == pytest.approx(entry["held_out_error"], rel=1e-3)
+    assert result["output_errors"] == pytest.approx(
+        [block["output_error"] for block in report(packed)["blocks"]], rel=1e-3
+    )
+
+
+@pytest.mark.parametrize("file", ["model-00001-of-00001.safetensors", "model.safetensors.index.json", "config.json"])
+def test_verify_finds_a_flipped_byte(programs: Programs, small: Inputs, packed: Path, file: str) -> None:
+    """In the last byte of the weights, and in the white space at the end of the JSON files."""
+    path = packed / file
+    if file.endswith(".json"):
+        assert path.read_bytes().endswith(b"\n")
+        path.write_bytes(path.read_bytes()[:-1] + b" ")
+    else:
+        flip(path, -1)
+    done = programs.run("verify", "--model", small.model, "--quantized", packed, "--json")
+    assert done.returncode == 65
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"crvq-coord: verification failed: {path}: digest "), last
+
+
+def test_verify_finds_a_flipped_byte_anywhere_in_the_weights(
+    programs: Programs, small: Inputs, small_result: Job, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(3)
+    for number in range(8):
+        copy = Path(shutil.copytree(small_result.output, tmp_path / str(number)))
+        (weights,) = copy.glob("*.safetensors")
+        position = int(random.integers(weights.stat().st_size))
+        flip(weights, position)
+        done = programs.run("verify", "--model", small.model, "--quantized", copy)
+        # In the header it may no longer be a file of this format at all; the code is the same.
+        assert done.returncode == 65, f"byte {position}"
+        assert str(weights) in done.stderr.splitlines()[-1], f"byte {position}: {done.stderr}"
+
+
+def test_verify_finds_another_original(programs: Programs, packed: Path, tmp_path: Path) -> None:
+    other = write_model(tmp_path / "other", seed=8)
+    done = programs.run("verify", "--model", other, "--quantized", packed)
+    assert done.returncode == 65
+    assert "block 0 self_attn.q_proj" in done.stderr.splitlines()[-1]
+
+
+def test_verify_wants_the_report(programs: Programs, small: Inputs, packed: Path) -> None:
+    (packed / "crvq_report.json").unlink()
+    done = programs.run("verify", "--model", small.model, "--quantized", packed)
+    assert done.returncode == 65
+    assert str(packed / "crvq_report.json") in only_line(done)
+
+
+def test_verify_fails_above_a_bound(programs: Programs, small: Inputs, packed: Path) -> None:
+    worst = max(report(packed)["linears"], key=lambda entry: entry["relative_error"])
+    bound = worst["relative_error"] * 0.999
+    done = programs.run("verify", "--model", small.model, "--quantized", packed, "--max-relative-error", bound)
+    assert done.returncode == 65
+    last = done.stderr.splitlines()[-1]
+    assert f"block {worst['block']} {worst['name']}" in last and "is above" in last, last
+
+
+def test_a_job_with_a_bound_keeps_its_output(small: Inputs, make_job: MakeJob) -> None:
+    job = make_job(small, "--max-relative-error", "0.001")
+    done = job.run(*LOCAL, "2")
+    assert done.returncode == 65
+    last = done.stderr.splitlines()[-1]
+    assert "--max-relative-error" in last and str(job.output) in last, last
+    assert (job.output / "crvq_report.json").exists()
+
+
+def test_inspect(programs: Programs, packed: Path) -> None:
+    found = programs.json("inspect", "--quantized", packed)
+    assert (found["architecture"], found["blocks"], found["packed_linears"]) == ("LlamaForCausalLM", 2, 14)
+    assert found["packed_weights"] == 2 * sum(rows * columns for rows, columns in SMALL.linears.values())
+    assert found["bits_per_weight"] == pytest.approx(report(packed)["totals"]["bits_per_weight"], rel=1e-12)
+    assert found["mean_relative_error"] == report(packed)["totals"]["mean_relative_error"]
+
+
+def test_export_is_what_the_python_decoder_decodes(programs: Programs, packed: Path, tmp_path: Path) -> None:
+    programs.succeed("export", "--quantized", packed, "--output", tmp_path / "plain")
+    command = [sys.executable, ROOT / "python" / "compare_export.py", packed, tmp_path / "plain"]
+    done = succeeded(subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False))
+    assert done.stdout == "14 of 14 linears are equal bit for bit\n"
+
+
+def test_export_refuses_what_is_there(programs: Programs, packed: Path, tmp_path: Path) -> None:
+    (tmp_path / "plain").mkdir()
+    done = programs.run("export", "--quantized", packed, "--output", tmp_path / "plain")
+    assert done.returncode == 64
+    assert only_line(done).startswith(f"crvq-coord: {tmp_path / 'plain'}: exists")
+
+
+@pytest.mark.parametrize("command", ["inspect", "export"])
+def test_an_original_is_not_packed(programs: Programs, small: Inputs, tmp_path: Path, command: str) -> None:
+    output = ["--output", tmp_path / "plain"] if command == "export" else []
+    done = programs.run(command, "--quantized", small.model, *output)
+    assert done.returncode == 65
+    assert only_line(done).startswith(f"crvq-coord: {small.model}: not a packed model")
+
+
+def test_evaluate_takes_originals_and_packed_models(programs: Programs, small: Inputs, packed: Path) -> None:
+    arguments = ["--tokens", small.tokens, "--window", "32", "--max-windows", "8"]
+    for model in (small.model, packed):
+        result = programs.json("evaluate", "--model", model, *arguments)
+        assert result["tokens"] == 8 * 31
+        assert result["perplexity"] > 1
+
+
+def test_fit(programs: Programs, small: Inputs, tmp_path: Path) -> None:
+    """A weight of the model under a Gram of random activations; the packed file holds the tensors of the format."""
+    random = np.random.default_rng(5)
+    activations = random.standard_normal((500, SMALL.hidden)).astype(np.float32)
+    weight = load_file(small.model / "model.safetensors")["model.layers.0.mlp.up_proj.weight"]
+    inputs = tmp_path / "inputs.safetensors"
+    save_file({"up.weight": weight, "H": activations.T @ activations / 500}, inputs)
+    arguments = ["--input", inputs, "--weight", "up.weight", "--gram", "H", "--critical-ratio", "0.25"]
+    result = programs.json("fit", *arguments, "--output", tmp_path / "up.safetensors")
+    assert 0 < result["relative_error"] < 1
+    assert result["rounds"] >= 1
+    names = {"codes", "critical_codes", "codebooks", "scales", "channel_order"}
+    assert set(load_file(tmp_path / "up.safetensors")) == {f"up.{name}" for name in names}
+
+
+def test_fit_names_what_is_not_there(programs: Programs, small: Inputs) -> None:
+    weights = small.model / "model.safetensors"
+    done = programs.run("fit", "--input", weights, "--weight", "nothing", "--gram", "H")
+    assert done.returncode == 65
+    assert only_line(done).startswith(f"crvq-coord: {weights}: no tensor nothing")
+
+
+def test_fit_refuses_a_gram_of_another_size(programs: Programs, tmp_path: Path) -> None:
+    inputs = tmp_path / "inputs.safetensors"
+    save_file({"W": np.ones((8, 16), np.float32), "H": np.eye(24, dtype=np.float32)}, inputs)
+    done = programs.run("fit", "--input", inputs, "--weight", "W", "--gram", "H")
+    assert done.returncode == 65
+    line = only_line(done)
+    assert "16" in line and "24" in line, line

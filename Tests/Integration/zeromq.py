@@ -1,0 +1,111 @@
+"""Just enough of libzmq, through ctypes, to be a peer that keeps to no rule of the protocol."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+from typing import Any
+
+KINDS = {"dealer": 5, "router": 6}
+LINGER, RECEIVE_TIMEOUT, SEND_TIMEOUT, LAST_ENDPOINT, RECEIVE_MORE = 17, 27, 28, 32, 13
+SEND_MORE = 2
+POLL_IN = 1
+FRAME_LIMIT = 2 << 20
+
+
+def load_library() -> Any:
+    """libzmq, or None where it is not installed."""
+    for name in ("libzmq.so.5", ctypes.util.find_library("zmq")):
+        try:
+            library = ctypes.CDLL(name, use_errno=True) if name else None
+        except OSError:
+            continue
+        if library is not None:
+            library.zmq_ctx_new.restype = library.zmq_socket.restype = ctypes.c_void_p
+            library.zmq_strerror.restype = ctypes.c_char_p
+            return library
+    return None
+
+
+class ZMQError(OSError):
+    """What libzmq says of a failed call."""
+
+
+class Socket:
+    """A socket in a context of its own, so that closing it disturbs nobody."""
+
+    def __init__(self, library: Any, kind: str) -> None:
+        self._library = library
+        self._context = ctypes.c_void_p(library.zmq_ctx_new())
+        self._handle = ctypes.c_void_p(library.zmq_socket(self._context, KINDS[kind]))
+        self._buffer = ctypes.create_string_buffer(FRAME_LIMIT)
+        for option, value in ((LINGER, 2000), (RECEIVE_TIMEOUT, 10_000), (SEND_TIMEOUT, 10_000)):
+            number = ctypes.c_int(value)
+            self._check(library.zmq_setsockopt(self._handle, option, ctypes.byref(number), 4))
+
+    def __enter__(self) -> Socket:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._library.zmq_close(self._handle)
+        self._library.zmq_ctx_term(self._context)
+
+    def _check(self, result: int) -> int:
+        if result < 0:
+            number = self._library.zmq_errno()
+            raise ZMQError(number, self._library.zmq_strerror(number).decode())
+        return result
+
+    def connect(self, endpoint: str) -> None:
+        self._check(self._library.zmq_connect(self._handle, endpoint.encode()))
+
+    def bind(self) -> str:
+        """Listens on a free port of the loopback interface."""
+        self._check(self._library.zmq_bind(self._handle, b"tcp://127.0.0.1:*"))
+        text, size = ctypes.create_string_buffer(256), ctypes.c_size_t(256)
+        self._check(self._library.zmq_getsockopt(self._handle, LAST_ENDPOINT, text, ctypes.byref(size)))
+        return text.value.decode()
+
+    def send(self, *frames: bytes) -> None:
+        for index, frame in enumerate(frames):
+            more = SEND_MORE if index + 1 < len(frames) else 0
+            self._check(self._library.zmq_send(self._handle, frame, len(frame), more))
+
+    def receive(self, seconds: float = 10) -> list[bytes] | None:
+        """The frames of the next message; None if none comes in time."""
+        timeout = ctypes.c_int(int(seconds * 1000))
+        self._check(self._library.zmq_setsockopt(self._handle, RECEIVE_TIMEOUT, ctypes.byref(timeout), 4))
+        frames: list[bytes] = []
+        while True:
+            size = self._library.zmq_recv(self._handle, self._buffer, FRAME_LIMIT, 0)
+            if size < 0 and not frames:
+                return None
+            frames.append(ctypes.string_at(self._buffer, self._check(size)))
+            more, length = ctypes.c_int(0), ctypes.c_size_t(4)
+            more_or_error = self._library.zmq_getsockopt(
+                self._handle, RECEIVE_MORE, ctypes.byref(more), ctypes.byref(length)
+            )
+            self._check(more_or_error)
+            if not more.value:
+                return frames
+
+
+class PollItem(ctypes.Structure):
+    """zmq_pollitem_t."""
+
+    _fields_ = (
+        ("socket", ctypes.c_void_p),
+        ("descriptor", ctypes.c_int),
+        ("events", ctypes.c_short),
+        ("ready", ctypes.c_short),
+    )
+
+
+def readable(library: Any, sockets: list[Socket], seconds: float) -> list[Socket]:
+    """Those that have a message, waited for."""
+    items = (PollItem * len(sockets))(*(PollItem(socket._handle, -1, POLL_IN, 0) for socket in sockets))
+    library.zmq_poll(items, len(sockets), ctypes.c_long(int(seconds * 1000)))
+    return [socket for socket, item in zip(sockets, items) if item.ready & POLL_IN]
