@@ -40,7 +40,7 @@ def load(directory: Path | str, dtype: torch.dtype = torch.float32) -> PreTraine
     """
     packed = PackedModel(directory)
     _ = packed.format  # refuses a directory that is not packed before anything is built
-    model = AutoModelForCausalLM.from_config(plain_config(packed), torch_dtype=dtype)
+    model = AutoModelForCausalLM.from_config(plain_config(packed)).to(dtype)
     missing, unexpected = model.load_state_dict(state_dict(packed, dtype), strict=False)
     tied = set(getattr(model, "_tied_weights_keys", None) or ()) if model.config.tie_word_embeddings else set()
     missing = [name for name in missing if name not in tied]
