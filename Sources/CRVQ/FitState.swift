@@ -123,6 +123,11 @@ final class FitState: Sendable {
 
   /// Runs `body` on every piece with scratch memory of its own.
   func forEachPiece(_ body: (_ piece: Int, _ rows: Range<Int>, _ scratch: Scratch) -> Void) {
+    forEachPiece(rows: rows, grain: grain, body)
+  }
+
+  /// Runs `body` on pieces of at most ``grain`` of other rows than all.
+  func forEachPiece(rows: Int, grain: Int, _ body: (_ piece: Int, _ rows: Range<Int>, _ scratch: Scratch) -> Void) {
     team.forEachRange(rows, grain: grain) { range in
       let scratch = scratch.take()
       body(range.lowerBound / grain, range, scratch)
