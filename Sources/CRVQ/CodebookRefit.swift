@@ -13,6 +13,11 @@ final class CodebookRefit: Sendable {
   private let z: Buffer<Float>
   private let direction: Buffer<Float>
   private let blocks: CodewordBlocks
+  /// Of each sampled row.
+  private let curvatures: Buffer<Double>
+
+  /// Rows that a sample has at least, where there are as many.
+  private static let sampledRows = 256
 
   init(_ state: FitState) {
     let count = state.codebooks.count
@@ -22,17 +27,28 @@ final class CodebookRefit: Sendable {
     z = Buffer(count)
     direction = Buffer(count)
     blocks = CodewordBlocks(state)
+    curvatures = Buffer(state.rows)
   }
 
   /// At most `steps` conjugate gradient steps with ``gradient``.
+  ///
+  /// A single step is along the preconditioned gradient and needs the curvature there, one number, for which a sample of the
+  /// rows is enough.
   func improve(_ state: FitState, steps: Int) {
     let count = state.codebooks.count
+    if steps == 0 { return }
     blocks.update(state)
     residual.base.update(from: gradient.total.base, count: count)
     blocks.precondition(residual, into: z)
     direction.base.update(from: z.base, count: count)
     var rho = dot(residual, z)
     let first = rho
+    if steps == 1 {
+      let length = Float(rho / sampledCurvature(state))
+      if length > 0, length.isFinite { BLAS.saxpy(count, length, direction.base, state.codebooks.base) }
+      state.refreshTables()
+      return
+    }
     for _ in 0..<steps where rho > 1e-6 * first {
       applyNormal(state)
       let curvature = dot(direction, product.total)
@@ -68,6 +84,28 @@ final class CodebookRefit: Sendable {
       }
     }
     product.add()
+  }
+
+  /// ⟨direction, normal operator of direction⟩, from every few rows.
+  private func sampledCurvature(_ state: FitState) -> Double {
+    let n = state.columns
+    let step = max(1, state.rows / Self.sampledRows)
+    let sampled = (state.rows + step - 1) / step
+    state.forEachPiece(rows: sampled, grain: FitState.grain(rows: sampled)) { piece, range, scratch in
+      let (u, r) = (scratch.u.base, scratch.r.base)
+      for i in range {
+        state.reconstruct(row: i * step, into: u + (i - range.lowerBound) * n, from: direction.base)
+      }
+      BLAS.sgemm(.no, .no, m: range.count, n: n, k: n, u, lda: n, state.h.base, ldb: n, r, ldc: n)
+      for i in range {
+        let at = (i - range.lowerBound) * n
+        let scale = Double(state.scales.base[i * step])
+        curvatures.base[i] = scale * scale * Double(BLAS.sdot(n, u + at, r + at))
+      }
+    }
+    var sum = 0.0
+    for i in 0..<sampled { sum += curvatures.base[i] }
+    return sum * Double(state.rows) / Double(sampled)
   }
 
   private func dot(_ a: Buffer<Float>, _ b: Buffer<Float>) -> Double {

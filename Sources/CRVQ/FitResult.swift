@@ -11,6 +11,8 @@ public struct FitResult: Sendable {
   public let seconds: Double
   /// Wall time by step.
   public let steps: FitSteps
+  /// What the steps had to do, to judge their times by.
+  public let work: FitWork
 }
 
 /// Wall time of a fit in seconds, by step.

@@ -3,7 +3,7 @@ import Numerics
 
 extension FitState {
   /// Rounds codebooks and scales to float16 and lays everything out as stored.
-  func pack(_ problem: Problem, options: FitOptions, order: [Int]) throws -> PackedLinear {
+  func pack(order: [Int]) throws -> PackedLinear {
     balance()
     let halfCodebooks = Half.narrow(codebooks.array)
     // The scales are the best ones for the codebooks as they will be read.
@@ -12,10 +12,12 @@ extension FitState {
     func list(_ book: Codebook) -> [UInt16] {
       Array(UnsafeBufferPointer(start: codes.base + book.codeOffset, count: rows * book.groups))
     }
+    let halfScales = Half.narrow(scales.array)
+    scales.base.update(from: Half.widen(halfScales), count: rows)
     return try PackedLinear(
-      name: "the fitted linear", format: options.format, rows: rows, columns: problem.columns,
+      name: "the fitted linear", format: shape.format, rows: rows, columns: shape.channels,
       codes: list(books[0]), criticalCodes: books.dropFirst().map(list), codebooks: halfCodebooks,
-      scales: Half.narrow(scales.array), channelOrder: order.map { UInt32($0) })
+      scales: halfScales, channelOrder: order.map { UInt32($0) })
   }
 
   /// Moves a power of two between scales and codebooks so that both lie well inside float16's range.
@@ -30,30 +32,43 @@ extension FitState {
     for i in 0..<rows { scales.base[i] /= factor }
   }
 
-  /// The errors of what was packed, by decoding it.
-  func errors(
-    of packed: PackedLinear, _ problem: Problem, order: [Int]
-  ) -> (relative: Double, frobenius: Double) {
-    let decoded = packed.decode(team: team)
+  /// The errors of what ``pack(order:)`` made, by decoding it as a reader would.
+  func errorsOfPacked() -> (relative: Double, frobenius: Double) {
     let n = columns
-    let lost = Buffer<Double>(pieces, filledWith: 0)
+    let sums = Buffer<SIMD3<Double>>(pieces)
     forEachPiece { piece, range, scratch in
       let (e, r) = (scratch.e.base, scratch.r.base)
+      var sum = SIMD3<Double>()
       for row in range {
         let at = (row - range.lowerBound) * n
-        (e + at).update(repeating: 0, count: n)
-        for (position, channel) in order.enumerated() {
-          e[at + position] = w.base[row * n + position] - decoded.values[row * order.count + channel]
+        decodeRow(row, into: r)
+        for c in 0..<n {
+          let weight = w.base[row * n + c]
+          let difference = weight - r[c]
+          e[at + c] = difference
+          sum.y += Double(difference) * Double(difference)
+          sum.z += Double(weight) * Double(weight)
         }
       }
       BLAS.sgemm(.no, .no, m: range.count, n: n, k: n, e, lda: n, h.base, ldb: n, r, ldc: n)
-      var sum = 0.0
-      for row in 0..<range.count { sum += Double(BLAS.sdot(n, e + row * n, r + row * n)) }
-      lost.base[piece] = sum
+      for row in 0..<range.count { sum.x += Double(BLAS.sdot(n, e + row * n, r + row * n)) }
+      sums.base[piece] = sum
     }
-    let whole = energies.array.reduce(0, +)
-    let total = max(0, lost.array.reduce(0, +))
-    let relative = total == 0 ? 0 : whole > 0 ? total / whole : .infinity
-    return (relative, CRVQ.frobeniusError(weight: problem.weight, decoded: decoded))
+    let sum = sums.array.reduce(SIMD3(), +)
+    func share(_ lost: Double, of whole: Double) -> Double { lost <= 0 ? 0 : whole > 0 ? lost / whole : .infinity }
+    return (share(sum.x, of: energies.array.reduce(0, +)), share(sum.y, of: sum.z))
+  }
+
+  /// One row of the packed form, decoded and widened, in packed order; the padding is 0. `row` holds [columns] values.
+  private func decodeRow(_ index: Int, into row: UnsafeMutablePointer<Float>) {
+    withUnsafeTemporaryAllocation(of: UInt16.self, capacity: columns) { half in
+      guard let to = half.baseAddress else { return }
+      Codewords.decodeRow(
+        codebooks: books.map { UnsafePointer(codebooks.base + $0.offset) },
+        codes: books.map { UnsafePointer(codes.base + $0.codeOffset + index * $0.groups) }, groups: groups, critical: critical, d: d,
+        scale: scales.base[index], into: to)
+      Half.widen(to, into: row, count: columns)
+    }
+    (row + shape.channels).update(repeating: 0, count: columns - shape.channels)
   }
 }

@@ -29,7 +29,7 @@ extension FitState {
       }
       steps.measure(\.scales) { rescale(gradient: refit.gradient) }
       if round == 1 { meanError = unscaledErrorPerWeight }
-      steps.measure(\.codebooks) { refit.improve(self, steps: options.codebookSteps) }
+      steps.measure(\.codebooks) { refit.improve(self, steps: schedule.codebookSteps(round: round)) }
       let error = relativeError
       guard progress(round, error) else { throw CRVQError(.cancelled, "the fit was cancelled in round \(round)") }
       if error == 0 { return round }
@@ -60,14 +60,21 @@ struct CoolingSchedule {
   /// The last round with a temperature above 0; the first has none either.
   let lastHotRound: Int
   private let start: Double
+  private let codebookSteps: Int
 
   init(_ options: FitOptions, columns: Int) {
-    sweeps = max(1, min(options.sweeps, columns < 1024 ? 2 : 4))
+    // A product costs as much as 2 · in operations a weight, a sweep somewhat more than 2 · 2^e: the wider the matrix, the
+    // more sweeps a product has to serve.
+    sweeps = max(1, min(options.sweeps, columns < 1024 ? 2 : columns < 2048 ? 3 : 6))
     visits = max(1, options.sweeps / sweeps)
+    codebookSteps = options.codebookSteps
     // Two cold rounds at the end at least, where there are as many.
     lastHotRound = options.temperature > 0 ? min(1 + options.annealingRounds, max(1, options.maximumRounds - 2)) : 1
     start = options.temperature
   }
+
+  /// Codebooks are worth more steps where codes hardly change any more.
+  func codebookSteps(round: Int) -> Int { round > lastHotRound ? 3 * codebookSteps : codebookSteps }
 
   /// In units of the mean error a weight after the first round: flat at first, steep in the end.
   func temperature(round: Int, visit: Int) -> Double {

@@ -1,35 +1,19 @@
 import Numerics
 
 extension FitState {
-  /// Lays the problem out in packed order.
-  func load(_ problem: Problem, order: [Int]) {
-    let n = columns
-    problem.weight.values.withUnsafeBufferPointer { from in
-      nonisolated(unsafe) let from = from
-      team.forEachRange(rows, grain: 64) { range in
-        for row in range {
-          for (position, channel) in order.enumerated() {
-            w.base[row * n + position] = from[row * order.count + channel]
-          }
-        }
-      }
-    }
-    let factor = problem.gramFactor
-    problem.gram.values.withUnsafeBufferPointer { from in
-      nonisolated(unsafe) let from = from
-      team.forEachRange(order.count, grain: 64) { range in
-        for row in range {
-          let source = order[row] * order.count
-          for (position, channel) in order.enumerated() { h.base[row * n + position] = factor * from[source + channel] }
-        }
-      }
-    }
+  /// Scales, and codebooks from k-means.
+  func start(_ options: FitOptions, streamKey: String) {
+    // Half way, on a logarithmic scale, between all channels alike and diag(H): loud channels matter, but the feedback
+    // moves much of their error to others.
+    let weights = Buffer<Float>(columns)
+    for c in 0..<columns { weights.base[c] = max(0, h.base[c * columns + c]).squareRoot() }
+    startCodebooks(weights: weights.base, seed: options.seed, streamKey: streamKey)
   }
 
   /// Scales at the rows' root mean squares, codebooks by residual k-means of W/s.
   ///
   /// - Parameter weights: what an error in a channel counts, [columns].
-  func startCodebooks(weights: UnsafePointer<Float>, seed: UInt64, streamKey: String) {
+  private func startCodebooks(weights: UnsafePointer<Float>, seed: UInt64, streamKey: String) {
     for row in 0..<rows {
       let sum = BLAS.sdot(columns, w.base + row * columns, w.base + row * columns)
       scales.base[row] = (sum / Float(columns)).squareRoot()

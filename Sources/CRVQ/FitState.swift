@@ -26,6 +26,7 @@ struct Codebook {
 /// Rows are split in pieces of ``grain`` rows whatever the thread count; every step writes a piece's rows from one thread
 /// and sums what it has to sum in the order of pieces.
 final class FitState: Sendable {
+  let shape: FitShape
   let rows: Int
   /// Padded: groups · d.
   let columns: Int
@@ -63,16 +64,22 @@ final class FitState: Sendable {
 
   var pieces: Int { (rows + grain - 1) / grain }
 
-  init(rows: Int, format: PackedFormat, channels: Int, team: ThreadTeam) {
-    self.rows = rows
+  /// - Parameters:
+  ///   - w: W, [rows, columns], columns still as they came; see ``layOut(_:)``.
+  ///   - h: H, [columns, columns], likewise.
+  init(_ shape: FitShape, w: Buffer<Float>, h: Buffer<Float>, team: ThreadTeam) {
+    self.shape = shape
+    self.w = w
+    self.h = h
     self.team = team
-    d = format.groupSize
-    groups = format.groups(columns: channels)
-    critical = format.criticalGroups(columns: channels)
-    columns = groups * d
+    rows = shape.rows
+    d = shape.d
+    groups = shape.groups
+    critical = shape.critical
+    columns = shape.columns
     var books: [Codebook] = []
     var (offset, tableOffset, normOffset, codeOffset) = (0, 0, 0, 0)
-    for (index, bits) in format.storedBits(columns: channels).enumerated() {
+    for (index, bits) in shape.format.storedBits(columns: shape.channels).enumerated() {
       let book = Codebook(
         index: index, count: 1 << bits, stride: Codewords.stride(1 << bits), groups: index == 0 ? groups : critical,
         offset: offset, tableOffset: tableOffset, normOffset: normOffset, codeOffset: codeOffset)
@@ -84,8 +91,6 @@ final class FitState: Sendable {
     }
     self.books = books
     grain = Self.grain(rows: rows)
-    w = Buffer(rows * columns, filledWith: 0)
-    h = Buffer(columns * columns, filledWith: 0)
     hBlocks = Buffer(groups * d * d)
     wh = Buffer(rows * columns)
     energies = Buffer(rows)
@@ -118,6 +123,11 @@ final class FitState: Sendable {
 
   /// Runs `body` on every piece with scratch memory of its own.
   func forEachPiece(_ body: (_ piece: Int, _ rows: Range<Int>, _ scratch: Scratch) -> Void) {
+    forEachPiece(rows: rows, grain: grain, body)
+  }
+
+  /// Runs `body` on pieces of at most ``grain`` of other rows than all.
+  func forEachPiece(rows: Int, grain: Int, _ body: (_ piece: Int, _ rows: Range<Int>, _ scratch: Scratch) -> Void) {
     team.forEachRange(rows, grain: grain) { range in
       let scratch = scratch.take()
       body(range.lowerBound / grain, range, scratch)

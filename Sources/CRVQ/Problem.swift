@@ -12,7 +12,7 @@ struct Problem {
   var columns: Int { weight.columns }
 
   /// - Throws: ``CRVQError`` (`input`) naming what is wrong and where.
-  init(weight: Matrix, gram: Matrix) throws {
+  static func check(_ weight: Matrix, _ gram: Matrix) throws {
     guard weight.rows > 0, weight.columns > 0 else {
       throw CRVQError(.input, "the weight is [\(weight.rows), \(weight.columns)]; expected at least one row and column")
     }
@@ -26,8 +26,11 @@ struct Problem {
     guard weight.rows <= limit, weight.columns <= limit else {
       throw CRVQError(.input, "the weight is [\(weight.rows), \(weight.columns)]; at most \(limit) are supported")
     }
-    try Self.requireFinite(weight, "weight", limit: Self.largestWeight)
-    try Self.requireFinite(gram, "Gram matrix", limit: .greatestFiniteMagnitude)
+    try requireFinite(weight, "weight", limit: largestWeight)
+    try requireFinite(gram, "Gram matrix", limit: .greatestFiniteMagnitude)
+  }
+
+  init(weight: Matrix, gram: Matrix) {
     self.weight = weight
     self.gram = gram
     var trace = 0.0

@@ -33,9 +33,9 @@ public struct SingleFit: Sendable {
 
   /// - Throws: ``CheckpointError``, ``CRVQError`` naming the tensor at fault.
   public func run(team: ThreadTeam, progress: (Int, Double) -> Void) throws -> Result {
-    let file = try SafetensorsFile(path: input)
-    let (w, h) = (try matrix(weight, in: file), try matrix(gram, in: file))
-    let fitted = try CRVQ.fit(weight: w, gram: h, options: options, streamKey: weight, team: team) { round, error in
+    let (w, h) = try matrices()
+    // Handed over, not lent: the fit works in their memory.
+    let fitted = try CRVQ.fit(weight: consume w, gram: consume h, options: options, streamKey: weight, team: team) { round, error in
       progress(round, error)
       return true
     }
@@ -44,6 +44,12 @@ public struct SingleFit: Sendable {
       relativeError: fitted.relativeError, frobeniusError: fitted.frobeniusError, bitsPerWeight: fitted.bits.total,
       bitsPerWeightWithoutOrder: fitted.bits.totalWithoutChannelOrder, bits: fitted.bits, seconds: fitted.seconds,
       rounds: fitted.rounds, steps: fitted.steps)
+  }
+
+  /// The file is closed when this returns, so that its pages do not count during the fit.
+  private func matrices() throws -> (weight: Matrix, gram: Matrix) {
+    let file = try SafetensorsFile(path: input)
+    return (try matrix(weight, in: file), try matrix(gram, in: file))
   }
 
   private func matrix(_ name: String, in file: SafetensorsFile) throws -> Matrix {

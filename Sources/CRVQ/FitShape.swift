@@ -1,0 +1,25 @@
+import Numerics
+
+/// The sizes of a fit.
+struct FitShape {
+  let rows: Int
+  /// Channels as they come.
+  let channels: Int
+  let format: PackedFormat
+
+  var d: Int { format.groupSize }
+  var groups: Int { format.groups(columns: channels) }
+  /// Channels padded to whole groups.
+  var columns: Int { groups * d }
+  var critical: Int { format.criticalGroups(columns: channels) }
+
+  /// Adds rows and columns of zeros to [.., channels] to make [rows, columns].
+  func pad(_ matrix: inout Matrix, rows: Int) {
+    if columns == channels { return }
+    var padded = Matrix(rows: rows, columns: columns)
+    for row in 0..<matrix.rows {
+      for column in 0..<channels { padded[row, column] = matrix[row, column] }
+    }
+    matrix = padded
+  }
+}

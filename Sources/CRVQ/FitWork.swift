@@ -1,0 +1,58 @@
+/// What a fit's steps have to do at least, by which their times can be compared with what a machine can do: floating-point
+/// operations of products with H and of searches, and bytes that must come from and go to memory if only scratch memory and
+/// codebooks stay in caches.
+public struct FitWork: Sendable, Equatable {
+  private let rows: Double
+  private let columns: Double
+  private let codewords: Double
+  private let rounds: Double
+  private let visits: Double
+  private let sweeps: Double
+  private let codebookSteps: Double
+  private let feedbackRounds: Double
+
+  init(_ shape: FitShape, _ options: FitOptions, rounds: Int) {
+    let schedule = CoolingSchedule(options, columns: shape.columns)
+    rows = Double(shape.rows)
+    columns = Double(shape.columns)
+    codewords = Double(1 << shape.format.codebookBits[0])
+    self.rounds = Double(rounds)
+    visits = Double(schedule.visits)
+    sweeps = Double(schedule.visits * schedule.sweeps)
+    codebookSteps = Double(options.codebookSteps)
+    feedbackRounds = Double(min(rounds, max(1, options.feedbackRounds)))
+  }
+
+  /// One product with H.
+  private var product: Double { 2 * rows * columns * columns }
+  /// One search for all groups: d multiplications and additions a codeword.
+  private var search: Double { 2 * rows * columns * codewords }
+
+  /// Operations of a step, by its name in ``FitSteps``; 0 where they are not what it is about.
+  public func operations(of step: String) -> Double {
+    switch step {
+    case "preparation": product
+    case "feedback": feedbackRounds * (columns * columns * columns / 3 + product / 2 + search)
+    case "descent": rounds * (visits * product + sweeps * search)
+    case "scales": rounds * product
+    case "codebooks": rounds * codebookSteps * product
+    case "packing": 2 * product
+    default: 0
+    }
+  }
+
+  /// Bytes of a step: H once, W and what is as large as W once for each pass over them.
+  public func bytes(of step: String) -> Double {
+    let (h, w) = (4 * columns * columns, 4 * rows * columns)
+    return switch step {
+    case "preparation": 2 * (2 * h + 2 * w) + h + 2 * w
+    case "importance": 2 * w
+    case "feedback": feedbackRounds * (4 * h + w)
+    case "descent": rounds * visits * (h + w)
+    case "scales": rounds * (h + 2 * w)
+    case "codebooks": rounds * codebookSteps * h
+    case "packing": 2 * (h + 2 * w)
+    default: 0
+    }
+  }
+}
