@@ -34,7 +34,8 @@ public func fit(
   }
   let (packed, errors, rounds) = try weight.values.withUnsafeMutableBufferPointer { w in
     try gram.values.withUnsafeMutableBufferPointer { h in
-      let state = FitState(shape, w: Buffer(borrowing: w), h: Buffer(borrowing: h), team: team)
+      let state = FitState(
+        shape, w: Buffer(borrowing: w), h: Buffer(borrowing: h), beamWidth: options.beamWidth, team: team)
       steps.measure(\.preparation) {
         state.layOut(order)
         state.prepareProducts()

@@ -26,7 +26,7 @@ public struct FitOptions: Sendable, Codable, Equatable {
   public var temperature: Double
   /// Sweeps over all codes in one round.
   public var sweeps: Int
-  /// Hypotheses a row that the feedback pass keeps.
+  /// Hypotheses a row that are kept while the codewords of a critical group are chosen, one codebook after another.
   public var beamWidth: Int
   /// Added to the diagonal of H for the feedback pass, as a share of its mean.
   public var damping: Double

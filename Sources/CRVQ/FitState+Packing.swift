@@ -65,7 +65,8 @@ extension FitState {
       guard let to = half.baseAddress else { return }
       Codewords.decodeRow(
         codebooks: books.map { UnsafePointer(codebooks.base + $0.offset) },
-        codes: books.map { UnsafePointer(codes.base + $0.codeOffset + index * $0.groups) }, groups: groups, critical: critical, d: d,
+        codes: books.map { UnsafePointer(codes.base + $0.codeOffset + index * $0.groups) }, groups: groups,
+        critical: critical, d: d,
         scale: scales.base[index], into: to)
       Half.widen(to, into: row, count: columns)
     }

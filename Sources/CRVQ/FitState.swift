@@ -35,6 +35,8 @@ final class FitState: Sendable {
   let critical: Int
   let books: [Codebook]
   let team: ThreadTeam
+  /// Hypotheses of the search for the codes of a critical group.
+  let beamWidth: Int
   /// Rows of a piece.
   let grain: Int
 
@@ -67,7 +69,8 @@ final class FitState: Sendable {
   /// - Parameters:
   ///   - w: W, [rows, columns], columns still as they came; see ``layOut(_:)``.
   ///   - h: H, [columns, columns], likewise.
-  init(_ shape: FitShape, w: Buffer<Float>, h: Buffer<Float>, team: ThreadTeam) {
+  init(_ shape: FitShape, w: Buffer<Float>, h: Buffer<Float>, beamWidth: Int, team: ThreadTeam) {
+    self.beamWidth = beamWidth
     self.shape = shape
     self.w = w
     self.h = h

@@ -32,22 +32,20 @@ struct GroupEncoder {
     encodeAdditively(g, fromCodes: fromCodes)
   }
 
-  /// One codebook after another against what the others leave, a few times round.
+  /// A beam over the codebooks, then one codebook after another against what the others leave, a few times round.
   private func encodeAdditively(_ g: Int, fromCodes: Bool) {
     let d = state.d
     let n = range.count
+    if !fromCodes || state.beamWidth > 1 { searchBeam(g, keepBetter: fromCodes) }
     let total = scratch.chosen.base
-    total.update(repeating: 0, count: n * d)
     let parts = scratch.parts.base
-    parts.update(repeating: 0, count: state.books.count * n * d)
-    if fromCodes {
-      for book in state.books {
-        let codes = state.codes.base + book.codeOffset + range.lowerBound * book.groups + g
-        for i in 0..<n {
-          let part = parts + (book.index * n + i) * d
-          copy(state.codebooks.base + book.offset + Int(codes[i * book.groups]) * d, to: part)
-          for t in 0..<d { total[i * d + t] += part[t] }
-        }
+    total.update(repeating: 0, count: n * d)
+    for book in state.books {
+      let codes = state.codes.base + book.codeOffset + range.lowerBound * book.groups + g
+      for i in 0..<n {
+        let part = parts + (book.index * n + i) * d
+        copy(state.codebooks.base + book.offset + Int(codes[i * book.groups]) * d, to: part)
+        for t in 0..<d { total[i * d + t] += part[t] }
       }
     }
     let a = metric.base + g * d * d
@@ -73,6 +71,45 @@ struct GroupEncoder {
         }
       }
     }
+  }
+
+  /// Codes by a beam; `keepBetter` leaves a row's codes alone where they are no worse.
+  private func searchBeam(_ g: Int, keepBetter: Bool) {
+    let d = state.d
+    let books = state.books
+    let searched = books.map { book in
+      Beam.codebook(
+        state.codebooks.base + book.offset, table: state.tables.base + book.tableOffset,
+        norms: state.norms.base + book.normOffset + g * book.stride, stride: book.stride)
+    }
+    let a = metric.base + g * d * d
+    Beam.search(
+      scratch.queries.base, n: range.count, d: d, metric: a, codebooks: searched, width: state.beamWidth,
+      codes: scratch.beamCodes.base, costs: scratch.scores.base)
+    for i in 0..<range.count {
+      let row = range.lowerBound + i
+      if keepBetter, cost(row, g, scratch.queries.base + i * d, a) <= scratch.scores.base[i] { continue }
+      for book in books {
+        state.codes.base[book.codeOffset + row * book.groups + g] = scratch.beamCodes.base[i * books.count + book.index]
+      }
+    }
+  }
+
+  /// q A qᵀ - 2⟨query, q⟩ of the codes a row has.
+  private func cost(_ row: Int, _ g: Int, _ query: UnsafePointer<Float>, _ a: UnsafePointer<Float>) -> Float {
+    var q = SIMD16<Float>()
+    for book in state.books {
+      let code = Int(state.codes.base[book.codeOffset + row * book.groups + g])
+      let codeword = state.codebooks.base + book.offset + code * state.d
+      for t in 0..<state.d { q[t] += codeword[t] }
+    }
+    var cost: Float = 0
+    for t in 0..<state.d {
+      var product: Float = 0
+      for c in 0..<state.d { product += a[t * state.d + c] * q[c] }
+      cost += q[t] * (product - 2 * query[t])
+    }
+    return cost
   }
 
   private func search(_ book: Codebook, _ g: Int, queries: UnsafePointer<Float>) {

@@ -15,6 +15,8 @@ final class Scratch: Sendable {
   /// The codewords of each codebook in a critical group, [codebooks, rows, d].
   let parts: Buffer<Float>
   let found: Buffer<UInt16>
+  /// [rows, codebooks].
+  let beamCodes: Buffer<UInt16>
   let scores: Buffer<Float>
   let inverseScales: Buffer<Float>
 
@@ -28,6 +30,7 @@ final class Scratch: Sendable {
     delta = Buffer(rows * d)
     parts = Buffer(books * rows * d)
     found = Buffer(rows)
+    beamCodes = Buffer(rows * books)
     scores = Buffer(rows)
     inverseScales = Buffer(rows)
   }

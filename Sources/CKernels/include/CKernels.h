@@ -1,6 +1,7 @@
 #pragma once
 
 #include "annealing.h"
+#include "beam.h"
 #include "codewords.h"
 #include "decode.h"
 #include "finite.h"
