@@ -83,7 +83,8 @@ let package = Package(
     .testTarget(name: "MessagingTests", dependencies: ["Messaging"]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),
     .testTarget(name: "TransformerTests", dependencies: ["Transformer"], exclude: ["Golden"]),
-    .testTarget(name: "WorkerTests", dependencies: ["Messaging", "Worker"]),
+    .testTarget(
+      name: "WorkerTests", dependencies: ["CRVQ", "Checkpoint", "Messaging", "Numerics", "Transformer", "Worker"]),
   ],
   swiftLanguageModes: [.v6]
 )

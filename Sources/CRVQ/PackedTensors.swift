@@ -11,7 +11,9 @@ public struct PackedTensors: TensorSource {
 
   /// Packed linears from one place, everything else from another: a block while the job is running.
   ///
-  /// - Parameter others: its weights of packed linears are not used.
+  /// - Parameters:
+  ///   - packed: the packed linears; where it has other tensors (tuned norms), it has them for good.
+  ///   - others: its weights of packed linears are not used.
   public init(packed: SafetensorsFile, others: Checkpoint, format: PackedFormat) {
     self.init(raw: packed, names: packed.tensorNames, others: others, format: format)
   }
@@ -54,7 +56,7 @@ public struct PackedTensors: TensorSource {
   }
 
   public func shape(of name: String) -> [Int]? {
-    guard let prefix = prefix(name) else { return others.shape(of: name) }
+    guard let prefix = prefix(name) else { return source(of: name).shape(of: name) }
     guard let rows = packed.shape(of: "\(prefix).scales")?.first,
       let columns = packed.shape(of: "\(prefix).channel_order")?.first
     else { return nil }
@@ -74,22 +76,24 @@ public struct PackedTensors: TensorSource {
   }
 
   public func floats(_ name: String) throws -> [Float] {
-    guard let prefix = prefix(name) else { return try others.floats(name) }
+    guard let prefix = prefix(name) else { return try source(of: name).floats(name) }
     return try linear(prefix).decode().values
   }
 
   public func floats(_ name: String, rows: Range<Int>) throws -> [Float] {
-    guard prefix(name) != nil else { return try others.floats(name, rows: rows) }
+    guard prefix(name) != nil else { return try source(of: name).floats(name, rows: rows) }
     let width = shape(of: name)?.last ?? 0
     return Array(try floats(name)[rows.lowerBound * width..<rows.upperBound * width])
   }
 
-  public func path(of name: String) -> String { others.path(of: name) }
+  public func path(of name: String) -> String { source(of: name).path(of: name) }
+
+  /// Where a tensor that is stored as it is comes from.
+  private func source(of name: String) -> any TensorSource { packed.shape(of: name) == nil ? others : packed }
 }
 
 /// Tensors as they lie in files.
-private protocol RawTensors: Sendable {
-  func shape(of name: String) -> [Int]?
+private protocol RawTensors: TensorSource {
   func info(_ name: String) throws -> TensorInfo
   func withBytes<Result>(_ name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result
 }

@@ -17,7 +17,7 @@ public struct ArtifactRef: Sendable, Hashable {
   public static func gramName(_ site: String) -> String { "gram/\(site)" }
   /// The input of block `block` for the task's shard.
   public static func hiddenName(_ block: Int) -> String { "hidden/\(block)" }
-  /// A fitted linear, or the merged linears of a block.
+  /// A fitted linear, the merged linears of a block, or a tuned block.
   public static let packedName = "packed"
 }
 
@@ -28,7 +28,7 @@ public struct TaskInput: Sendable, Hashable {
     case coordinator
   }
 
-  /// The shard a Gram or hidden state belongs to; for a merged block, the block's index.
+  /// The shard a Gram or hidden state belongs to; for a packed block, the block's index.
   public let index: Int
   public let artifact: ArtifactRef
   public let holder: Holder

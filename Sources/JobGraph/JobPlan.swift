@@ -4,7 +4,7 @@ public struct JobPlan: Sendable, Equatable {
   public enum Propagation: String, Sendable, CaseIterable {
     /// The original model's: blocks do not wait for one another's fits.
     case teacher
-    /// Those of the quantized blocks before it: a block waits until the one before it is merged.
+    /// Those of the quantized blocks before it: a block waits until the one before it is packed.
     case student
   }
 
@@ -46,12 +46,17 @@ public struct JobPlan: Sendable, Equatable {
   public let linears: [Linear]
   public let shards: [Shard]
   public let propagation: Propagation
+  /// Whether each merged block is tuned before it is packed for good.
+  public let isTuned: Bool
 
-  public init(blockCount: Int, linears: [Linear], shards: [Shard], propagation: Propagation) {
+  public init(
+    blockCount: Int, linears: [Linear], shards: [Shard], propagation: Propagation, isTuned: Bool = false
+  ) {
     self.blockCount = blockCount
     self.linears = linears
     self.shards = shards
     self.propagation = propagation
+    self.isTuned = isTuned
   }
 
   /// The sites of a block in the order of their first linear.

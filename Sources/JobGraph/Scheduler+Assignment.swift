@@ -27,9 +27,10 @@ extension Scheduler {
   }
 
   /// Collecting comes first, because everything waits for it, but only within the window; then verifying, which closes
-  /// blocks and moves the window on; then fits; at the last another worker's shard.
+  /// blocks and moves the window on; then tuning, which is a chain; then fits; at the last another worker's shard.
   private func nextTask(for worker: WorkerID) -> TaskID? {
-    nextCollect(for: worker) ?? nextVerify(for: worker) ?? nextFit(for: worker) ?? nextStolenCollect(for: worker)
+    nextCollect(for: worker) ?? nextVerify(for: worker) ?? nextTune(for: worker) ?? nextFit(for: worker)
+      ?? nextStolenCollect(for: worker)
   }
 
   /// The blocks that may be worked on now. Enough for every slot to have a fit, and no more: Grams take space.
@@ -58,7 +59,7 @@ extension Scheduler {
   private func isCollectReady(block: Int, shard: Int) -> Bool {
     guard isDue(.collect(block: block, shard: shard)), isNeeded(block: block, shard: shard) else { return false }
     if block == 0 { return true }
-    if plan.propagation == .student, merged[block - 1] == nil { return false }
+    if plan.propagation == .student, packed(block - 1) == nil { return false }
     return record(.collect(block: block - 1, shard: shard)).isDone || !isNeeded(block: block - 1, shard: shard)
   }
 
@@ -88,11 +89,17 @@ extension Scheduler {
   }
 }
 
-// Fit and verify.
+// Fit, tune and verify.
 extension Scheduler {
   /// Workers that had a hand in the block's fits.
   private func fitters(ofBlock block: Int) -> Set<WorkerID> {
     Set(plan.fits(ofBlock: block).compactMap { record($0).isPending ? nil : record($0).worker })
+  }
+
+  /// Workers that had a hand in making the block.
+  private func makers(ofBlock block: Int) -> Set<WorkerID> {
+    let tuner = plan.isTuned ? record(.tune(block: block)).worker : nil
+    return tuner.map { fitters(ofBlock: block).union([$0]) } ?? fitters(ofBlock: block)
   }
 
   private func isFitReady(block: Int, linear: Int) -> Bool {
@@ -119,17 +126,30 @@ extension Scheduler {
     return best?.task
   }
 
+  /// A block is tuned on what the tuned blocks before it make. The worker that tuned the last one holds that, so it has the
+  /// next one too, as long as it lives.
+  private func nextTune(for worker: WorkerID) -> TaskID? {
+    guard plan.isTuned else { return nil }
+    for block in window where merged[block] != nil && isDue(.tune(block: block)) {
+      if block == 0 { return .tune(block: block) }
+      guard tuned[block - 1] != nil else { return nil }
+      let last = record(.tune(block: block - 1)).worker
+      return last == worker || last.map({ workers[$0] == nil }) ?? true ? .tune(block: block) : nil
+    }
+    return nil
+  }
+
   private func isVerifyReady(block: Int) -> Bool {
-    guard merged[block] != nil, isDue(.verify(block: block)) else { return false }
+    guard packed(block) != nil, isDue(.verify(block: block)) else { return false }
     return plan.heldOutShards.allSatisfy { record(.collect(block: block, shard: $0)).isDone }
   }
 
-  /// Not by one that fitted the block, where there is another.
+  /// Not by one that fitted or tuned the block, where there is another.
   private func nextVerify(for worker: WorkerID) -> TaskID? {
     for block in window where isVerifyReady(block: block) {
-      let fitters = fitters(ofBlock: block)
-      let hasOther = workers.keys.contains { !fitters.contains($0) }
-      if !hasOther || !fitters.contains(worker) { return .verify(block: block) }
+      let makers = makers(ofBlock: block)
+      let hasOther = workers.keys.contains { !makers.contains($0) }
+      if !hasOther || !makers.contains(worker) { return .verify(block: block) }
     }
     return nil
   }
@@ -144,12 +164,14 @@ extension Scheduler {
     case .fit(let block, let linear):
       let name = ArtifactRef.gramName(plan.linears[linear].site)
       return plan.fitShards.flatMap { held(.collect(block: block, shard: $0), index: $0) { $0 == name } }
+    case .tune(let block):
+      return (0..<block).flatMap(packedInput) + Self.input(block, merged[block])
     case .verify(let block):
       let grams = plan.heldOutShards.flatMap {
         held(.collect(block: block, shard: $0), index: $0) { $0.hasPrefix(ArtifactRef.gramName("")) }
       }
       let hidden = plan.heldOutShards.flatMap { hiddenInputs(block: block, shard: $0) }
-      return grams + hidden + studentInputs(below: block) + mergedInput(block)
+      return grams + hidden + studentInputs(below: block) + packedInput(block)
     }
   }
 
@@ -166,11 +188,13 @@ extension Scheduler {
 
   /// In student mode hidden states run through the packed blocks before this one.
   private func studentInputs(below block: Int) -> [TaskInput] {
-    plan.propagation == .teacher ? [] : (0..<block).flatMap(mergedInput)
+    plan.propagation == .teacher ? [] : (0..<block).flatMap(packedInput)
   }
 
-  private func mergedInput(_ block: Int) -> [TaskInput] {
-    merged[block].map { [TaskInput(index: block, artifact: $0, holder: .coordinator)] } ?? []
+  private func packedInput(_ block: Int) -> [TaskInput] { Self.input(block, packed(block)) }
+
+  private static func input(_ block: Int, _ artifact: ArtifactRef?) -> [TaskInput] {
+    artifact.map { [TaskInput(index: block, artifact: $0, holder: .coordinator)] } ?? []
   }
 
   private func held(_ task: TaskID, index: Int, where matches: (String) -> Bool) -> [TaskInput] {

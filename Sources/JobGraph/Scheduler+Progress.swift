@@ -9,6 +9,8 @@ public struct JobProgress: Sendable, Equatable {
   public var collectedBlocks = 0
   /// Blocks whose every linear is fitted and stored.
   public var fittedBlocks = 0
+  /// Blocks that are tuned and stored, of as many as there are, or of none.
+  public var tunes = Count()
   public var verifiedBlocks = 0
   public var blockCount = 0
   public var fits = Count()
@@ -27,6 +29,10 @@ extension Scheduler {
       progress.fits.done += fits
       progress.fits.total += plan.linears.count
       if isFitted { progress.fittedBlocks += 1 }
+      if plan.isTuned {
+        progress.tunes.total += 1
+        if tuned[block] != nil { progress.tunes.done += 1 }
+      }
       if isVerified { progress.verifiedBlocks += 1 }
       if isCollected || isFitted { progress.collectedBlocks += 1 }
     }

@@ -21,7 +21,7 @@ extension Scheduler {
       shardOwners[shard] = worker
       actions.append(.acknowledge(worker, task, lease))
       releaseHidden(shard: shard, consumedBy: block, &actions)
-    case .fit, .verify:
+    case .fit, .tune, .verify:
       update(task) {
         $0.state = .storing(lease, worker)
         $0.outputs = outputs
@@ -76,6 +76,7 @@ extension Scheduler {
     }
     switch task {
     case .fit(let block, let linear): releaseGrams(block: block, site: plan.linears[linear].site, &actions)
+    case .tune(let block): tuned[block] = outputs.first { $0.name == ArtifactRef.packedName }
     case .verify(let block): releaseHeldOut(block: block, &actions)
     case .collect: break
     }

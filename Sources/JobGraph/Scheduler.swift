@@ -1,6 +1,6 @@
 /// The job's decisions as a state machine: an event in, actions out; no clock, no network, no disk of its own.
 ///
-/// What it rests on: a fit or verify is done when its result is in the coordinator's store and stays done for ever; a
+/// What it rests on: a fit, tune or verify is done when its result is in the coordinator's store and stays done for ever; a
 /// collect is done while the worker that ran it holds the outputs, and becomes pending again when that worker is lost,
 /// if anyone still needs them.
 public struct Scheduler: Sendable {
@@ -18,6 +18,8 @@ public struct Scheduler: Sendable {
   var tasks: [TaskID: TaskRecord] = [:]
   /// Merged blocks in the coordinator's store.
   var merged: [Int: ArtifactRef] = [:]
+  /// Tuned blocks in the coordinator's store.
+  var tuned: [Int: ArtifactRef] = [:]
   var merging: Set<Int> = []
   /// The worker whose cache holds a shard's hidden states.
   var shardOwners: [Int: WorkerID] = [:]
@@ -36,27 +38,34 @@ public struct Scheduler: Sendable {
   /// - Parameters:
   ///   - fitted: Fits whose results are in the store.
   ///   - merged: Merged blocks in the store.
+  ///   - tuned: Tuned blocks in the store.
   ///   - verified: Blocks whose verification is in the store.
   ///   - firstLease: Above every lease an earlier coordinator of this job has given.
   public init(
     plan: JobPlan, policy: SchedulerPolicy = SchedulerPolicy(),
-    fitted: Set<TaskID> = [], merged: [Int: ArtifactRef] = [:], verified: Set<Int> = [], firstLease: UInt64 = 1
+    fitted: Set<TaskID> = [], merged: [Int: ArtifactRef] = [:], tuned: [Int: ArtifactRef] = [:],
+    verified: Set<Int> = [], firstLease: UInt64 = 1
   ) {
     self.plan = plan
     self.policy = policy
     self.merged = merged
+    self.tuned = tuned
     nextLease = firstLease
     for block in 0..<plan.blockCount {
       for shard in plan.shards.indices { tasks[.collect(block: block, shard: shard)] = TaskRecord() }
       for fit in plan.fits(ofBlock: block) {
         tasks[fit] = TaskRecord(state: fitted.contains(fit) ? .done : .pending)
       }
+      if plan.isTuned { tasks[.tune(block: block)] = TaskRecord(state: tuned[block] == nil ? .pending : .done) }
       tasks[.verify(block: block)] = TaskRecord(state: verified.contains(block) ? .done : .pending)
     }
   }
 
   /// Whether the worker is part of the job.
   public func knows(_ worker: WorkerID) -> Bool { workers[worker] != nil }
+
+  /// A block as it goes into the output.
+  func packed(_ block: Int) -> ArtifactRef? { plan.isTuned ? tuned[block] : merged[block] }
 
   /// A lease number that no lease given so far has.
   public var firstLeaseForSuccessor: UInt64 { nextLease }

@@ -6,13 +6,15 @@ public enum TaskID: Hashable, Sendable {
   case collect(block: Int, shard: Int)
   /// Fits one linear of a block; `linear` counts the block's linears in the model's order.
   case fit(block: Int, linear: Int)
-  /// Decodes a merged block and measures it on held-out data.
+  /// Tunes the real-valued parameters of a merged block, after those of the blocks before it.
+  case tune(block: Int)
+  /// Decodes a packed block and measures it on held-out data.
   case verify(block: Int)
 
   /// The block the task belongs to.
   public var block: Int {
     switch self {
-    case .collect(let block, _), .fit(let block, _), .verify(let block): block
+    case .collect(let block, _), .fit(let block, _), .tune(let block), .verify(let block): block
     }
   }
 
@@ -20,6 +22,7 @@ public enum TaskID: Hashable, Sendable {
   public enum Kind: String, Sendable, CaseIterable {
     case collect
     case fit
+    case tune
     case verify
   }
 
@@ -27,31 +30,34 @@ public enum TaskID: Hashable, Sendable {
     switch self {
     case .collect: .collect
     case .fit: .fit
+    case .tune: .tune
     case .verify: .verify
     }
   }
 }
 
 extension TaskID: CustomStringConvertible {
-  /// As in the design's notation: `collect(3, 0)`, `fit(3, 6)`, `verify(3)`.
+  /// As in the design's notation: `collect(3, 0)`, `fit(3, 6)`, `tune(3)`, `verify(3)`.
   public var description: String {
     switch self {
     case .collect(let block, let shard): "collect(\(block), \(shard))"
     case .fit(let block, let linear): "fit(\(block), \(linear))"
+    case .tune(let block): "tune(\(block))"
     case .verify(let block): "verify(\(block))"
     }
   }
 }
 
 extension TaskID: Comparable {
-  /// Blocks in order, within a block collect, fit, verify.
+  /// Blocks in order, within a block collect, fit, tune, verify.
   public static func < (left: TaskID, right: TaskID) -> Bool { left.order < right.order }
 
   private var order: (Int, Int, Int) {
     switch self {
     case .collect(let block, let shard): (block, 0, shard)
     case .fit(let block, let linear): (block, 1, linear)
-    case .verify(let block): (block, 2, 0)
+    case .tune(let block): (block, 2, 0)
+    case .verify(let block): (block, 3, 0)
     }
   }
 }

@@ -28,7 +28,7 @@ struct LaunchCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("What a block sees while it is fitted.", valueName: "teacher|student"))
   var propagation = JobPlan.Propagation.teacher
 
-  @Option(help: "Epochs of block tuning (comes later; 0).")
+  @Option(help: "Epochs of block tuning at most; 0 for none.")
   var tuneEpochs = 0
 
   @Option(help: "Fail if a linear's relative error is above this.")
@@ -46,7 +46,9 @@ struct LaunchCommand: AsyncParsableCommand {
   @OptionGroup(title: "Workers") var launcher: LauncherOptions
 
   func validate() throws {
-    if tuneEpochs != 0 { throw ValidationError("--tune-epochs comes in a later release; leave it out") }
+    guard (0...JobOptions.tuneEpochsMax).contains(tuneEpochs) else {
+      throw ValidationError("--tune-epochs is \(tuneEpochs), expected 0 to \(JobOptions.tuneEpochsMax)")
+    }
     if let maxRelativeError, !(maxRelativeError > 0) {
       throw ValidationError("--max-relative-error is \(maxRelativeError), expected more than 0")
     }
@@ -69,8 +71,8 @@ struct LaunchCommand: AsyncParsableCommand {
       available: tokens.sequenceCount, sequences: sequences, heldOut: heldOut, shards: shards, tokens: calibration)
     return JobOptions(
       model: absolute(model), calibration: absolute(calibration), output: absolute(output), fit: fit,
-      propagation: propagation, sequences: sizes.sequences, heldOut: sizes.heldOut, shards: sizes.shards,
-      maximumRelativeError: maxRelativeError)
+      propagation: propagation, tuneEpochs: tuneEpochs, sequences: sizes.sequences, heldOut: sizes.heldOut,
+      shards: sizes.shards, maximumRelativeError: maxRelativeError)
   }
 }
 

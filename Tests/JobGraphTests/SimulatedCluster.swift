@@ -31,15 +31,18 @@ struct SimulatedCluster {
   private(set) var scheduler: Scheduler
   private(set) var violations: [String] = []
   private(set) var outcome: SchedulerAction?
-  /// Times each fit or verify was made durable: never more than once.
+  /// Times each fit, tune or verify was made durable: never more than once.
   private(set) var stored: [TaskID: Int] = [:]
   private(set) var assignments: [TaskID: Int] = [:]
+  /// Workers that were given a tune.
+  private(set) var tuners: Set<WorkerID> = []
 
   private var random: SplitMix
   private var now = Duration.zero
   private var workers: [WorkerID: Worker] = [:]
   private var wire: [(at: Duration, message: Message)] = []
   private var merged: [Int: ArtifactRef] = [:]
+  private var tuned: [Int: ArtifactRef] = [:]
   private var started = 0
   private var coordinatorCrashesLeft: Int
 
@@ -99,11 +102,13 @@ struct SimulatedCluster {
     switch action {
     case .assign(let worker, let task, _, let inputs):
       assignments[task, default: 0] += 1
+      if task.kind == .tune { tuners.insert(worker) }
       check(task, inputs)
       send(.toWorker(worker, action))
     case .store(let task, let lease, let worker, let outputs):
       if workers[worker] != nil, outputs.allSatisfy({ workers[worker]?.held.contains($0.digest) == true }) {
         stored[task, default: 0] += 1
+        if case .tune(let block) = task { tuned[block] = outputs[0] }
         tell(.stored(task, lease))
       } else {
         tell(.storeFailed(task, lease, reason: "worker gone"))
@@ -127,9 +132,15 @@ struct SimulatedCluster {
       let shards = inputs.map(\.index)
       let expected = plan.shards.indices.filter { !plan.shards[$0].isHeldOut }
       if shards != expected { violations.append("\(task) was given the Grams of shards \(shards)") }
+    case .tune(let block):
+      let expected = (0..<block).compactMap { tuned[$0]?.digest } + [merged[block]?.digest]
+      if inputs.map(\.artifact.digest) != expected {
+        violations.append("\(task) was given \(inputs.map(\.artifact.digest))")
+      }
     case .verify(let block):
-      if !inputs.contains(where: { $0.holder == .coordinator && $0.index == block }) {
-        violations.append("\(task) was given no merged block")
+      let packed = plan.isTuned ? tuned[block] : merged[block]
+      if packed == nil || inputs.last(where: { $0.holder == .coordinator })?.artifact != packed {
+        violations.append("\(task) was not given the packed block")
       }
     case .collect: break
     }
@@ -141,7 +152,7 @@ struct SimulatedCluster {
     let fits = stored.keys.filter { $0.kind == .fit }
     let verified = stored.keys.filter { $0.kind == .verify }.map(\.block)
     scheduler = Scheduler(
-      plan: plan, policy: Self.policy, fitted: Set(fits), merged: merged, verified: Set(verified),
+      plan: plan, policy: Self.policy, fitted: Set(fits), merged: merged, tuned: tuned, verified: Set(verified),
       firstLease: scheduler.firstLeaseForSuccessor)
     wire.removeAll { if case .toScheduler = $0.message { true } else { false } }
     tell(.tick)
@@ -209,7 +220,7 @@ struct SimulatedCluster {
     case .collect(let block, _):
       let hidden = plan.propagation == .teacher ? block + 1 : block
       names = plan.sites.map(ArtifactRef.gramName) + (hidden < plan.blockCount ? [ArtifactRef.hiddenName(hidden)] : [])
-    case .fit: names = [ArtifactRef.packedName]
+    case .fit, .tune: names = [ArtifactRef.packedName]
     case .verify: names = []
     }
     return names.map { ArtifactRef(name: $0, digest: "\(task) \($0)", size: 1) }

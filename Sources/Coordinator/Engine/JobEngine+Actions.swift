@@ -73,12 +73,22 @@ extension JobEngine {
           try client.fetch(artifact, from: [description.artifactEndpoint], into: artifacts)
         }
         try store.store(result)
-        link.post { [self] in decide(.stored(task, lease)) }
+        link.post { [self] in
+          if case .tune = report.result { tuned(task, report.tune, result.artifact) }
+          decide(.stored(task, lease))
+        }
       } catch let error as ArtifactError where !error.isLocal {
         link.post { [self] in decide(.storeFailed(task, lease, reason: "\(error)")) }
       } catch {
         link.post { [self] in fail(.io("\(error)")) }
       }
+    }
+  }
+
+  private func tuned(_ task: TaskID, _ result: WireTuneResult, _ artifact: ArtifactRef?) {
+    packed[task.block] = artifact
+    if !result.lossAfter.isFinite {
+      note("\(task): a loss was not a number after \(result.epochs) epochs; the fitted block is kept")
     }
   }
 
@@ -97,7 +107,7 @@ extension JobEngine {
             kind: .merge, block: block, part: 0, digest: artifact.digest, size: artifact.size, record: "{}",
             worker: "coordinator", seconds: 0))
         link.post { [self] in
-          merged[block] = artifact
+          if !plan.isTuned { packed[block] = artifact }
           decide(.merged(block: block, artifact))
         }
       } catch {
@@ -109,10 +119,10 @@ extension JobEngine {
   private func assemble() {
     enter("writing the output")
     do { try saveSeconds() } catch { return fail(.io("\(error)")) }
-    let (job, merged) = (job, merged.sorted { $0.key < $1.key }.map(\.value))
+    let (job, blocks) = (job, packed.sorted { $0.key < $1.key }.map(\.value))
     background.submit { [self] in
       do {
-        try job.assemble(merged)
+        try job.assemble(blocks)
         link.post { [self] in decide(.assembled) }
       } catch {
         link.post { [self] in fail((error as? CoordinatorError) ?? .io("\(error)")) }
@@ -139,11 +149,11 @@ extension ArtifactError {
 }
 
 extension PreparedJob {
-  /// Writes the output directory from the merged blocks.
-  func assemble(_ merged: [ArtifactRef]) throws {
+  /// Writes the output directory from the packed blocks.
+  func assemble(_ blocks: [ArtifactRef]) throws {
     guard let record = try store.job() else { throw CoordinatorError.internal("the job database has no job") }
     let results = try store.results()
-    try ModelAssembler(options: options, store: artifacts).assemble(merged) { files in
+    try ModelAssembler(options: options, store: artifacts).assemble(blocks) { files in
       try JobReport(options: options, plan: plan, job: record, results: results, files: files)
     }
   }

@@ -30,9 +30,10 @@ final class JobEngine: @unchecked Sendable {
 
   var scheduler: Scheduler
   var roster = WorkerRoster()
-  /// Reports of fits and verifications that are being made durable.
+  /// Reports of fits, tunes and verifications that are being made durable.
   var reports: [Lease: WireTaskDone] = [:]
-  var merged: [Int: ArtifactRef]
+  /// Blocks as they go into the output.
+  var packed: [Int: ArtifactRef]
   var history: [HistoryEntry] = []
   var outcome: Outcome?
 
@@ -54,8 +55,9 @@ final class JobEngine: @unchecked Sendable {
     self.display = display
     self.logger = logger
     scheduler = job.scheduler()
-    merged = Dictionary(
-      uniqueKeysWithValues: job.results.filter { $0.kind == .merge }.compactMap { result in
+    let last: StoredResult.Kind = job.plan.isTuned ? .tune : .merge
+    packed = Dictionary(
+      uniqueKeysWithValues: job.results.filter { $0.kind == last }.compactMap { result in
         result.artifact.map { (result.block, $0) }
       })
   }
@@ -130,9 +132,10 @@ final class JobEngine: @unchecked Sendable {
   private func showProgress() {
     let progress = scheduler.progress
     if phase == "waiting for workers", !progress.running.isEmpty { phase = "running" }
-    // A block's fits are most of its work; a verification counts as one more.
-    let done = Double(progress.fits.done + progress.verifiedBlocks)
-    let total = Double(progress.fits.total + progress.blockCount)
+    // A block's fits are most of its work, and a tune is about as much; a verification counts as one more.
+    let tuneWeight = job.plan.linears.count
+    let done = Double(progress.fits.done + progress.tunes.done * tuneWeight + progress.verifiedBlocks)
+    let total = Double(progress.fits.total + progress.tunes.total * tuneWeight + progress.blockCount)
     display.show(
       JobMoment(
         progress: progress, workerNames: roster.workers.mapValues(\.name), tasksPerMinute: meter.perMinute(at: elapsed),

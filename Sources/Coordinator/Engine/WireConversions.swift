@@ -16,6 +16,8 @@ extension TaskID {
     case .fit(_, let linear):
       task.kind = .fit
       task.linear = plan.linears[linear].name
+    case .tune:
+      task.kind = .tune
     case .verify:
       task.kind = .verify
     }
@@ -33,6 +35,9 @@ extension TaskID {
     case .fit:
       guard let linear = plan.linears.firstIndex(where: { $0.name == wire.linear }) else { return nil }
       self = .fit(block: block, linear: linear)
+    case .tune:
+      guard plan.isTuned else { return nil }
+      self = .tune(block: block)
     case .verify:
       self = .verify(block: block)
     default:
@@ -90,12 +95,13 @@ extension WireJobOptions {
       }
     propagation = options.propagation == JobPlan.Propagation.student.rawValue ? .student : .teacher
     seed = options.fit.seed
+    tuneEpochs = UInt32(options.tuneEpochs)
     sequences = UInt32(options.sequences)
   }
 }
 
 extension StoredResult {
-  /// The result a worker reported for a fit or a verification; nil if the report is of another kind.
+  /// The result a worker reported for a fit, a tune or a verification; nil if the report is of another kind.
   init?(_ task: TaskID, _ done: WireTaskDone, worker: String) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
@@ -107,6 +113,11 @@ extension StoredResult {
       self.init(
         kind: .fit, block: block, part: linear, digest: output.digest, size: output.size,
         record: try text(FitRecord(wire)), worker: worker, seconds: done.seconds)
+    case (.tune(let block), .tune(let wire)):
+      guard let output else { return nil }
+      self.init(
+        kind: .tune, block: block, part: 0, digest: output.digest, size: output.size,
+        record: try text(TuneRecord(wire)), worker: worker, seconds: done.seconds)
     case (.verify(let block), .verify(let wire)):
       self.init(
         kind: .verify, block: block, part: 0, digest: nil, size: nil, record: try text(VerifyRecord(wire)),
@@ -123,6 +134,16 @@ extension FitRecord {
       relativeError: wire.relativeError, frobeniusError: wire.frobeniusError, bitsCodes: wire.bits.codes,
       bitsCodebooks: wire.bits.codebooks, bitsScales: wire.bits.scales, bitsChannelOrder: wire.bits.channelOrder,
       rounds: Int(wire.rounds))
+  }
+}
+
+extension TuneRecord {
+  fileprivate init(_ wire: WireTuneResult) {
+    // JSON has no word for a loss that is not a number.
+    func finite(_ loss: Double) -> Double? { loss.isFinite ? loss : nil }
+    self.init(
+      lossBefore: finite(wire.lossBefore), lossAfter: finite(wire.lossAfter), epochs: Int(wire.epochs),
+      changed: wire.changed)
   }
 }
 

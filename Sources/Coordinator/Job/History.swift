@@ -77,7 +77,7 @@ extension TaskID {
     switch self {
     case .collect(_, let shard): shard
     case .fit(_, let linear): linear
-    case .verify: 0
+    case .tune, .verify: 0
     }
   }
 }

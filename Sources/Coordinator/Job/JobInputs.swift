@@ -34,7 +34,7 @@ struct JobInputs {
         JobPlan.Linear(
           name: $0.name, site: $0.site.rawValue, outFeatures: $0.outFeatures, inFeatures: $0.inFeatures)
       },
-      shards: options.plannedShards, propagation: propagation)
+      shards: options.plannedShards, propagation: propagation, isTuned: options.tuneEpochs > 0)
     modelDigest = try FileDigest.of(files: [config.path] + checkpoint.weightFilePaths).hex
     tokensDigest = try FileDigest.of(path: options.calibration).hex
   }

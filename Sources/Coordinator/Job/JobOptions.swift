@@ -14,6 +14,8 @@ public struct JobOptions: Codable, Sendable, Equatable {
   public var output: String
   public var fit: FitOptions
   public var propagation: String
+  /// Epochs of block tuning at most; 0 for none.
+  public var tuneEpochs: Int
   /// Sequences of the token file in use, the first ones.
   public var sequences: Int
   /// The last so many of them are kept from every fit.
@@ -22,15 +24,19 @@ public struct JobOptions: Codable, Sendable, Equatable {
   /// Verification fails above this; nil for no bound.
   public var maximumRelativeError: Double?
 
+  /// The most epochs that can be asked for.
+  public static let tuneEpochsMax = 1000
+
   public init(
     model: String, calibration: String, output: String, fit: FitOptions, propagation: JobPlan.Propagation,
-    sequences: Int, heldOut: Int, shards: Int, maximumRelativeError: Double?
+    tuneEpochs: Int = 0, sequences: Int, heldOut: Int, shards: Int, maximumRelativeError: Double?
   ) {
     self.model = model
     self.calibration = calibration
     self.output = output
     self.fit = fit
     self.propagation = propagation.rawValue
+    self.tuneEpochs = tuneEpochs
     self.sequences = sequences
     self.heldOut = heldOut
     self.shards = shards

@@ -109,6 +109,14 @@ public struct PreparedJob: Sendable {
     let spared = lost.map(\.0).filter { $0.kind == .fit && merged.contains($0.block) }
     kept += spared
     lost.removeAll { spared.contains($0.0) }
+    // A tune starts from a merged block and from every tuned block before it.
+    var firstUntuned = Int.max
+    for (result, _) in lost where result.kind == .merge || result.kind == .tune {
+      firstUntuned = min(firstUntuned, result.block)
+    }
+    for result in kept where result.kind == .tune && result.block >= firstUntuned {
+      lost.append((result, "block \(result.block) is tuned again"))
+    }
     // A verification stands for the bytes it saw.
     let unmerged = Set(lost.map(\.0).filter { $0.kind != .verify }.map(\.block))
     for result in kept where result.kind == .verify && unmerged.contains(result.block) {
@@ -123,16 +131,18 @@ extension PreparedJob {
   func scheduler(policy: SchedulerPolicy = SchedulerPolicy()) -> Scheduler {
     var fitted: Set<TaskID> = []
     var merged: [Int: ArtifactRef] = [:]
+    var tuned: [Int: ArtifactRef] = [:]
     var verified: Set<Int> = []
     for result in results {
       switch result.kind {
       case .fit: fitted.insert(.fit(block: result.block, linear: result.part))
       case .merge: merged[result.block] = result.artifact
+      case .tune: tuned[result.block] = result.artifact
       case .verify: verified.insert(result.block)
       }
     }
     return Scheduler(
-      plan: plan, policy: policy, fitted: fitted, merged: merged, verified: verified,
+      plan: plan, policy: policy, fitted: fitted, merged: merged, tuned: tuned, verified: verified,
       firstLease: UInt64(record.nextLease))
   }
 }

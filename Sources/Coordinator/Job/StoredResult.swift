@@ -9,6 +9,7 @@ public struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, Persi
   public enum Kind: String, Codable, Sendable {
     case fit
     case merge
+    case tune
     case verify
   }
 
@@ -19,7 +20,7 @@ public struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, Persi
   /// SHA-256 of the artifact, if the result has one.
   public let digest: String?
   public let size: Int?
-  /// A ``FitRecord`` or ``VerifyRecord`` as JSON.
+  /// A ``FitRecord``, ``TuneRecord`` or ``VerifyRecord`` as JSON.
   public let record: String
   /// The worker's name.
   public let worker: String
@@ -54,6 +55,17 @@ public struct FitRecord: Codable, Sendable, Equatable {
   public let bitsScales: Double
   public let bitsChannelOrder: Double
   public let rounds: Int
+}
+
+/// What a tune reports.
+public struct TuneRecord: Codable, Sendable, Equatable {
+  /// The validation loss of the fitted block: mean over positions of ‖y - t‖² / ‖t‖². nil if it is not a number.
+  public let lossBefore: Double?
+  /// That of the block that is kept; nil if a loss was not a number and the tune ended there.
+  public let lossAfter: Double?
+  public let epochs: Int
+  /// Whether the tuned block was better and is the one in the output.
+  public let changed: Bool
 }
 
 /// What a verification reports.

@@ -16,6 +16,8 @@ public struct JobStatus: Codable, Sendable {
   public let endpoint: String?
   public let fits: Int
   public let mergedBlocks: Int
+  /// nil in a job that does not tune.
+  public let tunedBlocks: Int?
   public let verifiedBlocks: Int
   public let seconds: Double
   public let workers: [Worker]
@@ -40,6 +42,7 @@ public struct JobStatus: Codable, Sendable {
     endpoint = isHeld ? record.endpoint : nil
     fits = results.filter { $0.kind == .fit }.count
     mergedBlocks = results.filter { $0.kind == .merge }.count
+    tunedBlocks = options.tuneEpochs > 0 ? results.filter { $0.kind == .tune }.count : nil
     verifiedBlocks = results.filter { $0.kind == .verify }.count
     seconds = record.seconds
     workers = isHeld ? try store.activeWorkers().map { Worker(name: $0.name, host: $0.host, tasks: $0.tasks) } : []
@@ -51,7 +54,8 @@ public struct JobStatus: Codable, Sendable {
 
   public var text: String {
     var lines = [
-      "\(state): \(fits) linears fitted, \(mergedBlocks) blocks merged, \(verifiedBlocks) verified, \(seconds.asTime)",
+      "\(state): \(fits) linears fitted, \(mergedBlocks) blocks merged, "
+        + (tunedBlocks.map { "\($0) tuned, " } ?? "") + "\(verifiedBlocks) verified, \(seconds.asTime)",
       "model \(model)", "output \(output)",
     ]
     if let endpoint { lines.append("listening on \(endpoint)") }

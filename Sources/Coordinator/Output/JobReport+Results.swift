@@ -7,11 +7,17 @@ extension JobReport {
     let decoder = JSONDecoder()
     let fits = Dictionary(
       results.filter { $0.kind == .fit }.map { ([$0.block, $0.part], $0) }, uniquingKeysWith: { $1 })
+    let tunes = try Dictionary(
+      results.filter { $0.kind == .tune }.map {
+        ($0.block, try decoder.decode(TuneRecord.self, from: Data($0.record.utf8)))
+      }, uniquingKeysWith: { $1 })
     var linears: [Linear] = []
     var blocks: [Block] = []
     for result in results where result.kind == .verify {
       let verified = try decoder.decode(VerifyRecord.self, from: Data(result.record.utf8))
-      blocks.append(Block(block: result.block, outputError: verified.outputError, worker: result.worker))
+      blocks.append(
+        Block(
+          block: result.block, outputError: verified.outputError, worker: result.worker, tune: tunes[result.block]))
       for (part, linear) in plan.linears.enumerated() {
         guard let fit = fits[[result.block, part]],
           let measured = verified.linears.first(where: { $0.name == linear.name })

@@ -31,6 +31,8 @@ public struct JobReport: Codable, Sendable {
     /// Share of the block's output energy that is lost on held-out sequences.
     public let outputError: Double
     public let worker: String
+    /// What tuning did for it; nil in a job that does not tune.
+    public let tune: TuneRecord?
   }
 
   public struct Totals: Codable, Sendable {

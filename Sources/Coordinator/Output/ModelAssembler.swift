@@ -5,7 +5,7 @@ import JobGraph
 import Messaging
 import Transformer
 
-/// Writes the output directory: packed linears from the merged blocks, everything else from the original.
+/// Writes the output directory: what the packed blocks have, everything else from the original.
 ///
 /// Tensors are copied in pieces of bounded size; none is ever held whole.
 struct ModelAssembler {
@@ -13,13 +13,13 @@ struct ModelAssembler {
   let store: ArtifactStore
 
   /// - Parameters:
-  ///   - merged: the merged blocks in order.
+  ///   - blocks: the merged or tuned blocks in order.
   ///   - report: the report, given the digests of the files written.
   /// - Throws: ``CheckpointError``, ``ArtifactError``, ``CoordinatorError``; the final name is then not taken.
-  func assemble(_ merged: [ArtifactRef], report: (_ digests: [String: String]) throws -> JobReport) throws {
+  func assemble(_ blocks: [ArtifactRef], report: (_ digests: [String: String]) throws -> JobReport) throws {
     let directory = try UnfinishedDirectory(options.output)
     let config = try ModelConfig(directory: options.model)
-    try writeTensors(merged, config, to: directory.path)
+    try writeTensors(blocks, config, to: directory.path)
     let quantization = try JSONValue(encoding: QuantizationConfig(options.fit.format))
     try AtomicFile.write(
       config.configJSON(adding: quantization).utf8, to: "\(directory.path)/\(ModelConfig.fileName)")
@@ -30,14 +30,16 @@ struct ModelAssembler {
   }
 
   /// The packed tensors block by block, then what the original has besides, by name.
-  private func writeTensors(_ merged: [ArtifactRef], _ config: ModelConfig, to directory: String) throws {
+  private func writeTensors(_ blocks: [ArtifactRef], _ config: ModelConfig, to directory: String) throws {
     let original = try Checkpoint(directory: options.model)
     let model = try LanguageModel(config: config)
     var replaced: Set<String> = []
     var tensors: [(declaration: TensorDeclaration, source: any TensorBytes)] = []
-    for (block, artifact) in merged.enumerated() {
+    for (block, artifact) in blocks.enumerated() {
       let file = try SafetensorsFile(path: store.verifiedPath(of: artifact))
       replaced.formUnion(model.linears(ofBlock: block).map { $0.tensorName(block: block) })
+      // A tuned block has norms of its own.
+      replaced.formUnion(file.tensorNames)
       for name in file.tensorNames { tensors.append((try file.declaration(name), file)) }
     }
     for name in original.tensorNames where !replaced.contains(name) {

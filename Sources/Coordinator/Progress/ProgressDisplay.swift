@@ -31,6 +31,7 @@ extension JobMoment {
   var counts: String {
     let total = progress.blockCount
     return "collected \(progress.collectedBlocks)/\(total)  fitted \(progress.fittedBlocks)/\(total)  "
+      + (progress.tunes.total > 0 ? "tuned \(progress.tunes.done)/\(total)  " : "")
       + "verified \(progress.verifiedBlocks)/\(total)"
   }
 

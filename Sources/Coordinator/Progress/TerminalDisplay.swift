@@ -59,6 +59,9 @@ public final class TerminalDisplay: ProgressDisplay {
       bar("fitted", progress.fits.done, progress.fits.total, barWidth),
       bar("verified", progress.verifiedBlocks, progress.blockCount, barWidth),
     ]
+    if progress.tunes.total > 0 {
+      lines.insert(bar("tuned", progress.tunes.done, progress.tunes.total, barWidth), at: lines.count - 1)
+    }
     let workers = progress.running.sorted { (moment.workerNames[$0.key] ?? "") < (moment.workerNames[$1.key] ?? "") }
     for (id, tasks) in workers.prefix(workersShown) {
       let work = tasks.isEmpty ? "idle" : tasks.map(\.description).joined(separator: ", ")

@@ -459,9 +459,10 @@ public nonisolated struct WireTuneResult: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// held-out mean squared error of the block's output
+  /// of the block's output on the tune's own validation sequences
   public var lossBefore: Double = 0
 
+  /// NaN: a loss was not a number and the tune ended there
   public var lossAfter: Double = 0
 
   public var epochs: UInt32 = 0

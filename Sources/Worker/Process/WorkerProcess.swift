@@ -34,6 +34,7 @@ public final class WorkerProcess: Sendable {
     let job: JobContext
     let blocks: BlockSource
     let grams: GramSource
+    let sweep: SweepStates
   }
 
   /// Opens the cache, starts serving artifacts, and connects.
@@ -161,7 +162,7 @@ public final class WorkerProcess: Sendable {
         try? link.send(.goodbye(goodbye))
         throw WorkerError.badInput("\(error)")
       }
-      service.withLock { $0 = Service(job: job, blocks: BlockSource(job), grams: GramSource()) }
+      service.withLock { $0 = Service(job: job, blocks: BlockSource(job), grams: GramSource(), sweep: SweepStates()) }
       logger.info("serving job \(job.jobID)")
     }
     for result in queue.unacknowledged { send(.taskDone(result)) }
@@ -200,8 +201,8 @@ public final class WorkerProcess: Sendable {
         try client.fetch(artifact, from: holders, into: store) { control.wasCancelled }
       }
       let environment = TaskEnvironment(
-        job: service.job, store: store, inputs: inputs, blocks: service.blocks, grams: service.grams, team: team,
-        control: control)
+        job: service.job, store: store, inputs: inputs, blocks: service.blocks, grams: service.grams,
+        sweep: service.sweep, team: team, control: control)
       let outcome = try environment.run(assign.task)
       var done = WireTaskDone()
       done.task = assign.task

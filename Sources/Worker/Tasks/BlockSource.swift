@@ -21,11 +21,24 @@ final class BlockSource: Sendable {
     return block
   }
 
-  /// A block whose linears are decoded from the merged artifact among the inputs.
+  /// A block whose linears are decoded from the packed artifact among the inputs.
   func packed(_ index: Int, _ inputs: TaskInputs) throws -> DecoderBlock {
+    try job.model.loadBlock(index, from: tensors(index, inputs))
+  }
+
+  /// As ``packed(_:_:)``, with the packed linears themselves.
+  func packedBlock(_ index: Int, _ inputs: TaskInputs) throws -> PackedBlock {
+    let tensors = try tensors(index, inputs)
+    let linears = try job.model.linears(ofBlock: index).map { spec in
+      (spec.role, try tensors.linear(spec.path(block: index)))
+    }
+    return PackedBlock(
+      linears: Dictionary(uniqueKeysWithValues: linears), block: try job.model.loadBlock(index, from: tensors))
+  }
+
+  private func tensors(_ index: Int, _ inputs: TaskInputs) throws -> PackedTensors {
     let digest = try inputs.fetch(ArtifactRef.packedName, shard: index)
     let file = try SafetensorsFile(path: inputs.store.verifiedPath(digest))
-    let weights = PackedTensors(packed: file, others: job.checkpoint, format: job.fit.format)
-    return try job.model.loadBlock(index, from: weights)
+    return PackedTensors(packed: file, others: job.checkpoint, format: job.fit.format)
   }
 }

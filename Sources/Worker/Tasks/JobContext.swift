@@ -11,6 +11,7 @@ struct JobContext: Sendable {
   let checkpoint: Checkpoint
   let tokens: TokenFile
   let fit: FitOptions
+  let tune: TuneOptions
   let propagation: JobPlan.Propagation
   let shards: [JobPlan.Shard]
 
@@ -28,6 +29,7 @@ struct JobContext: Sendable {
     }
     tokens = try TokenFile(path: welcome.tokensPath, vocabularySize: model.shape.vocabularySize)
     fit = try FitOptions(welcome.options)
+    tune = TuneOptions(welcome.options)
     propagation = welcome.options.propagation == .student ? .student : .teacher
     shards = welcome.shards.map {
       JobPlan.Shard(firstSequence: Int($0.firstSequence), sequenceCount: Int($0.count), isHeldOut: $0.heldOut)
@@ -44,6 +46,14 @@ struct JobContext: Sendable {
   }
 
   func linear(named name: String) -> LinearSpec? { model.linears(ofBlock: 0).first { $0.name == name } }
+}
+
+extension TuneOptions {
+  /// The options of the wire.
+  init(_ wire: WireJobOptions) {
+    self.init(epochs: Int(wire.tuneEpochs))
+    seed = wire.seed
+  }
 }
 
 extension FitOptions {

@@ -9,6 +9,7 @@ struct TaskEnvironment {
   let inputs: TaskInputs
   let blocks: BlockSource
   let grams: GramSource
+  let sweep: SweepStates
   let team: ThreadTeam
   let control: TaskControl
 
@@ -43,6 +44,8 @@ extension TaskEnvironment {
         throw TaskError.badInput("task for a linear \(task.linear), which this model does not have")
       }
       return try FitTask(block: block, linear: linear).run(self)
+    case .tune:
+      return try TuneTask(block: block).run(self)
     case .verify:
       return try VerifyTask(block: block).run(self)
     default:

@@ -17,6 +17,9 @@ struct TaskInputs: Sendable {
     inputs.filter { $0.ref.name == name }.sorted { $0.shard < $1.shard }
   }
 
+  /// The packed blocks among the inputs, in order.
+  var packedBlocks: [WireInputArtifact] { all(ArtifactRef.packedName) }
+
   /// Makes sure that an input is in the store.
   ///
   /// - Throws: ``TaskError/missing(_:holder:reason:)``.

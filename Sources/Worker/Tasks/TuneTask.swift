@@ -1,0 +1,73 @@
+import CRVQ
+import Checkpoint
+import JobGraph
+import Messaging
+import Numerics
+import Transformer
+
+/// `tune(b)`: adjusts the real-valued parameters of a merged block so that, on the stream of the packed blocks before it, it
+/// gives what the original model has there.
+struct TuneTask {
+  let block: Int
+
+  func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
+    let started = ContinuousClock.now
+    let (job, team) = (environment.job, environment.team)
+    let heartbeat = Heartbeat(control: environment.control)
+    var streams = try environment.sweep.take(block: block, environment)
+    try environment.blocks.original(block).forward(&streams.teacher, team: team, observer: heartbeat)
+    let fitted = try environment.blocks.packedBlock(block, environment.inputs)
+    let tuner = BlockTuner(job.tune, team: team) { try environment.control.progress($0, $1) }
+    let outcome = try tuner.tune(fitted, on: TuneExamples(inputs: streams.student, targets: streams.teacher))
+
+    let artifact = try outcome.block.map { try store($0, environment) } ?? unchanged(environment)
+    try (outcome.block ?? fitted).block.forward(&streams.student, team: team, observer: heartbeat)
+    try environment.control.progress(1, "done")
+    environment.sweep.keep(streams, after: block, packedAs: artifact.digest, environment)
+
+    var result = WireTuneResult()
+    result.lossBefore = outcome.lossBefore
+    result.lossAfter = outcome.diverged ? .nan : outcome.lossAfter
+    result.epochs = UInt32(clamping: outcome.epochs)
+    result.changed = outcome.block != nil
+    result.seconds = (ContinuousClock.now - started) / .seconds(1)
+    return TaskOutcome(result: .tune(result), outputs: [WireArtifactRef(name: ArtifactRef.packedName, artifact)])
+  }
+
+  /// A tune that changed nothing gives back the merged block itself.
+  private func unchanged(_ environment: TaskEnvironment) throws -> Artifact {
+    guard let artifact = environment.inputs.find(ArtifactRef.packedName, shard: block)?.ref.artifact else {
+      throw TaskError.other("the task came without its merged block")
+    }
+    return artifact
+  }
+
+  /// As the merged block lies, with the norms and biases behind the linears, all as binary16.
+  private func store(_ packed: PackedBlock, _ environment: TaskEnvironment) throws -> Artifact {
+    let model = environment.job.model
+    let linears = model.linears(ofBlock: block).flatMap { spec in
+      packed.linears[spec.role]?.encoded(prefix: spec.path(block: block)) ?? []
+    }
+    let others = model.otherTensors(ofBlock: block).map { ($0, Half.narrow(packed.values(of: $0, in: model))) }
+    let declared =
+      linears.map { TensorDeclaration(name: $0.name, elementType: $0.type, shape: $0.shape) }
+      + others.map { TensorDeclaration(name: $0.0.name, elementType: .float16, shape: $0.0.shape) }
+    let path = environment.store.stagingPath()
+    let writer = try SafetensorsWriter(path: path, tensors: declared)
+    for tensor in linears { try writer.append(tensor.bytes, to: tensor.name) }
+    for (tensor, bits) in others { try writer.append(bits, to: tensor.name) }
+    try writer.finish()
+    return try environment.store.put(movingFileAt: path)
+  }
+}
+
+extension PackedBlock {
+  /// The norm or bias that a tensor of the model names.
+  fileprivate func values(of tensor: TensorSpec, in model: LanguageModel) -> [Float] {
+    for spec in model.linears(ofBlock: block.index) where spec.biasName(block: block.index) == tensor.name {
+      return block[spec.role].bias ?? []
+    }
+    // The norms come first, that of attention before that of the MLP.
+    return tensor == model.otherTensors(ofBlock: block.index).first ? block.inputNorm : block.mlpNorm
+  }
+}

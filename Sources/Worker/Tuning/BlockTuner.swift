@@ -1,0 +1,146 @@
+import CRVQ
+import Foundation
+import Numerics
+import Transformer
+
+/// What a block sees and what it should make of it, sequence by sequence.
+package struct TuneExamples: Sendable {
+  package let inputs: HiddenStates
+  package let targets: HiddenStates
+
+  /// Both of the same sizes.
+  package init(inputs: HiddenStates, targets: HiddenStates) {
+    precondition(inputs.values.count == targets.values.count, "every input has a target")
+    self.inputs = inputs
+    self.targets = targets
+  }
+}
+
+/// What came of a tune.
+package struct TuneOutcome: Sendable {
+  /// The tuned block, or nil if no epoch was better than the fitted block.
+  package var block: PackedBlock?
+  /// The validation loss of the fitted block, and of the one that is kept.
+  package var lossBefore: Double
+  package var lossAfter: Double
+  package var epochs = 0
+  /// A loss was not a number: the tune ended there and the fitted block is kept.
+  package var diverged = false
+}
+
+/// Tunes the real-valued parameters of a packed block, its codes fixed: codebooks, scales, norms and biases.
+///
+/// Sequences are taken in micro-batches of a size that the job decides, because it sets the order in which gradients are
+/// added up; so the result is the same bytes on any number of threads.
+package struct BlockTuner {
+  let options: TuneOptions
+  let team: ThreadTeam
+  /// Called at every micro-batch; throws to end the tune.
+  let progress: (_ fraction: Double, _ note: String) throws -> Void
+
+  package init(
+    _ options: TuneOptions, team: ThreadTeam, progress: @escaping (_ fraction: Double, _ note: String) throws -> Void
+  ) {
+    self.options = options
+    self.team = team
+    self.progress = progress
+  }
+
+  /// - Throws: what `progress` throws; ``TransformerError`` for examples that are not of the block's width.
+  package func tune(_ fitted: PackedBlock, on examples: TuneExamples) throws -> TuneOutcome {
+    let batches = MicroBatches(examples.inputs, options)
+    let before = try validate(fitted.block, batches, examples)
+    var outcome = TuneOutcome(lossBefore: before, lossAfter: before)
+    guard before.isFinite else {
+      outcome.diverged = true
+      return outcome
+    }
+    let parameters = TunedBlock(fitted, options)
+    let stepsPerEpoch = (batches.training.count + options.batch - 1) / options.batch
+    var schedule = TuneSchedule(steps: stepsPerEpoch * options.epochs, warmUp: options.warmUpSteps)
+    var epochsSinceBest = 0
+    for epoch in 0..<options.epochs {
+      let loss = try descend(parameters, batches.shuffled(epoch: epoch), examples, &schedule)
+      guard loss.isFinite, let candidate = try? parameters.rounded(team: team) else { return diverged(outcome) }
+      let after = try validate(candidate.block, batches, examples)
+      guard after.isFinite else { return diverged(outcome) }
+      outcome.epochs = epoch + 1
+      epochsSinceBest += 1
+      if after < outcome.lossAfter {
+        outcome.block = candidate
+        outcome.lossAfter = after
+        epochsSinceBest = 0
+      }
+      if epochsSinceBest >= options.patience { break }
+    }
+    return outcome
+  }
+
+  private func diverged(_ outcome: TuneOutcome) -> TuneOutcome {
+    TuneOutcome(lossBefore: outcome.lossBefore, lossAfter: outcome.lossBefore, epochs: outcome.epochs, diverged: true)
+  }
+
+  /// One epoch.
+  ///
+  /// - Returns: The sum of the losses; not finite if one was not, and the epoch ended there.
+  private func descend(
+    _ parameters: TunedBlock, _ batches: [Range<Int>], _ examples: TuneExamples, _ schedule: inout TuneSchedule
+  ) throws -> Double {
+    var total = 0.0
+    for first in stride(from: 0, to: batches.count, by: options.batch) {
+      let step = batches[first..<min(batches.count, first + options.batch)]
+      let positions = step.reduce(0) { $0 + $1.count } * examples.inputs.length
+      let block = parameters.block(team: team)
+      for batch in step {
+        try progress(schedule.fraction, "loss \(total / Double(max(1, first * positions)))")
+        let tape = try block.record(examples.inputs.slice(batch), team: team)
+        let loss = BlockLoss(target: examples.targets.slice(batch))
+          .gradient(tape.output, scale: 1 / Float(positions), team: team)
+        total += loss.sum
+        // No gradient of a loss that is not a number may reach a parameter.
+        guard total.isFinite else { return total }
+        try block.backward(tape, outputGradient: loss.gradient, team: team, into: parameters)
+      }
+      schedule.advance()
+      parameters.descend(step: schedule.step, strength: schedule.strength)
+    }
+    return total
+  }
+
+  /// The mean loss over the positions of the validation sequences.
+  private func validate(_ block: DecoderBlock, _ batches: MicroBatches, _ examples: TuneExamples) throws -> Double {
+    var (sum, sequences) = (0.0, 0)
+    for batch in batches.validation {
+      try progress(0, "validating")
+      let output = try block.output(of: examples.inputs.slice(batch), team: team)
+      sum += BlockLoss(target: examples.targets.slice(batch)).sum(output, team: team)
+      sequences += batch.count
+    }
+    return sum / Double(sequences * examples.inputs.length)
+  }
+}
+
+/// The strength of each step: a few steps of warming up, then half a cosine down to nothing (Loshchilov and Hutter,
+/// arXiv 1608.03983).
+struct TuneSchedule {
+  let steps: Int
+  let warmUp: Int
+  /// Steps begun.
+  private(set) var step = 0
+
+  init(steps: Int, warmUp: Int) {
+    self.steps = steps
+    self.warmUp = warmUp
+  }
+
+  mutating func advance() { step += 1 }
+
+  var fraction: Double { Double(step) / Double(max(1, steps)) }
+
+  /// Of the step begun last.
+  var strength: Float {
+    let rise = min(1, Double(step) / Double(warmUp + 1))
+    let fall = 0.5 * (1 + cos(Double.pi * Double(step - 1) / Double(max(1, steps))))
+    return Float(rise * fall)
+  }
+}

@@ -1,0 +1,92 @@
+"""Jobs that tune: what a tune changes, what it must not depend on, and what killed processes must not change."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import finished
+from jobs import LOCAL, Inputs, Job, assert_same_output, report
+from processes import local_workers, query, succeeded, wait_until
+from safetensors.numpy import load_file
+
+MakeJob = Callable[..., Job]
+TUNED = ("--tune-epochs", "3")
+
+
+@pytest.fixture(scope="module", params=["teacher", "student"])
+def tuned(
+    request: pytest.FixtureRequest, binaries: Path, long: Inputs, tmp_path_factory: pytest.TempPathFactory
+) -> Job:
+    """A tuned job that nothing happened to, in each mode of propagation."""
+    options = (*TUNED, "--propagation", request.param)
+    return finished(binaries, long, tmp_path_factory.mktemp("tuned"), *options)
+
+
+def again(tuned: Job, make_job: MakeJob) -> Job:
+    """The same job once more, not started."""
+    return make_job(tuned.inputs, *tuned.options)
+
+
+def tunes(job: Job) -> int:
+    return query(job.job, "SELECT COUNT(*) FROM result WHERE kind = 'tune'")[0][0]
+
+
+def is_tuning(job: Job, after: int) -> bool:
+    """Whether a tune is under way, and so many are stored."""
+    running = query(job.job, "SELECT COUNT(*) FROM attempt WHERE kind = 'tune' AND ended_at IS NULL")[0][0]
+    return running > 0 and tunes(job) >= after
+
+
+def tensors(output: Path) -> dict[str, object]:
+    return {name: value for path in output.glob("*.safetensors") for name, value in load_file(path).items()}
+
+
+def test_a_tune_lowers_its_loss_and_keeps_the_codes(tuned: Job, long_result: Job) -> None:
+    blocks = report(tuned.output)["blocks"]
+    assert all(block["tune"]["loss_after"] <= block["tune"]["loss_before"] for block in blocks)
+    assert all(block["tune"]["changed"] for block in blocks)
+    if "teacher" not in tuned.options:
+        return
+    before, after = tensors(long_result.output), tensors(tuned.output)
+    assert before.keys() == after.keys()
+    changed = {name.rsplit(".", 1)[1] for name in before if (before[name] != after[name]).any()}
+    assert changed == {"codebooks", "scales", "weight"}
+    weights = {name for name in before if name.endswith(".weight") and (before[name] != after[name]).any()}
+    assert weights and all(name.endswith("layernorm.weight") for name in weights)
+
+
+def test_one_worker_gives_the_bytes_of_two(tuned: Job, make_job: MakeJob) -> None:
+    job = again(tuned, make_job)
+    succeeded(job.run(*LOCAL, "1"))
+    assert_same_output(tuned.output, job.output)
+
+
+def test_a_worker_killed_while_it_tunes_changes_no_byte(tuned: Job, make_job: MakeJob) -> None:
+    job = again(tuned, make_job)
+    coordinator = job.start(*LOCAL, "2")
+    job.wait_until_fitted(1)
+    wait_until(lambda: is_tuning(job, after=2), "a block is being tuned")
+    name = query(job.job, "SELECT worker FROM attempt WHERE kind = 'tune' ORDER BY lease DESC LIMIT 1")[0][0]
+    pid = query(job.job, "SELECT pid FROM worker WHERE name = ? ORDER BY joined_at DESC LIMIT 1", name)[0][0]
+    os.kill(pid, signal.SIGKILL)
+    coordinator.succeed()
+    assert_same_output(tuned.output, job.output)
+
+
+def test_a_coordinator_killed_between_tunes_is_resumed(tuned: Job, make_job: MakeJob) -> None:
+    job = again(tuned, make_job)
+    coordinator = job.start(*LOCAL, "2")
+    job.wait_until_fitted(1)
+    wait_until(lambda: tunes(job) >= 3, "three blocks are tuned")
+    for pid in (coordinator.pid, *local_workers(job.job)):
+        os.kill(pid, signal.SIGKILL)
+    coordinator.wait()
+    stored = set(query(job.job, "SELECT block, digest FROM result WHERE kind = 'tune'"))
+    assert len(stored) >= 3 and not job.output.exists()
+    succeeded(job.resume(*LOCAL, "1"))
+    assert_same_output(tuned.output, job.output)
+    assert stored <= set(query(job.job, "SELECT block, digest FROM result WHERE kind = 'tune'"))

@@ -1,0 +1,201 @@
+import CRVQ
+import Checkpoint
+import Foundation
+import Numerics
+import Testing
+import Transformer
+import Worker
+
+/// A small random block, packed by a fit, with what it should make of random inputs.
+private struct SmallBlock {
+  let fitted: PackedBlock
+  let examples: TuneExamples
+
+  init(seed: UInt64 = 7, sequences: Int = 9, length: Int = 12) throws {
+    let team = ThreadTeam(threads: 2)
+    let model = try LanguageModel(config: Self.config())
+    var random = RandomStream(seed: seed, key: "small block")
+    var weights: [String: [Float]] = [:]
+    for tensor in model.tensors {
+      let count = tensor.shape.reduce(1, *)
+      weights[tensor.name] = (0..<count).map { _ in
+        tensor.shape.count == 1 ? 1 + 0.1 * random.normal() : 0.1 * random.normal()
+      }
+    }
+    let source = Tensors(values: weights, shapes: model.tensors.reduce(into: [:]) { $0[$1.name] = $1.shape })
+    let original = try model.loadBlock(0, from: source)
+    let count = sequences * length * 32
+    let inputs = try HiddenStates(
+      sequences: sequences, length: length, width: 32, values: (0..<count).map { _ in random.normal() })
+
+    let options = FitOptions(codebookBits: [4, 3], criticalRatio: 0.25, maximumRounds: 2, feedbackRounds: 1)
+    var linears: [LinearRole: PackedLinear] = [:]
+    var block = original
+    for spec in model.linears(ofBlock: 0) {
+      var gram = Matrix(rows: spec.inFeatures, columns: spec.inFeatures)
+      for index in 0..<spec.inFeatures { gram[index, index] = 1 }
+      let fit = try CRVQ.fit(
+        weight: original[spec.role].weight, gram: gram, options: options, streamKey: spec.name, team: team)
+      linears[spec.role] = fit.packed
+      block[spec.role] = Linear(weight: fit.packed.decode(), bias: original[spec.role].bias)
+    }
+    fitted = PackedBlock(linears: linears, block: block)
+    examples = TuneExamples(inputs: inputs, targets: try original.output(of: inputs, team: team))
+  }
+
+  /// One block of width 32, with biases on queries, keys and values.
+  private static func config() throws -> ModelConfig {
+    let directory = FileManager.default.temporaryDirectory.appendingPathComponent("crvq-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(at: directory) }
+    let json = """
+      {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_size": 32, "intermediate_size": 48,
+       "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 16,
+       "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "max_position_embeddings": 64, "hidden_act": "silu",
+       "tie_word_embeddings": true}
+      """
+    try Data(json.utf8).write(to: directory.appendingPathComponent("config.json"))
+    return try ModelConfig(directory: directory.path, known: Architectures.names)
+  }
+
+  func tune(
+    _ options: TuneOptions, threads: Int = 2, examples: TuneExamples? = nil,
+    progress: @escaping (Double, String) throws -> Void = { _, _ in }
+  ) throws -> TuneOutcome {
+    try BlockTuner(options, team: ThreadTeam(threads: threads), progress: progress)
+      .tune(fitted, on: examples ?? self.examples)
+  }
+}
+
+private struct Tensors: TensorSource {
+  let values: [String: [Float]]
+  let shapes: [String: [Int]]
+
+  var tensorNames: [String] { values.keys.sorted() }
+  func shape(of name: String) -> [Int]? { shapes[name] }
+  func floats(_ name: String) throws -> [Float] { values[name] ?? [] }
+}
+
+@Suite struct TuningTests {
+  private let team = ThreadTeam(threads: 2)
+
+  /// Micro-batches of two sequences, four of them an epoch.
+  private static func options(epochs: Int) -> TuneOptions {
+    var options = TuneOptions(epochs: epochs)
+    options.positionsPerMicroBatch = 24
+    return options
+  }
+
+  /// Along a random direction of each codebook and of the scales, the loss changes as the gradient says.
+  @Test func gradientsAreThoseOfFiniteDifferences() throws {
+    let small = try SmallBlock()
+    let options = Self.options(epochs: 1)
+    let parameters = TunedBlock(small.fitted, options)
+    let tape = try parameters.block(team: team).record(small.examples.inputs, team: team)
+    let loss = BlockLoss(target: small.examples.targets)
+    let gradient = loss.gradient(tape.output, scale: 1, team: team).gradient
+    try parameters.block(team: team).backward(tape, outputGradient: gradient, team: team, into: parameters)
+
+    for role in LinearRole.allCases {
+      let linear = try #require(parameters.tuned[role])
+      let places = linear.codebooks.indices.map { \TunedLinear.codebooks[$0] } + [\TunedLinear.scales]
+      for (part, place) in places.enumerated() {
+        let vector = linear[keyPath: place]
+        var random = RandomStream(seed: 3, key: "\(role) \(part)")
+        let direction = vector.values.map { _ in random.normal() }
+        let step = 3e-3 * vector.values.reduce(Float(0)) { max($0, abs($1)) }
+        let losses = try [step, -step].map { step in
+          var changed = linear
+          changed[keyPath: place] = TunedVector(
+            zip(vector.values, direction).map { $0 + step * $1 }, relativeRate: 0)
+          var block = try parameters.block(team: team)
+          block[role] = Linear(weight: changed.weight(team: team), bias: block[role].bias)
+          return loss.sum(try block.output(of: small.examples.inputs, team: team), team: team)
+        }
+        let measured = (losses[0] - losses[1]) / Double(2 * step)
+        let expected = zip(vector.gradient, direction).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
+        let size = vector.gradient.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+        #expect(size > 0, "\(role) \(part) has no gradient")
+        #expect(abs(measured - expected) < 0.03 * size, "\(role) \(part): \(measured), expected \(expected)")
+      }
+    }
+  }
+
+  @Test func theWeightIsThatOfThePackedLinearBeforeRounding() throws {
+    let small = try SmallBlock()
+    for (role, packed) in small.fitted.linears {
+      let weight = TunedLinear(packed, Self.options(epochs: 1)).weight(team: team)
+      let decoded = packed.decode()
+      let worst = zip(weight.values, decoded.values).reduce(Float(0)) { max($0, abs($1.0 - $1.1)) }
+      #expect(worst < 1e-3, "\(role): \(worst)")
+    }
+  }
+
+  @Test func aTuneLowersTheValidationLossAndKeepsTheCodes() throws {
+    let small = try SmallBlock()
+    let outcome = try small.tune(Self.options(epochs: 6))
+    let block = try #require(outcome.block)
+    #expect(outcome.lossAfter < 0.95 * outcome.lossBefore, "\(outcome.lossBefore) to \(outcome.lossAfter)")
+    #expect(!outcome.diverged)
+    for (role, packed) in block.linears {
+      let before = try #require(small.fitted.linears[role])
+      #expect(packed.codes == before.codes && packed.criticalCodes == before.criticalCodes)
+      #expect(packed.codebooks != before.codebooks && packed.scales != before.scales)
+      #expect(block.block[role].weight == packed.decode())
+    }
+    #expect(block.block.inputNorm != small.fitted.block.inputNorm)
+    #expect(block.block[.query].bias != small.fitted.block[.query].bias)
+    // What is kept is what was validated: the values that binary16 holds.
+    #expect(Half.widen(Half.narrow(block.block.inputNorm)) == block.block.inputNorm)
+  }
+
+  @Test func aTuneThatImprovesNothingChangesNothing() throws {
+    let small = try SmallBlock()
+    var options = Self.options(epochs: 20)
+    options.codebookRate = 3
+    options.scaleRate = 3
+    options.normRate = 3
+    let outcome = try small.tune(options)
+    #expect(outcome.block == nil && !outcome.diverged)
+    #expect(outcome.lossAfter == outcome.lossBefore)
+    #expect(outcome.epochs == options.patience, "the tune ends when it was patient enough")
+  }
+
+  @Test func aLossThatIsNotANumberEndsTheTuneAndKeepsTheFittedBlock() throws {
+    let small = try SmallBlock()
+    var inputs = small.examples.inputs
+    // In the first sequence, which is not one of those validated on.
+    inputs.values[0] = .nan
+    let examples = TuneExamples(inputs: inputs, targets: small.examples.targets)
+    let outcome = try small.tune(Self.options(epochs: 3), examples: examples)
+    #expect(outcome.diverged && outcome.block == nil)
+    #expect(outcome.lossAfter == outcome.lossBefore && outcome.lossBefore.isFinite)
+  }
+
+  @Test func theResultIsTheSameBytesForAnyNumberOfThreads() throws {
+    let small = try SmallBlock()
+    let outcomes = try [1, 2, 3].map { try small.tune(Self.options(epochs: 2), threads: $0) }
+    for outcome in outcomes {
+      #expect(outcome.block?.linears == outcomes[0].block?.linears)
+      #expect(outcome.block?.block.inputNorm == outcomes[0].block?.block.inputNorm)
+      #expect(outcome.lossAfter == outcomes[0].lossAfter)
+    }
+    #expect(outcomes[0].block != nil)
+  }
+
+  @Test func aCancelledTuneEnds() throws {
+    let small = try SmallBlock()
+    var calls = 0
+    #expect(throws: TaskError.cancelled) {
+      try small.tune(Self.options(epochs: 3)) { _, _ in
+        calls += 1
+        if calls == 4 { throw TaskError.cancelled }
+      }
+    }
+  }
+
+  @Test func oneSequenceServesBothStepsAndValidation() throws {
+    let small = try SmallBlock(sequences: 1)
+    #expect(try small.tune(Self.options(epochs: 2)).lossAfter > 0)
+  }
+}
