@@ -35,7 +35,9 @@ public struct SingleFit: Sendable {
   public func run(team: ThreadTeam, progress: (Int, Double) -> Void) throws -> Result {
     let (w, h) = try matrices()
     // Handed over, not lent: the fit works in their memory.
-    let fitted = try CRVQ.fit(weight: consume w, gram: consume h, options: options, streamKey: weight, team: team) { round, error in
+    let fitted = try CRVQ.fit(
+      weight: consume w, gram: consume h, options: options, streamKey: weight, team: team
+    ) { round, error in
       progress(round, error)
       return true
     }
