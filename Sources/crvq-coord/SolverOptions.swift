@@ -35,7 +35,8 @@ struct SolverOptions: ParsableArguments {
       return bits
     }
     let options = FitOptions(
-      groupSize: groupSize, codebookBits: bits, criticalRatio: criticalRatio, importance: importance, tolerance: tolerance,
+      groupSize: groupSize, codebookBits: bits, criticalRatio: criticalRatio, importance: importance,
+      tolerance: tolerance,
       maximumRounds: rounds, beamWidth: beam, seed: seed)
     try options.validate()
     return options
