@@ -18,7 +18,7 @@ public struct FitWork: Sendable, Equatable {
     codewords = Double(1 << shape.format.codebookBits[0])
     self.rounds = Double(rounds)
     visits = Double(schedule.visits)
-    sweeps = Double(schedule.visits * schedule.sweeps)
+    sweeps = Double(schedule.sweeps)
     codebookProducts = (1...rounds).reduce(0) { sum, round in
       let steps = schedule.codebookSteps(round: round)
       return sum + (steps == 1 ? CodebookRefit.sampledShare(rows: shape.rows) : Double(steps))
