@@ -5,9 +5,9 @@ import Numerics
 ///
 /// The first gradient comes from the product with H that the scale step makes anyway; each step costs one more. Codebooks
 /// start near the solution of a problem that changes little from round to round, so that a step or two in each are enough.
-final class CodebookRefit: Sendable {
+package final class CodebookRefit: Sendable {
   /// Half the negative gradient, laid out as the codebooks are; see ``FitState/rescale(gradient:)``.
-  let gradient: PartialSums
+  package let gradient: PartialSums
   private let product: PartialSums
   private let residual: Buffer<Float>
   private let z: Buffer<Float>
@@ -19,7 +19,13 @@ final class CodebookRefit: Sendable {
   /// Rows that a sample has at least, where there are as many.
   private static let sampledRows = 256
 
-  init(_ state: FitState) {
+  /// Every which row is in the sample.
+  private static func sampleStep(rows: Int) -> Int { max(1, rows / sampledRows) }
+
+  /// The cost of a single step in products with H for all rows.
+  static func sampledShare(rows: Int) -> Double { 1 / Double(sampleStep(rows: rows)) }
+
+  package init(_ state: FitState) {
     let count = state.codebooks.count
     gradient = PartialSums(count: count, lanes: state.lanes)
     product = PartialSums(count: count, lanes: state.lanes)
@@ -34,7 +40,7 @@ final class CodebookRefit: Sendable {
   ///
   /// A single step is along the preconditioned gradient and needs the curvature there, one number, for which a sample of the
   /// rows is enough.
-  func improve(_ state: FitState, steps: Int) {
+  package func improve(_ state: FitState, steps: Int) {
     let count = state.codebooks.count
     if steps == 0 { return }
     blocks.update(state)
@@ -89,7 +95,7 @@ final class CodebookRefit: Sendable {
   /// ⟨direction, normal operator of direction⟩, from every few rows.
   private func sampledCurvature(_ state: FitState) -> Double {
     let n = state.columns
-    let step = max(1, state.rows / Self.sampledRows)
+    let step = Self.sampleStep(rows: state.rows)
     let sampled = (state.rows + step - 1) / step
     state.forEachPiece(rows: sampled, grain: FitState.grain(rows: sampled)) { piece, range, scratch in
       let (u, r) = (scratch.u.base, scratch.r.base)

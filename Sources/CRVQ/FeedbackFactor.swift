@@ -16,7 +16,7 @@ import Numerics
 ///
 /// The factor lies below and on the diagonal of the state's H, whose upper triangle stays: no second [in, in] matrix is
 /// needed. ``FitState/restoreGram(_:)`` puts H back.
-struct FeedbackFactor {
+package struct FeedbackFactor {
   /// L_ggᵀ, [groups, d, d]: turns (e L)_g into a query.
   let transposedBlocks: Buffer<Float>
   /// L_gg L_ggᵀ, [groups, d, d]: the metric of group g.
@@ -24,7 +24,7 @@ struct FeedbackFactor {
   /// L's blocks of ``FitState/panelColumns`` columns on the diagonal, zeros above the diagonal, one after another.
   let corners: Buffer<Float>
   /// δ of every group.
-  let missed: [Float]
+  package let missed: [Float]
   /// The diagonal of H.
   fileprivate let diagonal: Buffer<Float>
 }
@@ -36,7 +36,7 @@ extension FitState {
   private static let tile = 256
 
   /// Factorises H + damping · mean(diag H) in place; damping grows tenfold until that is positive definite.
-  func factorise(damping: Double) -> FeedbackFactor {
+  package func factorise(damping: Double) -> FeedbackFactor {
     let n = columns
     let diagonal = Buffer<Float>(n)
     for c in 0..<n { diagonal.base[c] = h.base[c * n + c] }
@@ -57,7 +57,7 @@ extension FitState {
   }
 
   /// Undoes ``factorise(damping:)``.
-  func restoreGram(_ factor: FeedbackFactor) {
+  package func restoreGram(_ factor: FeedbackFactor) {
     mirrorUpper()
     for c in 0..<columns { h.base[c * columns + c] = factor.diagonal.base[c] }
   }

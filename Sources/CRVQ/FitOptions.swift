@@ -44,7 +44,7 @@ public struct FitOptions: Sendable, Codable, Equatable {
   public init(
     groupSize: Int = 8, codebookBits: [Int] = [8, 8, 8, 8], criticalRatio: Double = 0.02,
     importance: Importance = .activation, tolerance: Double = 0.01, maximumRounds: Int = 12, feedbackRounds: Int = 1,
-    annealingRounds: Int = 8, temperature: Double = 0.9, sweeps: Int = 6, beamWidth: Int = 8, damping: Double = 0.001,
+    annealingRounds: Int = 8, temperature: Double = 0.9, sweeps: Int = 5, beamWidth: Int = 8, damping: Double = 0.001,
     codebookSteps: Int = 1, seed: UInt64 = 0
   ) {
     format = PackedFormat(groupSize: groupSize, codebookBits: codebookBits, criticalRatio: criticalRatio)

@@ -1,11 +1,17 @@
 import Numerics
 
 /// The sizes of a fit.
-struct FitShape {
-  let rows: Int
+package struct FitShape: Sendable {
+  package let rows: Int
   /// Channels as they come.
-  let channels: Int
-  let format: PackedFormat
+  package let channels: Int
+  package let format: PackedFormat
+
+  package init(rows: Int, channels: Int, format: PackedFormat) {
+    self.rows = rows
+    self.channels = channels
+    self.format = format
+  }
 
   var d: Int { format.groupSize }
   var groups: Int { format.groups(columns: channels) }

@@ -44,9 +44,9 @@ extension FitState {
         decodeRow(row, into: r)
         for c in 0..<n {
           let weight = w.base[row * n + c]
-          let difference = weight - r[c]
-          e[at + c] = difference
-          sum.y += Double(difference) * Double(difference)
+          e[at + c] = weight - r[c]
+          let difference = Double(weight) - Double(r[c])
+          sum.y += difference * difference
           sum.z += Double(weight) * Double(weight)
         }
       }

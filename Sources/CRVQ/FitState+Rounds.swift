@@ -24,7 +24,7 @@ extension FitState {
       steps.measure(\.descent) {
         for visit in 0..<schedule.visits {
           let temperature = schedule.temperature(round: round, visit: visit)
-          descend(sweeps: schedule.sweeps, noise: Float(temperature * meanError), key: stream.next())
+          descend(sweeps: schedule.sweeps(visit: visit), noise: Float(temperature * meanError), key: stream.next())
         }
       }
       steps.measure(\.scales) { rescale(gradient: refit.gradient) }
@@ -55,23 +55,28 @@ extension FitState {
 struct CoolingSchedule {
   /// Visits of every block of columns in a round, each with a product with H.
   let visits: Int
-  /// Sweeps over the groups of a block in a visit.
+  /// Sweeps over all codes in a round.
   let sweeps: Int
   /// The last round with a temperature above 0; the first has none either.
   let lastHotRound: Int
+  private let sweepsOfVisit: Int
   private let start: Double
   private let codebookSteps: Int
 
   init(_ options: FitOptions, columns: Int) {
     // A product costs as much as 2 · in operations a weight, a sweep somewhat more than 2 · 2^e: the wider the matrix, the
     // more sweeps a product has to serve.
-    sweeps = max(1, min(options.sweeps, columns < 1024 ? 2 : columns < 2048 ? 3 : 6))
-    visits = max(1, options.sweeps / sweeps)
+    sweeps = options.sweeps
+    sweepsOfVisit = columns < 1024 ? 2 : columns < 2048 ? 3 : 6
+    visits = (sweeps + sweepsOfVisit - 1) / sweepsOfVisit
     codebookSteps = options.codebookSteps
     // Two cold rounds at the end at least, where there are as many.
     lastHotRound = options.temperature > 0 ? min(1 + options.annealingRounds, max(1, options.maximumRounds - 2)) : 1
     start = options.temperature
   }
+
+  /// Sweeps over the groups of a block in a visit.
+  func sweeps(visit: Int) -> Int { min(sweepsOfVisit, sweeps - visit * sweepsOfVisit) }
 
   /// Codebooks are worth more steps where codes hardly change any more.
   func codebookSteps(round: Int) -> Int { round > lastHotRound ? 3 * codebookSteps : codebookSteps }

@@ -2,22 +2,22 @@ import Numerics
 import Synchronization
 
 /// One codebook of a fit, and where its parts lie in the shared buffers of ``FitState``.
-struct Codebook {
-  let index: Int
+package struct Codebook: Sendable {
+  package let index: Int
   /// Codewords.
-  let count: Int
+  package let count: Int
   /// Codewords rounded up to whole vectors: a row of the table.
   let stride: Int
   /// Groups it covers: all for the first, the critical ones for the others.
-  let groups: Int
+  package let groups: Int
   /// Start in ``FitState/codebooks``, [count, d].
-  let offset: Int
+  package let offset: Int
   /// Start in ``FitState/tables``, [d, stride].
   let tableOffset: Int
   /// Start in ``FitState/norms``, [groups, stride].
   let normOffset: Int
   /// Start in ``FitState/codes``, [rows, groups].
-  let codeOffset: Int
+  package let codeOffset: Int
 }
 
 /// Everything a fit works on, in packed channel order and padded to whole groups: the problem (W, H), the unknowns (scales,
@@ -25,7 +25,7 @@ struct Codebook {
 ///
 /// Rows are split in pieces of ``grain`` rows whatever the thread count; every step writes a piece's rows from one thread
 /// and sums what it has to sum in the order of pieces.
-final class FitState: Sendable {
+package final class FitState: Sendable {
   let shape: FitShape
   let rows: Int
   /// Padded: groups · d.
@@ -33,7 +33,7 @@ final class FitState: Sendable {
   let d: Int
   let groups: Int
   let critical: Int
-  let books: [Codebook]
+  package let books: [Codebook]
   let team: ThreadTeam
   /// Hypotheses of the search for the codes of a critical group.
   let beamWidth: Int
@@ -51,16 +51,16 @@ final class FitState: Sendable {
   /// w_o H w_oᵀ of every row.
   let energies: Buffer<Double>
 
-  let scales: Buffer<Float>
-  let codebooks: Buffer<Float>
-  let codes: Buffer<UInt16>
+  package let scales: Buffer<Float>
+  package let codebooks: Buffer<Float>
+  package let codes: Buffer<UInt16>
 
   /// Transposed codebooks, as the search wants them; follows ``codebooks`` by ``refreshTables()``.
   let tables: Buffer<Float>
   /// Norms of the codewords of each group's metric, by ``refreshNorms(metric:)``.
   let norms: Buffer<Float>
   /// (w-ŵ) H (w-ŵ)ᵀ of every row, by the scale step.
-  let rowErrors: Buffer<Double>
+  package let rowErrors: Buffer<Double>
 
   let scratch: ScratchPool
 
@@ -69,7 +69,7 @@ final class FitState: Sendable {
   /// - Parameters:
   ///   - w: W, [rows, columns], columns still as they came; see ``layOut(_:)``.
   ///   - h: H, [columns, columns], likewise.
-  init(_ shape: FitShape, w: Buffer<Float>, h: Buffer<Float>, beamWidth: Int, team: ThreadTeam) {
+  package init(_ shape: FitShape, w: Buffer<Float>, h: Buffer<Float>, beamWidth: Int, team: ThreadTeam) {
     self.beamWidth = beamWidth
     self.shape = shape
     self.w = w
@@ -139,7 +139,7 @@ final class FitState: Sendable {
   }
 
   /// Copies the blocks of H on the diagonal, and computes W·H and the rows' energies.
-  func prepareProducts() {
+  package func prepareProducts() {
     copyDiagonalBlocks(of: h, into: hBlocks)
     forEachPiece { _, range, _ in
       let n = columns
@@ -157,7 +157,7 @@ final class FitState: Sendable {
     }
   }
 
-  func refreshTables() {
+  package func refreshTables() {
     for book in books {
       Codewords.makeTable(
         codebooks.base + book.offset, count: book.count, d: d, into: tables.base + book.tableOffset)

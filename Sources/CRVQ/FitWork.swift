@@ -8,7 +8,7 @@ public struct FitWork: Sendable, Equatable {
   private let rounds: Double
   private let visits: Double
   private let sweeps: Double
-  private let codebookSteps: Double
+  private let codebookProducts: Double
   private let feedbackRounds: Double
 
   init(_ shape: FitShape, _ options: FitOptions, rounds: Int) {
@@ -18,8 +18,11 @@ public struct FitWork: Sendable, Equatable {
     codewords = Double(1 << shape.format.codebookBits[0])
     self.rounds = Double(rounds)
     visits = Double(schedule.visits)
-    sweeps = Double(schedule.visits * schedule.sweeps)
-    codebookSteps = Double(options.codebookSteps)
+    sweeps = Double(schedule.sweeps)
+    codebookProducts = (1...rounds).reduce(0) { sum, round in
+      let steps = schedule.codebookSteps(round: round)
+      return sum + (steps == 1 ? CodebookRefit.sampledShare(rows: shape.rows) : Double(steps))
+    }
     feedbackRounds = Double(min(rounds, max(1, options.feedbackRounds)))
   }
 
@@ -35,7 +38,7 @@ public struct FitWork: Sendable, Equatable {
     case "feedback": feedbackRounds * (columns * columns * columns / 3 + product / 2 + search)
     case "descent": rounds * (visits * product + sweeps * search)
     case "scales": rounds * product
-    case "codebooks": rounds * codebookSteps * product
+    case "codebooks": codebookProducts * product
     case "packing": 2 * product
     default: 0
     }
@@ -50,7 +53,7 @@ public struct FitWork: Sendable, Equatable {
     case "feedback": feedbackRounds * (4 * h + w)
     case "descent": rounds * visits * (h + w)
     case "scales": rounds * (h + 2 * w)
-    case "codebooks": rounds * codebookSteps * h
+    case "codebooks": rounds * h
     case "packing": 2 * (h + 2 * w)
     default: 0
     }

@@ -2,11 +2,11 @@ import Numerics
 
 /// A vector summed in parallel: a part for each lane of rows, added up in the order of lanes. Lanes are as many whatever the
 /// number of threads, so that sums are the same.
-final class PartialSums: Sendable {
+package final class PartialSums: Sendable {
   /// The largest number of lanes, which bounds memory where codebooks are large.
   static let maximumLanes = 32
 
-  let total: Buffer<Float>
+  package let total: Buffer<Float>
   private let parts: Buffer<Float>
   private let lanes: Int
 

@@ -6,7 +6,7 @@ extension FitState {
   ///
   /// - Parameter gradient: receives Sᵀ(diag(s) (W-Ŵ) H), half the negative gradient for the codebooks, laid out as they are;
   ///   nil if it is not wanted.
-  func rescale(gradient: PartialSums?) {
+  package func rescale(gradient: PartialSums?) {
     let n = columns
     gradient?.clear()
     forEachPieceByLane { lane, range, scratch in

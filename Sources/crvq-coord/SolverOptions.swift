@@ -15,6 +15,15 @@ struct SolverOptions: ParsableArguments {
   @Option(help: ArgumentHelp("How critical channels are chosen.", valueName: "activation|weight|random"))
   var importance = FitOptions.Importance.activation
 
+  @Option(help: "A fit ends when a round gains less than this share of the error.")
+  var tolerance = FitOptions().tolerance
+
+  @Option(help: "Rounds of a fit at most.")
+  var rounds = FitOptions().maximumRounds
+
+  @Option(help: "Hypotheses a row in the search for the codes of critical channels.")
+  var beam = FitOptions().beamWidth
+
   @Option(help: "Seed of every random choice.")
   var seed: UInt64 = 0
 
@@ -26,7 +35,9 @@ struct SolverOptions: ParsableArguments {
       return bits
     }
     let options = FitOptions(
-      groupSize: groupSize, codebookBits: bits, criticalRatio: criticalRatio, importance: importance, seed: seed)
+      groupSize: groupSize, codebookBits: bits, criticalRatio: criticalRatio, importance: importance,
+      tolerance: tolerance,
+      maximumRounds: rounds, beamWidth: beam, seed: seed)
     try options.validate()
     return options
   }

@@ -28,6 +28,49 @@ import Testing
     }
   }
 
+  @Test(arguments: [4, 8, 16], 1...12) func everyNumberOfBits(d: Int, bits: Int) throws {
+    var input = RandomInput(seed: UInt64(100 * d + bits))
+    let (weight, gram) = (input.weight(12, 48), input.gram(48, samples: 100))
+    for list in [[bits], [bits, 13 - bits]] {
+      let result = try fitted(
+        weight, gram, FitOptions(groupSize: d, codebookBits: list, criticalRatio: 0.4, maximumRounds: 3))
+      #expect(result.relativeError < 1, "bits \(list)")
+    }
+  }
+
+  @Test(arguments: 1...8) func everyNumberOfCodebooks(count: Int) throws {
+    var input = RandomInput(seed: UInt64(200 + count))
+    let options = FitOptions(
+      codebookBits: [Int](repeating: 4, count: count), criticalRatio: 1, maximumRounds: 3)
+    let result = try fitted(input.weight(20, 64), input.gram(64, samples: 100), options)
+    #expect(result.packed.criticalCodes.count == count - 1 && result.relativeError < 0.7)
+  }
+
+  @Test func fewerPointsThanCodewords() throws {
+    var input = RandomInput(seed: 25)
+    // 2 · 4 points in all and 2 · 1 critical ones for codebooks of 256.
+    let result = try fitted(input.weight(2, 32), input.gram(32, samples: 50), FitOptions(criticalRatio: 0.25))
+    #expect(result.relativeError < 1e-4)
+  }
+
+  @Test(arguments: [0, 1, 2, 5]) func anyNumberOfAnnealingRounds(rounds: Int) throws {
+    var input = RandomInput(seed: 26)
+    let (weight, gram) = (input.weight(32, 64), input.gram(64, samples: 100))
+    for maximum in 1...4 {
+      let options = FitOptions(maximumRounds: maximum, annealingRounds: rounds, sweeps: 1 + maximum)
+      let result = try fitted(weight, gram, options)
+      #expect(result.rounds <= maximum && result.relativeError < 0.6)
+    }
+  }
+
+  @Test func callersCopiesStayAsTheyAre() throws {
+    var input = RandomInput(seed: 27)
+    let (weight, gram) = (input.weight(32, 64), input.gram(64, samples: 100))
+    let (weightBefore, gramBefore) = (weight.values.map(\.bitPattern), gram.values.map(\.bitPattern))
+    _ = try fit(weight: weight, gram: gram, options: FitOptions(maximumRounds: 2), team: team)
+    #expect(weight.values.map(\.bitPattern) == weightBefore && gram.values.map(\.bitPattern) == gramBefore)
+  }
+
   @Test(arguments: FitOptions.Importance.allCases) func everyImportanceRule(rule: FitOptions.Importance) throws {
     var input = RandomInput(seed: 11)
     let options = FitOptions(criticalRatio: 0.2, importance: rule, maximumRounds: 3)
@@ -147,6 +190,9 @@ import Testing
     FitOptions(codebookBits: [13]), FitOptions(codebookBits: [Int](repeating: 2, count: 9)),
     FitOptions(criticalRatio: -0.1), FitOptions(criticalRatio: 1.1), FitOptions(criticalRatio: .nan),
     FitOptions(tolerance: 1), FitOptions(maximumRounds: 0), FitOptions(beamWidth: 0), FitOptions(damping: 0),
+    FitOptions(annealingRounds: -1),
+    FitOptions(temperature: -1), FitOptions(temperature: .nan), FitOptions(sweeps: 0), FitOptions(codebookSteps: -1),
+    FitOptions(beamWidth: 65), FitOptions(feedbackRounds: -1),
   ])
   func optionsOutOfRangeAreRefused(options: FitOptions) throws {
     let error = try #require(throws: CRVQError.self) { try options.validate() }

@@ -96,6 +96,10 @@ extension WireJobOptions {
     propagation = options.propagation == JobPlan.Propagation.student.rawValue ? .student : .teacher
     seed = options.fit.seed
     tuneEpochs = UInt32(options.tuneEpochs)
+    // Zero would mean the default.
+    tolerance = max(options.fit.tolerance, .leastNonzeroMagnitude)
+    rounds = UInt32(options.fit.maximumRounds)
+    beam = UInt32(options.fit.beamWidth)
     sequences = UInt32(options.sequences)
   }
 }

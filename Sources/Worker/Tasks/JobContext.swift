@@ -70,6 +70,10 @@ extension FitOptions {
     self.init(
       groupSize: Int(wire.groupSize), codebookBits: wire.codebookBits.map { Int($0) },
       criticalRatio: wire.criticalRatio, importance: importance, seed: wire.seed)
+    // Zero means the default, in the protocol's terms.
+    if wire.tolerance != 0 { tolerance = wire.tolerance }
+    if wire.rounds != 0 { maximumRounds = Int(wire.rounds) }
+    if wire.beam != 0 { beamWidth = Int(wire.beam) }
     try validate()
   }
 }
