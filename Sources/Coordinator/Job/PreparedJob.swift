@@ -104,18 +104,12 @@ public struct PreparedJob: Sendable {
         lost.append((result, "\(result.kind.rawValue) of block \(result.block) is made again: \(error)"))
       }
     }
-    // The bytes of a fit that was merged are in its block's artifact too; its own is not needed any more.
-    let merged = Set(kept.filter { $0.kind == .merge }.map(\.block))
-    let spared = lost.map(\.0).filter { $0.kind == .fit && merged.contains($0.block) }
-    kept += spared
-    lost.removeAll { spared.contains($0.0) }
-    // A tune starts from a merged block and from every tuned block before it.
-    var firstUntuned = Int.max
-    for (result, _) in lost where result.kind == .merge || result.kind == .tune {
-      firstUntuned = min(firstUntuned, result.block)
-    }
-    for result in kept where result.kind == .tune && result.block >= firstUntuned {
-      lost.append((result, "block \(result.block) is tuned again"))
+    // What went into a result that is there is not needed any more: merged blocks into tuned ones, fits into merged ones.
+    for (source, user) in [(StoredResult.Kind.merge, StoredResult.Kind.tune), (.fit, .merge)] {
+      let used = Set(kept.filter { $0.kind == user }.map(\.block))
+      let spared = lost.map(\.0).filter { $0.kind == source && used.contains($0.block) }
+      kept += spared
+      lost.removeAll { spared.contains($0.0) }
     }
     // A verification stands for the bytes it saw.
     let unmerged = Set(lost.map(\.0).filter { $0.kind != .verify }.map(\.block))

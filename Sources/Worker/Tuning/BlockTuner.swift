@@ -86,17 +86,18 @@ package struct BlockTuner {
   private func descend(
     _ parameters: TunedBlock, _ batches: [Range<Int>], _ examples: TuneExamples, _ schedule: inout TuneSchedule
   ) throws -> Double {
-    var total = 0.0
+    var (total, seen) = (0.0, 0)
     for first in stride(from: 0, to: batches.count, by: options.batch) {
       let step = batches[first..<min(batches.count, first + options.batch)]
       let positions = step.reduce(0) { $0 + $1.count } * examples.inputs.length
       let block = parameters.block(team: team)
       for batch in step {
-        try progress(schedule.fraction, "loss \(total / Double(max(1, first * positions)))")
+        try progress(schedule.fraction, seen > 0 ? "loss \(total / Double(seen))" : "tuning")
         let tape = try block.record(examples.inputs.slice(batch), team: team)
         let loss = BlockLoss(target: examples.targets.slice(batch))
           .gradient(tape.output, scale: 1 / Float(positions), team: team)
         total += loss.sum
+        seen += batch.count * examples.inputs.length
         // No gradient of a loss that is not a number may reach a parameter.
         guard total.isFinite else { return total }
         try block.backward(tape, outputGradient: loss.gradient, team: team, into: parameters)

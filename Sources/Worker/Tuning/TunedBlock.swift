@@ -49,7 +49,7 @@ package final class TunedBlock: BlockGradientSink {
   }
 
   /// One step of all parameters.
-  func descend(step: Int, strength: Float) {
+  package func descend(step: Int, strength: Float) {
     for role in LinearRole.allCases {
       tuned[role]?.descend(step: step, strength: strength, options)
       biases[role]?.descend(step: step, strength: strength, options)
