@@ -23,7 +23,7 @@ LAUNCH = {
     "cluster": (["--cluster", "cluster.yaml"], ["--cluster", "later"]),
     "keys": (["--keys", "keys"], ["--keys", "later"]),
     "dashboard": (["--dashboard", "127.0.0.1:8080"], ["--dashboard", "later"]),
-    "tuning": (["--tune-epochs", "1"], ["--tune-epochs", "later"]),
+    "tuning": (["--tune-epochs=-1"], ["--tune-epochs", "-1"]),
     "group size": (["--group-size", "5"], ["5", "4, 8 or 16"]),
     "no codebook": (["--codebook-bits", ""], ["--codebook-bits"]),
     "codebook bits that are no numbers": (["--codebook-bits", "8,x"], ["--codebook-bits", "8,x"]),

@@ -108,7 +108,7 @@ private struct Tensors: TensorSource {
           var changed = linear
           changed[keyPath: place] = TunedVector(
             zip(vector.values, direction).map { $0 + step * $1 }, relativeRate: 0)
-          var block = try parameters.block(team: team)
+          var block = parameters.block(team: team)
           block[role] = Linear(weight: changed.weight(team: team), bias: block[role].bias)
           return loss.sum(try block.output(of: small.examples.inputs, team: team), team: team)
         }
