@@ -69,6 +69,8 @@ public final class RunningJob: Sendable {
       link.close()
       server.close()
       client.close()
+      // Workers started by hand would wait long for a shutdown that is lost.
+      context.terminate()
     }
     try settings.launcher.start(endpoint: link.endpoint) { [engine] event in engine.handle(event) }
     try engine.run()

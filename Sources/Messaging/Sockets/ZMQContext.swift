@@ -1,4 +1,5 @@
 import CZeroMQ
+import Synchronization
 
 /// A libzmq context: its I/O threads and everything that its sockets share. One a process.
 ///
@@ -6,6 +7,7 @@ import CZeroMQ
 /// socket holds its context, so that it is terminated after its last socket was closed and never blocks on one.
 public final class ZMQContext: Sendable {
   nonisolated(unsafe) let handle: UnsafeMutableRawPointer
+  private let isTerminated = Atomic<Bool>(false)
 
   /// I/O threads: the first for control messages, the second for artifacts, so that no heartbeat waits behind a chunk.
   static let threadCount: Int32 = 2
@@ -22,7 +24,12 @@ public final class ZMQContext: Sendable {
     }
   }
 
-  deinit {
+  deinit { terminate() }
+
+  /// Waits until closed sockets have sent what was queued, each for as long as its limits allow, and ends the context. To be
+  /// called before the process exits, which loses what is queued; no socket may be open or made any more.
+  public func terminate() {
+    if isTerminated.exchange(true, ordering: .acquiringAndReleasing) { return }
     // EINTR is the one error that leaves the context as it is.
     while zmq_ctx_term(handle) != 0, crvq_zmq_errno() == EINTR {}
   }

@@ -80,6 +80,7 @@ public final class WorkerProcess: Sendable {
     link.close()
     server.close()
     client.close()
+    context.terminate()
     cache.remove()
     try end.get()
   }
