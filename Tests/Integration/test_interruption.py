@@ -166,8 +166,9 @@ def test_workers_that_stand_still_come_back(long: Inputs, long_result: Job, make
     for worker in workers:
         worker.send(signal.SIGCONT)
     done = coordinator.succeed()
-    for worker in workers:
-        worker.succeed()
+    # One alone may finish what was left before the other has come back, which then finds no coordinator any more.
+    codes = {worker.wait().returncode for worker in workers}
+    assert 0 in codes and codes <= {0, 75}
     assert "worker one is no longer part of the job" in done.stderr
     assert_same_output(long_result.output, job.output)
 
@@ -183,7 +184,8 @@ def test_one_of_two_workers_stands_still_and_comes_back(long: Inputs, long_resul
     still.send(signal.SIGCONT)
     coordinator.succeed()
     busy.succeed()
-    still.succeed()
+    # The other may have finished before it was back.
+    assert still.wait().returncode in (0, 75)
     assert_same_output(long_result.output, job.output)
 
 
