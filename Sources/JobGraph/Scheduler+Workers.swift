@@ -37,6 +37,7 @@ extension Scheduler {
   mutating func lose(_ worker: WorkerID, _ actions: inout [SchedulerAction]) {
     guard workers[worker] != nil else { return }
     lostWorkers += 1
+    actions.append(.forsake(worker))
     forget(worker, &actions)
   }
 

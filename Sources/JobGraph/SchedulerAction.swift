@@ -11,6 +11,9 @@ public enum SchedulerAction: Sendable, Equatable {
   case release(WorkerID, [ArtifactRef])
   /// The worker is no longer part of the job until it says again that it is ready.
   case dismiss(WorkerID, reason: String)
+  /// What the worker holds cannot be counted on any more: whoever fetches from it gives up, until an assignment names it
+  /// again.
+  case forsake(WorkerID)
   /// Merge the fits of a block into one artifact, then report ``SchedulerEvent/merged(block:_:)``.
   case merge(block: Int)
   /// Every block is verified: write the output directory, then report ``SchedulerEvent/assembled``.

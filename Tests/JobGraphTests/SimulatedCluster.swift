@@ -121,6 +121,7 @@ struct SimulatedCluster {
       tell(.merged(block: block, artifact))
     case .assemble: tell(.assembled)
     case .finish, .stop: outcome = action
+    case .forsake: break
     case .acknowledge(let worker, _, _), .cancel(let worker, _, _), .release(let worker, _), .dismiss(let worker, _):
       send(.toWorker(worker, action))
     }

@@ -14,7 +14,7 @@ import Testing
     for message in Sample.coordinatorMessages {
       #expect(try CoordinatorMessage(frames: try message.frames()) == message)
     }
-    #expect(Set(Sample.coordinatorMessages.map(\.kind)).count == 8)
+    #expect(Set(Sample.coordinatorMessages.map(\.kind)).count == 9)
   }
 
   @Test func everyArtifactMessageComesBackEqual() throws {

@@ -171,9 +171,11 @@ enum Sample {
     refuse.text = "this is job-2"
     var shutdown = WireShutdown()
     shutdown.reason = "job is complete"
+    var lost = WireHolderLost()
+    lost.artifactEndpoint = "tcp://node7:4000"
     return [
       .welcome(welcome), .assign(assign), .cancel(cancel), .release(release), .resultStored(stored), .refuse(refuse),
-      .shutdown(shutdown), .pulse(WirePulse()),
+      .shutdown(shutdown), .pulse(WirePulse()), .holderLost(lost),
     ]
   }
 

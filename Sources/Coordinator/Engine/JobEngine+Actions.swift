@@ -25,7 +25,8 @@ extension JobEngine {
       send(.release(release), to: worker)
     case .dismiss(let worker, let reason):
       note("worker \(roster.name(of: worker)) is no longer part of the job: \(reason)")
-      lose(worker)
+      lose(worker, becauseSilent: true)
+    case .forsake(let worker): forsake(worker)
     case .merge(let block): merge(block)
     case .assemble: assemble()
     case .finish: outcome = .finished
@@ -38,6 +39,15 @@ extension JobEngine {
     do { try link.send(message, to: peer) } catch {
       logger.warning("\(message.kind) to \(roster.name(of: worker)): \(error)")
     }
+  }
+
+  /// Nobody is to wait for what a lost worker holds, this process included.
+  private func forsake(_ worker: WorkerID) {
+    guard let endpoint = roster[worker]?.artifactEndpoint else { return }
+    client.forsake(endpoint)
+    var lost = WireHolderLost()
+    lost.artifactEndpoint = endpoint
+    for other in roster.workers.keys where other != worker { send(.holderLost(lost), to: other) }
   }
 
   private func assign(_ task: TaskID, _ lease: Lease, _ inputs: [TaskInput], to worker: WorkerID) {
@@ -67,6 +77,7 @@ extension JobEngine {
       let result = try? StoredResult(task, report, worker: description.name)
     else { return decide(.storeFailed(task, lease, reason: "the report of \(task) is incomplete")) }
     let (client, store, artifacts) = (client, job.store, job.artifacts)
+    client.trust([description.artifactEndpoint])
     background.submit { [self] in
       do {
         for artifact in outputs.compactMap(\.artifact) {

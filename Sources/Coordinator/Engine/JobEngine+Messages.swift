@@ -83,9 +83,9 @@ extension JobEngine {
     reports[lease] = nil
   }
 
-  func lose(_ worker: WorkerID) {
+  func lose(_ worker: WorkerID, becauseSilent isSilent: Bool = false) {
     if let peer = roster.peer(of: worker) { try? link.forget(peer) }
-    roster.leave(worker)
+    roster.leave(worker, becauseSilent: isSilent)
     history.append(.left(worker))
   }
 }

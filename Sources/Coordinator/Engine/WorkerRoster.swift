@@ -6,6 +6,8 @@ struct WorkerRoster {
   private(set) var workers: [WorkerID: WorkerDescription] = [:]
   private var peers: [WorkerID: Peer] = [:]
   private var ids: [Peer: WorkerID] = [:]
+  /// The last connections of workers that fell silent. A process that was stopped for a while finds there what it is told.
+  private(set) var silent: [WorkerID: Peer] = [:]
 
   subscript(_ worker: WorkerID) -> WorkerDescription? { workers[worker] }
 
@@ -16,13 +18,16 @@ struct WorkerRoster {
   /// A worker said Ready on a connection, perhaps not for the first time.
   mutating func join(_ worker: WorkerDescription, at peer: Peer) {
     if let old = peers[worker.id] { ids[old] = nil }
+    silent[worker.id] = nil
     workers[worker.id] = worker
     peers[worker.id] = peer
     ids[peer] = worker.id
   }
 
   /// The worker's connection means nothing any more. Its description stays, for results still on their way.
-  mutating func leave(_ worker: WorkerID) {
-    if let peer = peers.removeValue(forKey: worker) { ids[peer] = nil }
+  mutating func leave(_ worker: WorkerID, becauseSilent isSilent: Bool = false) {
+    guard let peer = peers.removeValue(forKey: worker) else { return }
+    ids[peer] = nil
+    if isSilent { silent[worker] = peer }
   }
 }

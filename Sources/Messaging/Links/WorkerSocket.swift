@@ -15,6 +15,8 @@ final class WorkerSocket {
   private static let retryPause = Duration.milliseconds(20)
   /// How long a stop waits for a full connection.
   private static let stopPatience = Duration.seconds(1)
+  /// Woken this much later than asked for, the process itself stood still.
+  private static let standstill = Duration.seconds(2)
   /// Bounds of the period that a Welcome may ask for.
   private static let heartbeatPeriods = Duration.milliseconds(10)...Duration.seconds(60)
 
@@ -57,7 +59,9 @@ final class WorkerSocket {
   func run() {
     do throws(MessagingError) {
       while !commands.isClosed {
-        _ = thread.poll(events.hasSpace() ? [(socket, ZMQ_POLLIN)] : [], until: nextDeadline)
+        let due = nextDeadline
+        _ = thread.poll(events.hasSpace() ? [(socket, ZMQ_POLLIN)] : [], until: due)
+        if .now - due > Self.standstill { restartSilence() }
         // First what has arrived: a process that was stopped for a while finds the coordinator's messages waiting.
         try read()
         try keepTime()
@@ -80,6 +84,12 @@ final class WorkerSocket {
   }
 
   // MARK: Time
+
+  /// Who did not listen cannot say that the coordinator was silent: what it sent meanwhile may come in now.
+  private func restartSilence() {
+    heard = .now
+    silenceNoted = heard
+  }
 
   private func keepTime() throws(MessagingError) {
     let now = ContinuousClock.now

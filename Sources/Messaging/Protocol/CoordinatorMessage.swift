@@ -8,6 +8,7 @@ public enum CoordinatorMessage: Sendable, Equatable {
   case refuse(WireRefuse)
   case shutdown(WireShutdown)
   case pulse(WirePulse)
+  case holderLost(WireHolderLost)
 
   /// The kind in the message's header.
   public var kind: MessageKind {
@@ -20,6 +21,7 @@ public enum CoordinatorMessage: Sendable, Equatable {
     case .refuse: .refuse
     case .shutdown: .shutdown
     case .pulse: .pulse
+    case .holderLost: .holderLost
     }
   }
 
@@ -36,6 +38,7 @@ public enum CoordinatorMessage: Sendable, Equatable {
     case .refuse(let message): try Envelope.frames(kind, message)
     case .shutdown(let message): try Envelope.frames(kind, message)
     case .pulse(let message): try Envelope.frames(kind, message)
+    case .holderLost(let message): try Envelope.frames(kind, message)
     }
   }
 
@@ -54,6 +57,7 @@ public enum CoordinatorMessage: Sendable, Equatable {
     case .refuse: self = .refuse(try Envelope.decode(WireRefuse.self, kind, payload))
     case .shutdown: self = .shutdown(try Envelope.decode(WireShutdown.self, kind, payload))
     case .pulse: self = .pulse(try Envelope.decode(WirePulse.self, kind, payload))
+    case .holderLost: self = .holderLost(try Envelope.decode(WireHolderLost.self, kind, payload))
     default: throw .unexpectedKind(kind)
     }
   }

@@ -54,6 +54,12 @@ extension WireShutdown: CheckedMessage {
   func check() throws(FieldFault) { try checkText(reason, "reason", limit: WireLimit.text) }
 }
 
+extension WireHolderLost: CheckedMessage {
+  func check() throws(FieldFault) {
+    try checkName(artifactEndpoint, "artifact_endpoint", limit: WireLimit.endpoint)
+  }
+}
+
 extension WirePulse: CheckedMessage {
   func check() throws(FieldFault) {}
 }

@@ -18,6 +18,7 @@ public enum MessageKind: UInt16, Sendable, CaseIterable {
   case refuse = 69
   case shutdown = 70
   case pulse = 71
+  case holderLost = 72
 
   // Artifact transfer.
   case artifactRequest = 128

@@ -1014,6 +1014,20 @@ public nonisolated struct WireShutdown: Sendable {
   public init() {}
 }
 
+/// A worker is no longer part of the job, and what it holds cannot be counted on. Fetches from it that are under way are given
+/// up; an Assign that names the endpoint again takes this back.
+public nonisolated struct WireHolderLost: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  public var artifactEndpoint: String = String()
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
 /// The coordinator's socket thread answers every Heartbeat with it, so that a worker knows a dead coordinator from a quiet one.
 public nonisolated struct WirePulse: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
@@ -2470,6 +2484,36 @@ nonisolated extension WireShutdown: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
   public static func ==(lhs: WireShutdown, rhs: WireShutdown) -> Bool {
     if lhs.reason != rhs.reason {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireHolderLost: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".HolderLost"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}artifact_endpoint\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.artifactEndpoint) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.artifactEndpoint.isEmpty {
+      try visitor.visitSingularStringField(value: self.artifactEndpoint, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireHolderLost, rhs: WireHolderLost) -> Bool {
+    if lhs.artifactEndpoint != rhs.artifactEndpoint {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

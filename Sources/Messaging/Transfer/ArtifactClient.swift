@@ -16,7 +16,8 @@ public final class ArtifactClient: Sendable {
     public var firstChunkTimeout = Duration.seconds(30)
     /// For every further chunk.
     public var chunkTimeout = Duration.seconds(10)
-    /// How often the holders are gone through; those that do not have the artifact, or sent a wrong one, once only.
+    /// How often the holders are gone through; those that do not have the artifact, sent a wrong one or did not answer,
+    /// once only.
     public var rounds = 3
     /// Before each round but the first.
     public var roundPause = Duration.milliseconds(300)
@@ -30,6 +31,11 @@ public final class ArtifactClient: Sendable {
   private let nextTicket = Atomic<UInt64>(UInt64.random(in: 0...UInt64.max / 2))
   private let fetchedBytes = Atomic<UInt64>(0)
   private let isOpen = Atomic<Bool>(true)
+  /// Endpoints from which nothing is to be had, at most ``forsakenLimit``.
+  private let forsaken = Mutex<Set<String>>([])
+
+  /// Forgetting one costs a fetch its timeout, no more.
+  private static let forsakenLimit = 4096
 
   /// What is being fetched into which directory; a second fetch of the same waits for the first.
   private struct Target: Hashable {
@@ -91,7 +97,8 @@ public final class ArtifactClient: Sendable {
         if !isOpen.load(ordering: .acquiring) { throw .closed }
         let fetch = ArtifactFetch(
           artifact, holder, policy, nextTicket.wrappingAdd(1, ordering: .relaxed).newValue, commands, thread.wakeup,
-          fetchedBytes: { self.fetchedBytes.wrappingAdd($0, ordering: .relaxed) })
+          fetchedBytes: { self.fetchedBytes.wrappingAdd($0, ordering: .relaxed) },
+          isForsaken: { self.forsaken.withLock { $0.contains(holder) } })
         guard let problem = try fetch.run(into: store, isCancelled: isCancelled) else { return }
         failures[holder] = problem.reason
         if problem.isFinal { isOut.insert(holder) }
@@ -100,6 +107,18 @@ public final class ArtifactClient: Sendable {
     throw .unavailable(
       artifact, holders.map { .init(endpoint: $0, reason: failures[$0] ?? "not asked") })
   }
+
+  /// Gives up all fetches from a holder, those under way and those to come, until ``trust(_:)``. For one that does not
+  /// answer and will not be waited for. From any thread.
+  public func forsake(_ holder: String) {
+    forsaken.withLock { forsaken in
+      if forsaken.count >= Self.forsakenLimit { forsaken.removeAll() }
+      forsaken.insert(holder)
+    }
+  }
+
+  /// Takes ``forsake(_:)`` back. From any thread.
+  public func trust(_ holders: some Sequence<String>) { forsaken.withLock { $0.subtract(holders) } }
 
   private func begin(_ target: Target, _ isCancelled: () -> Bool) throws(ArtifactError) {
     condition.lock()

@@ -17,7 +17,7 @@ struct ArtifactFetch {
     case closed
   }
 
-  /// How often the caller is asked whether it still wants the artifact.
+  /// How often the caller is asked whether it still wants the artifact, and from this holder.
   private static let cancellationPeriod = Duration.milliseconds(100)
 
   private let artifact: Artifact
@@ -28,10 +28,12 @@ struct ArtifactFetch {
   private let wakeup: Wakeup
   private let replies: WaitQueue<Reply>
   private let fetchedBytes: (UInt64) -> Void
+  private let isForsaken: () -> Bool
 
   init(
     _ artifact: Artifact, _ holder: String, _ policy: ArtifactClient.Policy, _ ticket: UInt64,
-    _ commands: WaitQueue<ArtifactClientSockets.Command>, _ wakeup: Wakeup, fetchedBytes: @escaping (UInt64) -> Void
+    _ commands: WaitQueue<ArtifactClientSockets.Command>, _ wakeup: Wakeup, fetchedBytes: @escaping (UInt64) -> Void,
+    isForsaken: @escaping () -> Bool
   ) {
     self.artifact = artifact
     self.holder = holder
@@ -40,6 +42,7 @@ struct ArtifactFetch {
     self.commands = commands
     self.wakeup = wakeup
     self.fetchedBytes = fetchedBytes
+    self.isForsaken = isForsaken
     // A holder that sends more than it was asked for finds the queue full, and its chunks are let go.
     replies = WaitQueue(limit: policy.credit + 2)
   }
@@ -67,7 +70,9 @@ struct ArtifactFetch {
       switch try reply(within: isFirst ? policy.firstChunkTimeout : policy.chunkTimeout, isCancelled) {
       case nil:
         isSuspect = true
-        return Problem(reason: "no answer at byte \(writer.size)", isFinal: false)
+        let reason = isForsaken() ? "no longer part of the job" : "no answer at byte \(writer.size)"
+        // Whoever wants the artifact has waited long enough, and has it made elsewhere.
+        return Problem(reason: reason, isFinal: true)
       case .closed?: throw .closed
       case .lost(let reason)?: return Problem(reason: reason, isFinal: false)
       case .refusal(let refusal)?:
@@ -109,13 +114,14 @@ struct ArtifactFetch {
 
   private func length(at offset: UInt64) -> UInt64 { min(chunkLength, artifact.size - offset) }
 
+  /// - Returns: nil when the time is up, or the holder given up.
   private func reply(within timeout: Duration, _ isCancelled: () -> Bool) throws(ArtifactError) -> Reply? {
     let deadline = ContinuousClock.now + timeout
     while true {
       if isCancelled() { throw .cancelled(artifact.digest) }
       let now = ContinuousClock.now
       if let reply = replies.take(until: min(deadline, now + Self.cancellationPeriod)) { return reply }
-      if now >= deadline { return nil }
+      if now >= deadline || isForsaken() { return nil }
     }
   }
 

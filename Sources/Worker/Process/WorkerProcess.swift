@@ -132,6 +132,7 @@ public final class WorkerProcess: Sendable {
     switch message {
     case .welcome(let welcome): try enter(welcome)
     case .assign(let assign):
+      client.trust(assign.inputs.flatMap(\.holders))
       link.hold(assign.task, lease: assign.lease)
       queue.add(assign)
     case .cancel(let cancel):
@@ -148,6 +149,7 @@ public final class WorkerProcess: Sendable {
     case .shutdown(let shutdown):
       logger.info("shut down: \(shutdown.reason)")
       return .end
+    case .holderLost(let lost): client.forsake(lost.artifactEndpoint)
     case .pulse: break
     }
     return .goOn
