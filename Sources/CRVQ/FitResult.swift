@@ -2,9 +2,9 @@
 public struct FitResult: Sendable {
   public let packed: PackedLinear
   /// tr((W-Ŵ) H (W-Ŵ)ᵀ) / tr(W H Wᵀ) of the decoded packed form, float16 rounding included.
-  public let relativeError: Double
+  public package(set) var relativeError: Double
   /// ‖W-Ŵ‖² / ‖W‖² of the decoded packed form.
-  public let frobeniusError: Double
+  public package(set) var frobeniusError: Double
   public let bits: BitsPerWeight
   public let rounds: Int
   /// Wall time of the whole fit.

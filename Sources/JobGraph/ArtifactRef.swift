@@ -15,10 +15,14 @@ public struct ArtifactRef: Sendable, Hashable {
 
   /// The partial Gram of a site.
   public static func gramName(_ site: String) -> String { "gram/\(site)" }
+  /// What is missing in a block's output, by the activations of a site that are to repair it.
+  public static func lossName(_ site: String) -> String { "loss/\(site)" }
   /// The input of block `block` for the task's shard.
   public static func hiddenName(_ block: Int) -> String { "hidden/\(block)" }
   /// A fitted linear, the merged linears of a block, or a tuned block.
   public static let packedName = "packed"
+  /// A fitted linear among the inputs of a recollect.
+  public static let fittedName = "fitted"
 }
 
 /// Something a task needs and where it lies.

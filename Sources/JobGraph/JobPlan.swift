@@ -48,15 +48,20 @@ public struct JobPlan: Sendable, Equatable {
   public let propagation: Propagation
   /// Whether each merged block is tuned before it is packed for good.
   public let isTuned: Bool
+  /// The site of the linears that are fitted last, to repair what the packed linears in front of them have lost in the block's
+  /// output; nil if all linears of a block are fitted side by side.
+  public let repairSite: String?
 
   public init(
-    blockCount: Int, linears: [Linear], shards: [Shard], propagation: Propagation, isTuned: Bool = false
+    blockCount: Int, linears: [Linear], shards: [Shard], propagation: Propagation, isTuned: Bool = false,
+    repairSite: String? = nil
   ) {
     self.blockCount = blockCount
     self.linears = linears
     self.shards = shards
     self.propagation = propagation
     self.isTuned = isTuned
+    self.repairSite = repairSite
   }
 
   /// The sites of a block in the order of their first linear.
@@ -70,6 +75,23 @@ public struct JobPlan: Sendable, Equatable {
   var heldOutShards: [Int] { shards.indices.filter { shards[$0].isHeldOut } }
 
   func fits(ofBlock block: Int) -> [TaskID] { linears.indices.map { .fit(block: block, linear: $0) } }
+
+  func repairs(_ linear: Int) -> Bool { linears[linear].site == repairSite }
+
+  /// The fits that need nothing but collects.
+  func firstFits(ofBlock block: Int) -> [TaskID] {
+    linears.indices.filter { !repairs($0) }.map { .fit(block: block, linear: $0) }
+  }
+
+  /// The fits that wait for the first ones.
+  func repairingFits(ofBlock block: Int) -> [TaskID] {
+    linears.indices.filter { repairs($0) }.map { .fit(block: block, linear: $0) }
+  }
+
+  /// What makes the Gram that a fit needs for a shard.
+  func gramSource(block: Int, linear: Int, shard: Int) -> TaskID {
+    repairs(linear) ? .recollect(block: block, shard: shard) : .collect(block: block, shard: shard)
+  }
 }
 
 extension JobPlan {

@@ -29,8 +29,8 @@ extension Scheduler {
   /// Collecting comes first, because everything waits for it, but only within the window; then verifying, which closes
   /// blocks and moves the window on; then tuning, which is a chain; then fits; at the last another worker's shard.
   private func nextTask(for worker: WorkerID) -> TaskID? {
-    nextCollect(for: worker) ?? nextVerify(for: worker) ?? nextTune(for: worker) ?? nextFit(for: worker)
-      ?? nextStolenCollect(for: worker)
+    nextPass(for: worker) ?? nextVerify(for: worker) ?? nextTune(for: worker) ?? nextFit(for: worker)
+      ?? nextStolenPass(for: worker)
   }
 
   /// The blocks that may be worked on now. Enough for every slot to have a fit, and no more: Grams take space.
@@ -46,14 +46,38 @@ extension Scheduler {
   }
 }
 
-// Collect.
+// Collect and recollect: passes of a block over a shard.
 extension Scheduler {
   /// Whether anyone still waits for what the collect makes. A lost Gram of a block whose fits are all under way or done
   /// is not made again, unless one of them comes back.
   private func isNeeded(block: Int, shard: Int) -> Bool {
     plan.shards[shard].isHeldOut
       ? record(.verify(block: block)).isPending
-      : plan.fits(ofBlock: block).contains { record($0).isPending }
+      : plan.firstFits(ofBlock: block).contains { record($0).isPending }
+  }
+
+  /// Whether a fit still needs what the recollect makes, or may need it again.
+  func awaitsRecollect(block: Int, shard: Int) -> Bool {
+    guard plan.repairSite != nil, !plan.shards[shard].isHeldOut else { return false }
+    return !record(.recollect(block: block, shard: shard)).isDone
+      && plan.repairingFits(ofBlock: block).contains { !record($0).isDone }
+  }
+
+  private func isRecollectReady(block: Int, shard: Int) -> Bool {
+    let task = TaskID.recollect(block: block, shard: shard)
+    return plan.repairSite != nil && !plan.shards[shard].isHeldOut && isDue(task)
+      && plan.repairingFits(ofBlock: block).contains { record($0).isPending }
+      && plan.firstFits(ofBlock: block).allSatisfy { fitted[$0] != nil }
+  }
+
+  /// What can be run over shards of a block now.
+  private func readyPasses(block: Int) -> [(task: TaskID, shard: Int)] {
+    plan.shards.indices.flatMap { shard -> [(task: TaskID, shard: Int)] in
+      var ready: [(task: TaskID, shard: Int)] = []
+      if isRecollectReady(block: block, shard: shard) { ready.append((.recollect(block: block, shard: shard), shard)) }
+      if isCollectReady(block: block, shard: shard) { ready.append((.collect(block: block, shard: shard), shard)) }
+      return ready
+    }
   }
 
   private func isCollectReady(block: Int, shard: Int) -> Bool {
@@ -63,23 +87,23 @@ extension Scheduler {
     return record(.collect(block: block - 1, shard: shard)).isDone || !isNeeded(block: block - 1, shard: shard)
   }
 
-  private func nextCollect(for worker: WorkerID) -> TaskID? {
+  private func nextPass(for worker: WorkerID) -> TaskID? {
     for block in window {
-      for shard in plan.shards.indices where isCollectReady(block: block, shard: shard) {
+      for (task, shard) in readyPasses(block: block) {
         let owner = shardOwners[shard]
-        if owner == nil || owner == worker { return .collect(block: block, shard: shard) }
+        if owner == nil || owner == worker { return task }
       }
     }
     return nil
   }
 
   /// A shard of a worker that is busy and has more than one waiting.
-  private func nextStolenCollect(for worker: WorkerID) -> TaskID? {
+  private func nextStolenPass(for worker: WorkerID) -> TaskID? {
     var waiting: [WorkerID: [TaskID]] = [:]
     for block in window {
-      for shard in plan.shards.indices where isCollectReady(block: block, shard: shard) {
+      for (task, shard) in readyPasses(block: block) {
         if let owner = shardOwners[shard], workers[owner]?.hasFreeSlot == false {
-          waiting[owner, default: []].append(.collect(block: block, shard: shard))
+          waiting[owner, default: []].append(task)
         }
       }
     }
@@ -106,8 +130,8 @@ extension Scheduler {
     guard isDue(.fit(block: block, linear: linear)) else { return false }
     let gram = ArtifactRef.gramName(plan.linears[linear].site)
     return plan.fitShards.allSatisfy {
-      let collect = record(.collect(block: block, shard: $0))
-      return collect.isDone && collect.output(named: gram) != nil
+      let source = record(plan.gramSource(block: block, linear: linear, shard: $0))
+      return source.isDone && source.output(named: gram) != nil
     }
   }
 
@@ -161,9 +185,15 @@ extension Scheduler {
     switch task {
     case .collect(let block, let shard):
       return hiddenInputs(block: block, shard: shard) + studentInputs(below: block)
+    case .recollect(let block, let shard):
+      return hiddenInputs(block: block, shard: shard) + studentInputs(below: block) + fittedInputs(block: block)
     case .fit(let block, let linear):
-      let name = ArtifactRef.gramName(plan.linears[linear].site)
-      return plan.fitShards.flatMap { held(.collect(block: block, shard: $0), index: $0) { $0 == name } }
+      let site = plan.linears[linear].site
+      return plan.fitShards.flatMap {
+        held(plan.gramSource(block: block, linear: linear, shard: $0), index: $0) {
+          $0 == ArtifactRef.gramName(site) || $0 == ArtifactRef.lossName(site)
+        }
+      }
     case .tune(let block):
       return (0..<block).flatMap(packedInput) + Self.input(block, merged[block])
     case .verify(let block):
@@ -189,6 +219,15 @@ extension Scheduler {
   /// In student mode hidden states run through the packed blocks before this one.
   private func studentInputs(below block: Int) -> [TaskInput] {
     plan.propagation == .teacher ? [] : (0..<block).flatMap(packedInput)
+  }
+
+  /// The linears of a block that are fitted first, by their index.
+  private func fittedInputs(block: Int) -> [TaskInput] {
+    plan.linears.indices.compactMap { linear in
+      guard !plan.repairs(linear), let artifact = fitted[.fit(block: block, linear: linear)] else { return nil }
+      let input = ArtifactRef(name: ArtifactRef.fittedName, digest: artifact.digest, size: artifact.size)
+      return TaskInput(index: linear, artifact: input, holder: .coordinator)
+    }
   }
 
   private func packedInput(_ block: Int) -> [TaskInput] { Self.input(block, packed(block)) }

@@ -21,6 +21,13 @@ extension Scheduler {
       shardOwners[shard] = worker
       actions.append(.acknowledge(worker, task, lease))
       releaseHidden(shard: shard, consumedBy: block, &actions)
+    case .recollect(let block, let shard):
+      update(task) {
+        $0.state = .done
+        $0.outputs = outputs
+      }
+      actions.append(.acknowledge(worker, task, lease))
+      releaseHidden(shard: shard, input: block, &actions)
     case .fit, .tune, .verify:
       update(task) {
         $0.state = .storing(lease, worker)
@@ -75,10 +82,12 @@ extension Scheduler {
       if !outputs.isEmpty { actions.append(.release(worker, outputs)) }
     }
     switch task {
-    case .fit(let block, let linear): releaseGrams(block: block, site: plan.linears[linear].site, &actions)
+    case .fit(let block, let linear):
+      fitted[task] = outputs.first { $0.name == ArtifactRef.packedName }
+      releaseGrams(block: block, linear: linear, &actions)
     case .tune(let block): tuned[block] = outputs.first { $0.name == ArtifactRef.packedName }
     case .verify(let block): releaseHeldOut(block: block, &actions)
-    case .collect: break
+    case .collect, .recollect: break
     }
   }
 
@@ -95,11 +104,15 @@ extension Scheduler {
 
 // What nobody will ask for again.
 extension Scheduler {
-  private mutating func releaseGrams(block: Int, site: String, _ actions: inout [SchedulerAction]) {
+  private mutating func releaseGrams(block: Int, linear: Int, _ actions: inout [SchedulerAction]) {
+    let site = plan.linears[linear].site
     let fits = plan.linears.indices.filter { plan.linears[$0].site == site }
     guard fits.allSatisfy({ record(.fit(block: block, linear: $0)).isDone }) else { return }
     for shard in plan.fitShards {
-      release(.collect(block: block, shard: shard), &actions) { $0 == ArtifactRef.gramName(site) }
+      release(plan.gramSource(block: block, linear: linear, shard: shard), &actions) {
+        $0 == ArtifactRef.gramName(site) || $0 == ArtifactRef.lossName(site)
+      }
+      if plan.repairs(linear) { releaseHidden(shard: shard, input: block, &actions) }
     }
   }
 
@@ -116,13 +129,15 @@ extension Scheduler {
     if input >= 0 { releaseHidden(shard: shard, input: input, &actions) }
   }
 
-  /// Releases the input of block `block` once the next block has been collected and, if held out, this one verified.
+  /// Releases the input of block `block` once the next block has been collected and this one, if held out, verified, or else
+  /// recollected as far as that is asked for.
   private mutating func releaseHidden(shard: Int, input block: Int, _ actions: inout [SchedulerAction]) {
     let producer = hiddenProducer(block: block)
     let consumer = plan.propagation == .teacher ? block : block + 1
     guard producer >= 0 else { return }
     if consumer < plan.blockCount, !record(.collect(block: consumer, shard: shard)).isDone { return }
     if plan.shards[shard].isHeldOut, !record(.verify(block: block)).isDone { return }
+    if awaitsRecollect(block: block, shard: shard) { return }
     release(.collect(block: producer, shard: shard), &actions) { $0 == ArtifactRef.hiddenName(block) }
   }
 

@@ -45,7 +45,7 @@ extension Scheduler {
   private mutating func forget(_ worker: WorkerID, _ actions: inout [SchedulerAction]) {
     let running = workers.removeValue(forKey: worker)?.running ?? [:]
     for (shard, owner) in shardOwners where owner == worker { shardOwners[shard] = nil }
-    for (task, record) in tasks where record.worker == worker && task.kind == .collect && record.isDone {
+    for (task, record) in tasks where record.worker == worker && task.leavesOutputsOnWorker && record.isDone {
       update(task) {
         $0.state = .pending
         $0.outputs = []

@@ -1,8 +1,8 @@
 /// The job's decisions as a state machine: an event in, actions out; no clock, no network, no disk of its own.
 ///
 /// What it rests on: a fit, tune or verify is done when its result is in the coordinator's store and stays done for ever; a
-/// collect is done while the worker that ran it holds the outputs, and becomes pending again when that worker is lost,
-/// if anyone still needs them.
+/// collect or recollect is done while the worker that ran it holds the outputs, and becomes pending again when that worker is
+/// lost, if anyone still needs them.
 public struct Scheduler: Sendable {
   public let plan: JobPlan
   public let policy: SchedulerPolicy
@@ -16,6 +16,8 @@ public struct Scheduler: Sendable {
   var phase = Phase.running
   var workers: [WorkerID: WorkerRecord] = [:]
   var tasks: [TaskID: TaskRecord] = [:]
+  /// Fitted linears in the coordinator's store.
+  var fitted: [TaskID: ArtifactRef] = [:]
   /// Merged blocks in the coordinator's store.
   var merged: [Int: ArtifactRef] = [:]
   /// Tuned blocks in the coordinator's store.
@@ -43,18 +45,22 @@ public struct Scheduler: Sendable {
   ///   - firstLease: Above every lease an earlier coordinator of this job has given.
   public init(
     plan: JobPlan, policy: SchedulerPolicy = SchedulerPolicy(),
-    fitted: Set<TaskID> = [], merged: [Int: ArtifactRef] = [:], tuned: [Int: ArtifactRef] = [:],
+    fitted: [TaskID: ArtifactRef] = [:], merged: [Int: ArtifactRef] = [:], tuned: [Int: ArtifactRef] = [:],
     verified: Set<Int> = [], firstLease: UInt64 = 1
   ) {
     self.plan = plan
     self.policy = policy
+    self.fitted = fitted
     self.merged = merged
     self.tuned = tuned
     nextLease = firstLease
     for block in 0..<plan.blockCount {
       for shard in plan.shards.indices { tasks[.collect(block: block, shard: shard)] = TaskRecord() }
+      if plan.repairSite != nil {
+        for shard in plan.fitShards { tasks[.recollect(block: block, shard: shard)] = TaskRecord() }
+      }
       for fit in plan.fits(ofBlock: block) {
-        tasks[fit] = TaskRecord(state: fitted.contains(fit) ? .done : .pending)
+        tasks[fit] = TaskRecord(state: fitted[fit] == nil ? .pending : .done)
       }
       if plan.isTuned { tasks[.tune(block: block)] = TaskRecord(state: tuned[block] == nil ? .pending : .done) }
       tasks[.verify(block: block)] = TaskRecord(state: verified.contains(block) ? .done : .pending)

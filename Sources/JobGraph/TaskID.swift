@@ -4,6 +4,8 @@
 public enum TaskID: Hashable, Sendable {
   /// Runs block `block` of the original model on one shard's hidden states: a partial Gram a site.
   case collect(block: Int, shard: Int)
+  /// Runs a block whose first linears are packed beside the original one: what its last linear sees, and what it can repair.
+  case recollect(block: Int, shard: Int)
   /// Fits one linear of a block; `linear` counts the block's linears in the model's order.
   case fit(block: Int, linear: Int)
   /// Tunes the real-valued parameters of a merged block, after those of the blocks before it.
@@ -14,13 +16,15 @@ public enum TaskID: Hashable, Sendable {
   /// The block the task belongs to.
   public var block: Int {
     switch self {
-    case .collect(let block, _), .fit(let block, _), .tune(let block), .verify(let block): block
+    case .collect(let block, _), .recollect(let block, _), .fit(let block, _), .tune(let block), .verify(let block):
+      block
     }
   }
 
   /// The kinds of task, for counting and display.
   public enum Kind: String, Sendable, CaseIterable {
     case collect
+    case recollect
     case fit
     case tune
     case verify
@@ -29,6 +33,7 @@ public enum TaskID: Hashable, Sendable {
   public var kind: Kind {
     switch self {
     case .collect: .collect
+    case .recollect: .recollect
     case .fit: .fit
     case .tune: .tune
     case .verify: .verify
@@ -36,11 +41,17 @@ public enum TaskID: Hashable, Sendable {
   }
 }
 
+extension TaskID {
+  /// Whether the task is done only as long as the worker that ran it holds what it made.
+  var leavesOutputsOnWorker: Bool { kind == .collect || kind == .recollect }
+}
+
 extension TaskID: CustomStringConvertible {
-  /// As in the design's notation: `collect(3, 0)`, `fit(3, 6)`, `tune(3)`, `verify(3)`.
+  /// As in the design's notation: `collect(3, 0)`, `recollect(3, 0)`, `fit(3, 6)`, `tune(3)`, `verify(3)`.
   public var description: String {
     switch self {
     case .collect(let block, let shard): "collect(\(block), \(shard))"
+    case .recollect(let block, let shard): "recollect(\(block), \(shard))"
     case .fit(let block, let linear): "fit(\(block), \(linear))"
     case .tune(let block): "tune(\(block))"
     case .verify(let block): "verify(\(block))"
@@ -49,15 +60,16 @@ extension TaskID: CustomStringConvertible {
 }
 
 extension TaskID: Comparable {
-  /// Blocks in order, within a block collect, fit, tune, verify.
+  /// Blocks in order, within a block collect, recollect, fit, tune, verify.
   public static func < (left: TaskID, right: TaskID) -> Bool { left.order < right.order }
 
   private var order: (Int, Int, Int) {
     switch self {
     case .collect(let block, let shard): (block, 0, shard)
-    case .fit(let block, let linear): (block, 1, linear)
-    case .tune(let block): (block, 2, 0)
-    case .verify(let block): (block, 3, 0)
+    case .recollect(let block, let shard): (block, 1, shard)
+    case .fit(let block, let linear): (block, 2, linear)
+    case .tune(let block): (block, 3, 0)
+    case .verify(let block): (block, 4, 0)
     }
   }
 }

@@ -23,4 +23,16 @@ extension BLAS {
     cblas_ssyrk(
       CblasRowMajor, CblasLower, CblasNoTrans, blasint(n), blasint(k), alpha, a, blasint(lda), beta, c, blasint(ldc))
   }
+
+  /// X [m, n] ← X · U⁻¹, or X · U⁻ᵀ, with U [n, n] upper triangular, as ``spotrfUpper(n:_:)`` leaves it.
+  package static func solveUpper(
+    _ transpose: Transpose, m: Int, n: Int, _ u: UnsafePointer<Float>, lda: Int, _ x: UnsafeMutablePointer<Float>,
+    ldb: Int
+  ) {
+    if m == 0 || n == 0 { return }
+    openblas_set_num_threads(1)
+    cblas_strsm(
+      CblasRowMajor, CblasRight, CblasUpper, transpose == .no ? CblasNoTrans : CblasTrans, CblasNonUnit, blasint(m),
+      blasint(n), 1, u, blasint(lda), x, blasint(ldb))
+  }
 }

@@ -28,6 +28,9 @@ struct LaunchCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("What a block sees while it is fitted.", valueName: "teacher|student"))
   var propagation = JobPlan.Propagation.teacher
 
+  @Flag(inversion: .prefixedNo, help: "Fit each block's last linear after the others, to repair what they lost.")
+  var repair = true
+
   @Option(help: "Epochs of block tuning at most; 0 for none.")
   var tuneEpochs = 0
 
@@ -71,7 +74,7 @@ struct LaunchCommand: AsyncParsableCommand {
       available: tokens.sequenceCount, sequences: sequences, heldOut: heldOut, shards: shards, tokens: calibration)
     return JobOptions(
       model: absolute(model), calibration: absolute(calibration), output: absolute(output), fit: fit,
-      propagation: propagation, tuneEpochs: tuneEpochs, sequences: sizes.sequences, heldOut: sizes.heldOut,
+      propagation: propagation, repair: repair, tuneEpochs: tuneEpochs, sequences: sizes.sequences, heldOut: sizes.heldOut,
       shards: sizes.shards, maximumRelativeError: maxRelativeError)
   }
 }

@@ -13,6 +13,9 @@ extension TaskID {
     case .collect(_, let shard):
       task.kind = .collect
       task.shard = UInt32(shard)
+    case .recollect(_, let shard):
+      task.kind = .recollect
+      task.shard = UInt32(shard)
     case .fit(_, let linear):
       task.kind = .fit
       task.linear = plan.linears[linear].name
@@ -32,6 +35,9 @@ extension TaskID {
     case .collect:
       guard Int(wire.shard) < plan.shards.count else { return nil }
       self = .collect(block: block, shard: Int(wire.shard))
+    case .recollect:
+      guard plan.repairSite != nil, Int(wire.shard) < plan.shards.count else { return nil }
+      self = .recollect(block: block, shard: Int(wire.shard))
     case .fit:
       guard let linear = plan.linears.firstIndex(where: { $0.name == wire.linear }) else { return nil }
       self = .fit(block: block, linear: linear)
@@ -101,6 +107,7 @@ extension WireJobOptions {
     rounds = UInt32(options.fit.maximumRounds)
     beam = UInt32(options.fit.beamWidth)
     sequences = UInt32(options.sequences)
+    repair = options.repair
   }
 }
 

@@ -34,7 +34,8 @@ struct JobInputs {
         JobPlan.Linear(
           name: $0.name, site: $0.site.rawValue, outFeatures: $0.outFeatures, inFeatures: $0.inFeatures)
       },
-      shards: options.plannedShards, propagation: propagation, isTuned: options.tuneEpochs > 0)
+      shards: options.plannedShards, propagation: propagation, isTuned: options.tuneEpochs > 0,
+      repairSite: options.repair ? LinearRole.repairing.site.rawValue : nil)
     modelDigest = try FileDigest.of(files: [config.path] + checkpoint.weightFilePaths).hex
     tokensDigest = try FileDigest.of(path: options.calibration).hex
   }

@@ -14,6 +14,8 @@ public struct JobOptions: Codable, Sendable, Equatable {
   public var output: String
   public var fit: FitOptions
   public var propagation: String
+  /// Whether each block's last linear is fitted after the others, to repair what they lost.
+  public var repair: Bool
   /// Epochs of block tuning at most; 0 for none.
   public var tuneEpochs: Int
   /// Sequences of the token file in use, the first ones.
@@ -29,13 +31,14 @@ public struct JobOptions: Codable, Sendable, Equatable {
 
   public init(
     model: String, calibration: String, output: String, fit: FitOptions, propagation: JobPlan.Propagation,
-    tuneEpochs: Int = 0, sequences: Int, heldOut: Int, shards: Int, maximumRelativeError: Double?
+    repair: Bool = true, tuneEpochs: Int = 0, sequences: Int, heldOut: Int, shards: Int, maximumRelativeError: Double?
   ) {
     self.model = model
     self.calibration = calibration
     self.output = output
     self.fit = fit
     self.propagation = propagation.rawValue
+    self.repair = repair
     self.tuneEpochs = tuneEpochs
     self.sequences = sequences
     self.heldOut = heldOut

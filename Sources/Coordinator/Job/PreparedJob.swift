@@ -123,13 +123,13 @@ public struct PreparedJob: Sendable {
 extension PreparedJob {
   /// The scheduler as far as the job has come.
   func scheduler(policy: SchedulerPolicy = SchedulerPolicy()) -> Scheduler {
-    var fitted: Set<TaskID> = []
+    var fitted: [TaskID: ArtifactRef] = [:]
     var merged: [Int: ArtifactRef] = [:]
     var tuned: [Int: ArtifactRef] = [:]
     var verified: Set<Int> = []
     for result in results {
       switch result.kind {
-      case .fit: fitted.insert(.fit(block: result.block, linear: result.part))
+      case .fit: fitted[.fit(block: result.block, linear: result.part)] = result.artifact
       case .merge: merged[result.block] = result.artifact
       case .tune: tuned[result.block] = result.artifact
       case .verify: verified.insert(result.block)

@@ -44,6 +44,7 @@ public nonisolated enum WireTaskKind: SwiftProtobuf.Enum, Swift.CaseIterable {
   case tune // = 3
   case verify // = 4
   case evaluate // = 5
+  case recollect // = 6
   case UNRECOGNIZED(Int)
 
   public init() {
@@ -58,6 +59,7 @@ public nonisolated enum WireTaskKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 3: self = .tune
     case 4: self = .verify
     case 5: self = .evaluate
+    case 6: self = .recollect
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -70,6 +72,7 @@ public nonisolated enum WireTaskKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .tune: return 3
     case .verify: return 4
     case .evaluate: return 5
+    case .recollect: return 6
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -82,6 +85,7 @@ public nonisolated enum WireTaskKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     .tune,
     .verify,
     .evaluate,
+    .recollect,
   ]
 
 }
@@ -334,10 +338,10 @@ public nonisolated struct WireTaskID: Sendable {
 
   public var kind: WireTaskKind = .unspecified
 
-  /// collect, fit, tune, verify
+  /// collect, recollect, fit, tune, verify
   public var block: UInt32 = 0
 
-  /// collect, evaluate
+  /// collect, recollect, evaluate
   public var shard: UInt32 = 0
 
   /// fit: name inside the block, as in "self_attn.q_proj"
@@ -651,6 +655,7 @@ public nonisolated struct WireTaskDone: Sendable {
 
   public var result: WireTaskDone.OneOf_Result? = nil
 
+  /// of a recollect too
   public var collect: WireCollectResult {
     get {
       if case .collect(let v)? = result {return v}
@@ -696,6 +701,7 @@ public nonisolated struct WireTaskDone: Sendable {
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Result: Equatable, Sendable {
+    /// of a recollect too
     case collect(WireCollectResult)
     case fit(WireFitResult)
     case tune(WireTuneResult)
@@ -832,6 +838,9 @@ public nonisolated struct WireJobOptions: Sendable {
 
   /// of the token file, the first so many are used
   public var sequences: UInt32 = 0
+
+  /// a block's last linear repairs what the others lost
+  public var repair: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1107,7 +1116,7 @@ public nonisolated struct WireArtifactRefusal: Sendable {
 fileprivate nonisolated let _protobuf_package = "crvq.v1"
 
 nonisolated extension WireTaskKind: SwiftProtobuf._ProtoNameProviding {
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0TASK_KIND_UNSPECIFIED\0\u{1}TASK_KIND_COLLECT\0\u{1}TASK_KIND_FIT\0\u{1}TASK_KIND_TUNE\0\u{1}TASK_KIND_VERIFY\0\u{1}TASK_KIND_EVALUATE\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0TASK_KIND_UNSPECIFIED\0\u{1}TASK_KIND_COLLECT\0\u{1}TASK_KIND_FIT\0\u{1}TASK_KIND_TUNE\0\u{1}TASK_KIND_VERIFY\0\u{1}TASK_KIND_EVALUATE\0\u{1}TASK_KIND_RECOLLECT\0")
 }
 
 nonisolated extension WireFailureKind: SwiftProtobuf._ProtoNameProviding {
@@ -2050,7 +2059,7 @@ nonisolated extension WireShard: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireJobOptions: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".JobOptions"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}group_size\0\u{3}codebook_bits\0\u{3}critical_ratio\0\u{1}importance\0\u{1}propagation\0\u{1}seed\0\u{3}tune_epochs\0\u{1}tolerance\0\u{1}rounds\0\u{1}beam\0\u{1}damping\0\u{3}max_relative_error\0\u{1}window\0\u{1}sequences\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}group_size\0\u{3}codebook_bits\0\u{3}critical_ratio\0\u{1}importance\0\u{1}propagation\0\u{1}seed\0\u{3}tune_epochs\0\u{1}tolerance\0\u{1}rounds\0\u{1}beam\0\u{1}damping\0\u{3}max_relative_error\0\u{1}window\0\u{1}sequences\0\u{1}repair\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2072,6 +2081,7 @@ nonisolated extension WireJobOptions: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 12: try { try decoder.decodeSingularDoubleField(value: &self.maxRelativeError) }()
       case 13: try { try decoder.decodeSingularUInt32Field(value: &self.window) }()
       case 14: try { try decoder.decodeSingularUInt32Field(value: &self.sequences) }()
+      case 15: try { try decoder.decodeSingularBoolField(value: &self.repair) }()
       default: break
       }
     }
@@ -2120,6 +2130,9 @@ nonisolated extension WireJobOptions: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if self.sequences != 0 {
       try visitor.visitSingularUInt32Field(value: self.sequences, fieldNumber: 14)
     }
+    if self.repair != false {
+      try visitor.visitSingularBoolField(value: self.repair, fieldNumber: 15)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2138,6 +2151,7 @@ nonisolated extension WireJobOptions: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.maxRelativeError != rhs.maxRelativeError {return false}
     if lhs.window != rhs.window {return false}
     if lhs.sequences != rhs.sequences {return false}
+    if lhs.repair != rhs.repair {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -8,6 +8,9 @@ public enum LinearRole: String, Sendable, Hashable, CaseIterable, Codable {
   case up = "mlp.up_proj"
   case down = "mlp.down_proj"
 
+  /// The linear whose product is added to the block's output last: only it can make up for what all others lost.
+  public static let repairing = LinearRole.down
+
   /// Where the activations that this linear multiplies come from.
   public var site: Site {
     switch self {

@@ -36,6 +36,22 @@ final class BlockSource: Sendable {
       linears: Dictionary(uniqueKeysWithValues: linears), block: try job.model.loadBlock(index, from: tensors))
   }
 
+  /// The original block with the linears that were fitted first in place of the original ones.
+  func partlyPacked(_ index: Int, _ inputs: TaskInputs) throws -> DecoderBlock {
+    var block = try original(index)
+    let linears = job.model.linears(ofBlock: index)
+    for input in inputs.all(ArtifactRef.fittedName) {
+      guard linears.indices.contains(Int(input.shard)) else {
+        throw TaskError.badInput("block \(index) has no linear \(input.shard)")
+      }
+      let linear = linears[Int(input.shard)]
+      let file = try SafetensorsFile(path: inputs.store.verifiedPath(inputs.fetch(input)))
+      let packed = PackedTensors(packed: file, others: job.checkpoint, format: job.fit.format)
+      block[linear.role].weight = try packed.linear(linear.path(block: index)).decode()
+    }
+    return block
+  }
+
   private func tensors(_ index: Int, _ inputs: TaskInputs) throws -> PackedTensors {
     let digest = try inputs.fetch(ArtifactRef.packedName, shard: index)
     let file = try SafetensorsFile(path: inputs.store.verifiedPath(digest))

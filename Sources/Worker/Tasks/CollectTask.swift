@@ -17,12 +17,12 @@ struct CollectTask {
     var outputs: [WireArtifactRef] = []
     if job.propagation == .student, block > 0 { outputs.append(try store(hidden, block: block, environment)) }
 
-    let grams = GramCollector(shape: job.model.shape)
+    let grams = GramCollector(sites: Set(job.sites(ofShard: shard)), shape: job.model.shape)
     let observer = ObservedCollector(grams: grams, control: environment.control)
     try environment.blocks.original(block).forward(&hidden, team: environment.team, observer: observer)
     try environment.control.progress(0.8, "storing")
 
-    for site in Site.allCases {
+    for site in job.sites(ofShard: shard) {
       let gram = try grams.partial(site)
       let artifact = try FloatArtifact.put(
         .gram, sizes: (gram.width, gram.tokenCount, 0), gram.upper, into: environment.store)

@@ -5,7 +5,8 @@ import Messaging
 import Numerics
 import Transformer
 
-/// `fit(b, l)`: sums the partial Grams of the linear's site and fits the linear.
+/// `fit(b, l)`: sums the partial Grams of the linear's site and fits the linear; the repairing one not to its own weight, but to
+/// the one that makes up for what the others lost.
 struct FitTask {
   let block: Int
   let linear: LinearSpec
@@ -14,14 +15,44 @@ struct FitTask {
     let gram = try environment.grams.gram(linear.site, environment.inputs, control: environment.control)
     let weight = try environment.job.checkpoint.matrix(
       linear.tensorName(block: block), rows: linear.outFeatures, columns: linear.inFeatures)
+    let target = try target(weight, gram, environment)
     let rounds = Double(environment.job.fit.maximumRounds)
-    let fitted = try CRVQ.fit(
-      weight: weight, gram: gram, options: environment.job.fit, streamKey: "block \(block) \(linear.name)",
+    var fitted = try CRVQ.fit(
+      weight: target ?? weight, gram: gram, options: environment.job.fit, streamKey: "block \(block) \(linear.name)",
       team: environment.team
     ) { round, error in
       (try? environment.control.progress(Double(round) / rounds, "round \(round)")) != nil
     }
+    if target != nil {
+      // Reported is how far the linear is from the original one, as of all others.
+      let decoded = fitted.packed.decode()
+      fitted.relativeError = relativeError(weight: weight, decoded: decoded, gram: gram, team: environment.team)
+      fitted.frobeniusError = frobeniusError(weight: weight, decoded: decoded)
+    }
     return TaskOutcome(result: .fit(WireFitResult(fitted)), outputs: [try store(fitted.packed, environment)])
+  }
+
+  /// What the repairing linear is fitted to; nil for the others.
+  private func target(_ weight: Matrix, _ gram: Matrix, _ environment: TaskEnvironment) throws -> Matrix? {
+    guard environment.job.repairs, linear.role == .repairing else { return nil }
+    var sum: OutputLoss?
+    for input in environment.inputs.all(ArtifactRef.lossName(linear.site.rawValue)) {
+      try environment.control.progress(0, "loss of block \(block)")
+      let artifact = try FloatArtifact(.loss, environment.inputs.fetch(input), in: environment.store)
+      let (rows, columns, tokens) = artifact.sizes
+      let partial = try OutputLoss(rows: rows, columns: columns, tokenCount: tokens, values: artifact.values)
+      if var total = sum {
+        sum = nil
+        try total.add(partial)
+        sum = total
+      } else {
+        sum = partial
+      }
+    }
+    guard let sum, sum.rows == weight.rows, sum.columns == weight.columns else {
+      throw TaskError.other("the task came without what block \(block) lost")
+    }
+    return repairedWeight(weight, loss: sum.mean, gram: gram, tokens: sum.tokenCount, team: environment.team)
   }
 
   /// The packed tensors under their names in the model, as a safetensors file.

@@ -9,6 +9,7 @@ package struct FloatArtifact {
   package enum Tag: String {
     case gram = "crvqgram"
     case hidden = "crvqhidn"
+    case loss = "crvqloss"
   }
 
   package let sizes: (Int, Int, Int)

@@ -13,6 +13,8 @@ struct JobContext: Sendable {
   let fit: FitOptions
   let tune: TuneOptions
   let propagation: JobPlan.Propagation
+  /// Whether each block's last linear is fitted after the others, to repair what they lost.
+  let repairs: Bool
   let shards: [JobPlan.Shard]
 
   /// Opens model and tokens where the coordinator says they are, and makes sure that they are the job's.
@@ -30,6 +32,7 @@ struct JobContext: Sendable {
     tokens = try TokenFile(path: welcome.tokensPath, vocabularySize: model.shape.vocabularySize)
     fit = try FitOptions(welcome.options)
     tune = TuneOptions(welcome.options)
+    repairs = welcome.options.repair
     propagation = welcome.options.propagation == .student ? .student : .teacher
     shards = welcome.shards.map {
       JobPlan.Shard(firstSequence: Int($0.firstSequence), sequenceCount: Int($0.count), isHeldOut: $0.heldOut)
@@ -43,6 +46,11 @@ struct JobContext: Sendable {
   func tokens(ofShard shard: Int) -> [[Int32]] {
     let shard = shards[shard]
     return (0..<shard.sequenceCount).map { tokens.sequence(shard.firstSequence + $0) }
+  }
+
+  /// The sites a collect keeps Grams of: all, but that of the repairing linear where only a recollect can tell what it will see.
+  func sites(ofShard shard: Int) -> [Site] {
+    Site.allCases.filter { !repairs || shards[shard].isHeldOut || $0 != LinearRole.repairing.site }
   }
 
   func linear(named name: String) -> LinearSpec? { model.linears(ofBlock: 0).first { $0.name == name } }

@@ -39,6 +39,11 @@ extension TaskEnvironment {
         throw TaskError.badInput("task for shard \(task.shard) of a job of \(job.shards.count)")
       }
       return try CollectTask(block: block, shard: Int(task.shard)).run(self)
+    case .recollect:
+      guard job.repairs, Int(task.shard) < job.shards.count else {
+        throw TaskError.badInput("task to recollect shard \(task.shard), which this job does not have")
+      }
+      return try RecollectTask(block: block, shard: Int(task.shard)).run(self)
     case .fit:
       guard let linear = job.linear(named: task.linear) else {
         throw TaskError.badInput("task for a linear \(task.linear), which this model does not have")
