@@ -1,29 +1,36 @@
 extension Scheduler {
   /// Fills free slots, one task a worker at a time so that work spreads before it piles up.
   mutating func giveOut(_ actions: inout [SchedulerAction]) {
-    var hungry = workers.keys.sorted()
+    setAside = workersSetAside
+    let available = workers.keys.filter { !setAside.contains($0) }.sorted()
+    var hungry = available
     while !hungry.isEmpty {
       hungry = hungry.filter { worker in
-        guard workers[worker]?.hasFreeSlot == true, let task = nextTask(for: worker) else { return false }
+        guard hasFreeSlot(worker), let task = nextTask(for: worker) else { return false }
         assign(task, to: worker, &actions)
         return true
       }
     }
+    giveOutCopies(to: available, &actions)
   }
 
-  private mutating func assign(_ task: TaskID, to worker: WorkerID, _ actions: inout [SchedulerAction]) {
+  mutating func assign(_ task: TaskID, to worker: WorkerID, _ actions: inout [SchedulerAction]) {
     let lease = Lease(number: nextLease)
     nextLease += 1
-    actions.append(.assign(worker, task, lease, inputs: inputs(of: task)))
+    let inputs = inputs(of: task)
+    actions.append(.assign(worker, task, lease, inputs: inputs))
     workers[worker]?.running[lease] = task
     workers[worker]?.givenOut[lease] = now
-    if case .collect(_, let shard) = task { shardOwners[shard] = worker }
-    let deadline = now + policy.leaseDuration
-    update(task) {
-      $0.state = .running(lease, worker, deadline: deadline)
-      $0.worker = worker
-      $0.outputs = []
-    }
+    if case .collect(_, let shard) = task, record(task).isPending { shardOwners[shard] = worker }
+    let attempt = Attempt(
+      lease: lease, worker: worker, start: now, deadline: now + policy.leaseDuration, sources: Self.sources(of: inputs))
+    update(task) { $0.state = .running($0.attempts + [attempt]) }
+  }
+
+  /// A suspect has its worker to itself.
+  func hasFreeSlot(_ worker: WorkerID) -> Bool {
+    guard let record = workers[worker], record.running.count < record.slots else { return false }
+    return !record.running.values.contains(where: isSuspect)
   }
 
   /// Collecting comes first, because everything waits for it, but only within the window; then verifying, which closes
@@ -40,9 +47,16 @@ extension Scheduler {
     return lowestOpenBlock..<min(plan.blockCount, lowestOpenBlock + 1 + policy.lookaheadBlocks + blocksForSlots)
   }
 
-  private func isDue(_ task: TaskID) -> Bool {
+  private func isDue(_ task: TaskID, for worker: WorkerID) -> Bool {
     let record = record(task)
-    return record.isPending && record.notBefore <= now
+    if !record.isPending || now < record.notBefore { return false }
+    // Another worker may do better, if there is one.
+    if record.failedOn.contains(worker), now < record.notBefore + policy.secondChancePause,
+      workers.keys.contains(where: { !record.failedOn.contains($0) })
+    {
+      return false
+    }
+    return !isSuspect(task) || workers[worker]?.running.isEmpty == true
   }
 }
 
@@ -52,8 +66,8 @@ extension Scheduler {
   /// is not made again, unless one of them comes back.
   private func isNeeded(block: Int, shard: Int) -> Bool {
     plan.shards[shard].isHeldOut
-      ? record(.verify(block: block)).isPending
-      : plan.firstFits(ofBlock: block).contains { record($0).isPending }
+      ? isWanted(.verify(block: block))
+      : plan.firstFits(ofBlock: block).contains(where: isWanted)
   }
 
   /// Whether a fit still needs what the recollect makes, or may need it again.
@@ -63,25 +77,33 @@ extension Scheduler {
       && plan.repairingFits(ofBlock: block).contains { !record($0).isDone }
   }
 
-  private func isRecollectReady(block: Int, shard: Int) -> Bool {
+  private func isRecollectReady(block: Int, shard: Int, for worker: WorkerID) -> Bool {
     let task = TaskID.recollect(block: block, shard: shard)
-    return plan.repairSite != nil && !plan.shards[shard].isHeldOut && isDue(task)
-      && plan.repairingFits(ofBlock: block).contains { record($0).isPending }
+    guard plan.repairSite != nil, !plan.shards[shard].isHeldOut else { return false }
+    return isDue(task, for: worker) && isWanted(task) && plan.repairingFits(ofBlock: block).contains(where: isWanted)
       && plan.firstFits(ofBlock: block).allSatisfy { fitted[$0] != nil }
   }
 
-  /// What can be run over shards of a block now.
-  private func readyPasses(block: Int) -> [(task: TaskID, shard: Int)] {
-    plan.shards.indices.flatMap { shard -> [(task: TaskID, shard: Int)] in
-      var ready: [(task: TaskID, shard: Int)] = []
-      if isRecollectReady(block: block, shard: shard) { ready.append((.recollect(block: block, shard: shard), shard)) }
-      if isCollectReady(block: block, shard: shard) { ready.append((.collect(block: block, shard: shard), shard)) }
-      return ready
+  /// What the worker can run over shards of a block now, whoever has them.
+  private func readyPasses(block: Int, for worker: WorkerID) -> [(task: TaskID, shard: Int)] {
+    var ready: [(task: TaskID, shard: Int)] = []
+    for shard in plan.shards.indices {
+      if isRecollectReady(block: block, shard: shard, for: worker) {
+        ready.append((.recollect(block: block, shard: shard), shard))
+      }
+      if isCollectReady(block: block, shard: shard, for: worker) {
+        ready.append((.collect(block: block, shard: shard), shard))
+      }
     }
+    return ready
   }
 
-  private func isCollectReady(block: Int, shard: Int) -> Bool {
-    guard isDue(.collect(block: block, shard: shard)), isNeeded(block: block, shard: shard) else { return false }
+  /// Whether the task is to be done, and can be some day.
+  private func isWanted(_ task: TaskID) -> Bool { record(task).isPending && !quarantine.blocked.contains(task) }
+
+  private func isCollectReady(block: Int, shard: Int, for worker: WorkerID) -> Bool {
+    let task = TaskID.collect(block: block, shard: shard)
+    guard isDue(task, for: worker), isWanted(task), isNeeded(block: block, shard: shard) else { return false }
     if block == 0 { return true }
     if plan.propagation == .student, packed(block - 1) == nil { return false }
     return record(.collect(block: block - 1, shard: shard)).isDone || !isNeeded(block: block - 1, shard: shard)
@@ -89,7 +111,7 @@ extension Scheduler {
 
   private func nextPass(for worker: WorkerID) -> TaskID? {
     for block in window {
-      for (task, shard) in readyPasses(block: block) {
+      for (task, shard) in readyPasses(block: block, for: worker) {
         let owner = shardOwners[shard]
         if owner == nil || owner == worker { return task }
       }
@@ -101,8 +123,8 @@ extension Scheduler {
   private func nextStolenPass(for worker: WorkerID) -> TaskID? {
     var waiting: [WorkerID: [TaskID]] = [:]
     for block in window {
-      for (task, shard) in readyPasses(block: block) {
-        if let owner = shardOwners[shard], workers[owner]?.hasFreeSlot == false {
+      for (task, shard) in readyPasses(block: block, for: worker) {
+        if let owner = shardOwners[shard], !hasFreeSlot(owner) {
           waiting[owner, default: []].append(task)
         }
       }
@@ -117,23 +139,15 @@ extension Scheduler {
 extension Scheduler {
   /// Workers that had a hand in the block's fits.
   private func fitters(ofBlock block: Int) -> Set<WorkerID> {
-    Set(plan.fits(ofBlock: block).compactMap { record($0).isPending ? nil : record($0).worker })
+    Set(plan.fits(ofBlock: block).flatMap { record($0).hands })
   }
 
   /// Workers that had a hand in making the block.
-  private func makers(ofBlock block: Int) -> Set<WorkerID> {
-    let tuner = plan.isTuned ? record(.tune(block: block)).worker : nil
-    return tuner.map { fitters(ofBlock: block).union([$0]) } ?? fitters(ofBlock: block)
+  func makers(ofBlock block: Int) -> Set<WorkerID> {
+    fitters(ofBlock: block).union(plan.isTuned ? record(.tune(block: block)).hands : [])
   }
 
-  private func isFitReady(block: Int, linear: Int) -> Bool {
-    guard isDue(.fit(block: block, linear: linear)) else { return false }
-    let gram = ArtifactRef.gramName(plan.linears[linear].site)
-    return plan.fitShards.allSatisfy {
-      let source = record(plan.gramSource(block: block, linear: linear, shard: $0))
-      return source.isDone && source.output(named: gram) != nil
-    }
-  }
+  private func isReady(_ task: TaskID, for worker: WorkerID) -> Bool { isDue(task, for: worker) && hasInputs(task) }
 
   /// A block's fits go to one worker while there is other work for the others: it has the Grams, and another can verify.
   /// Within a block the costliest first.
@@ -142,7 +156,7 @@ extension Scheduler {
     for block in window {
       let fitters = fitters(ofBlock: block)
       let isForeign = fitters.isEmpty || fitters.contains(worker) ? 0 : 1
-      for linear in plan.linears.indices where isFitReady(block: block, linear: linear) {
+      for linear in plan.linears.indices where isReady(.fit(block: block, linear: linear), for: worker) {
         let key = (isForeign, block, -plan.linears[linear].cost)
         if best.map({ key < $0.key }) ?? true { best = (key, .fit(block: block, linear: linear)) }
       }
@@ -151,96 +165,26 @@ extension Scheduler {
   }
 
   /// A block is tuned on what the tuned blocks before it make. The worker that tuned the last one holds that, so it has the
-  /// next one too, as long as it lives.
+  /// next one too, as long as it lives and is not set aside.
   private func nextTune(for worker: WorkerID) -> TaskID? {
     guard plan.isTuned else { return nil }
-    for block in window where merged[block] != nil && isDue(.tune(block: block)) {
+    for block in window where merged[block] != nil && isDue(.tune(block: block), for: worker) {
       if block == 0 { return .tune(block: block) }
       guard tuned[block - 1] != nil else { return nil }
       let last = record(.tune(block: block - 1)).worker
-      return last == worker || last.map({ workers[$0] == nil }) ?? true ? .tune(block: block) : nil
+      let isFree = last.map { workers[$0] == nil || setAside.contains($0) } ?? true
+      return last == worker || isFree ? .tune(block: block) : nil
     }
     return nil
-  }
-
-  private func isVerifyReady(block: Int) -> Bool {
-    guard packed(block) != nil, isDue(.verify(block: block)) else { return false }
-    return plan.heldOutShards.allSatisfy { record(.collect(block: block, shard: $0)).isDone }
   }
 
   /// Not by one that fitted or tuned the block, where there is another.
   private func nextVerify(for worker: WorkerID) -> TaskID? {
-    for block in window where isVerifyReady(block: block) {
+    for block in window where packed(block) != nil && isReady(.verify(block: block), for: worker) {
       let makers = makers(ofBlock: block)
-      let hasOther = workers.keys.contains { !makers.contains($0) }
+      let hasOther = workers.keys.contains { !makers.contains($0) && !setAside.contains($0) }
       if !hasOther || !makers.contains(worker) { return .verify(block: block) }
     }
     return nil
-  }
-}
-
-// Inputs.
-extension Scheduler {
-  private func inputs(of task: TaskID) -> [TaskInput] {
-    switch task {
-    case .collect(let block, let shard):
-      return hiddenInputs(block: block, shard: shard) + studentInputs(below: block)
-    case .recollect(let block, let shard):
-      return hiddenInputs(block: block, shard: shard) + studentInputs(below: block) + fittedInputs(block: block)
-    case .fit(let block, let linear):
-      let site = plan.linears[linear].site
-      return plan.fitShards.flatMap {
-        held(plan.gramSource(block: block, linear: linear, shard: $0), index: $0) {
-          $0 == ArtifactRef.gramName(site) || $0 == ArtifactRef.lossName(site)
-        }
-      }
-    case .tune(let block):
-      return (0..<block).flatMap(packedInput) + Self.input(block, merged[block])
-    case .verify(let block):
-      let grams = plan.heldOutShards.flatMap {
-        held(.collect(block: block, shard: $0), index: $0) { $0.hasPrefix(ArtifactRef.gramName("")) }
-      }
-      let hidden = plan.heldOutShards.flatMap { hiddenInputs(block: block, shard: $0) }
-      return grams + hidden + studentInputs(below: block) + packedInput(block)
-    }
-  }
-
-  /// The shard's hidden state at this block or, in student mode, at the one before, where a worker holds it.
-  /// Without it the worker starts from the tokens.
-  private func hiddenInputs(block: Int, shard: Int) -> [TaskInput] {
-    let blocks = plan.propagation == .teacher ? [block] : [block, block - 1]
-    return blocks.flatMap { input -> [TaskInput] in
-      let producer = hiddenProducer(block: input)
-      if producer < 0 { return [] }
-      return held(.collect(block: producer, shard: shard), index: shard) { $0 == ArtifactRef.hiddenName(input) }
-    }
-  }
-
-  /// In student mode hidden states run through the packed blocks before this one.
-  private func studentInputs(below block: Int) -> [TaskInput] {
-    plan.propagation == .teacher ? [] : (0..<block).flatMap(packedInput)
-  }
-
-  /// The linears of a block that are fitted first, by their index.
-  private func fittedInputs(block: Int) -> [TaskInput] {
-    plan.linears.indices.compactMap { linear in
-      guard !plan.repairs(linear), let artifact = fitted[.fit(block: block, linear: linear)] else { return nil }
-      let input = ArtifactRef(name: ArtifactRef.fittedName, digest: artifact.digest, size: artifact.size)
-      return TaskInput(index: linear, artifact: input, holder: .coordinator)
-    }
-  }
-
-  private func packedInput(_ block: Int) -> [TaskInput] { Self.input(block, packed(block)) }
-
-  private static func input(_ block: Int, _ artifact: ArtifactRef?) -> [TaskInput] {
-    artifact.map { [TaskInput(index: block, artifact: $0, holder: .coordinator)] } ?? []
-  }
-
-  private func held(_ task: TaskID, index: Int, where matches: (String) -> Bool) -> [TaskInput] {
-    let record = record(task)
-    guard record.isDone, let holder = record.worker else { return [] }
-    return record.outputs.filter { matches($0.name) }.map {
-      TaskInput(index: index, artifact: $0, holder: .worker(holder))
-    }
   }
 }

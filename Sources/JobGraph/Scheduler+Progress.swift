@@ -16,6 +16,10 @@ public struct JobProgress: Sendable, Equatable {
   public var fits = Count()
   /// What each worker has in hand.
   public var running: [WorkerID: [TaskID]] = [:]
+  /// Given out no more.
+  public var quarantined: [QuarantinedTask] = []
+  /// Workers that are given nothing for now.
+  public var setAside: Set<WorkerID> = []
 }
 
 extension Scheduler {
@@ -37,6 +41,8 @@ extension Scheduler {
       if isCollected || isFitted { progress.collectedBlocks += 1 }
     }
     for (worker, record) in workers { progress.running[worker] = record.running.values.sorted() }
+    progress.quarantined = quarantined
+    progress.setAside = setAside
     return progress
   }
 }

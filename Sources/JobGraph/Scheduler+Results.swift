@@ -5,18 +5,23 @@ extension Scheduler {
     heard(worker, &actions)
     free(worker, task, lease)
     // Said again because the acknowledgement is not there yet.
-    if case .storing(lease, worker) = record(task).state { return }
-    guard holds(worker, task, lease) else {
+    if record(task).isStoring(lease, of: worker) { return }
+    guard let attempt = record(task).attempt(lease, on: worker) else {
       staleResults += 1
       let unneeded = unneeded(outputs, on: worker)
       if workers[worker] != nil, !unneeded.isEmpty { actions.append(.release(worker, unneeded)) }
       return
     }
+    for other in record(task).attempts where other != attempt {
+      actions.append(.cancel(other.worker, task, other.lease))
+    }
+    durations.add(now - attempt.start, of: task)
+    count(successOn: worker)
     switch task {
     case .collect(let block, let shard):
       update(task) {
         $0.state = .done
-        $0.outputs = outputs
+        $0.accept(attempt, outputs)
       }
       shardOwners[shard] = worker
       actions.append(.acknowledge(worker, task, lease))
@@ -24,13 +29,14 @@ extension Scheduler {
     case .recollect(let block, let shard):
       update(task) {
         $0.state = .done
-        $0.outputs = outputs
+        $0.accept(attempt, outputs)
       }
       actions.append(.acknowledge(worker, task, lease))
       releaseHidden(shard: shard, input: block, &actions)
     case .fit, .tune, .verify:
       update(task) {
-        $0.state = .storing(lease, worker)
+        $0.state = .storing(attempt)
+        $0.worker = worker
         $0.outputs = outputs
       }
       actions.append(.store(task, lease, worker, outputs: outputs))
@@ -42,7 +48,7 @@ extension Scheduler {
   ) {
     heard(worker, &actions)
     free(worker, task, lease)
-    guard holds(worker, task, lease) else {
+    guard let attempt = record(task).attempt(lease, on: worker) else {
       staleResults += 1
       return
     }
@@ -50,32 +56,37 @@ extension Scheduler {
     case .badInput(let message):
       stop(.badInput(task, message), &actions)
     case .missingArtifact(let digest):
-      disown(digest: digest)
-      retry(task, because: "worker \(worker) could not get artifact \(digest.prefix(12))", &actions)
+      let end: AttemptEnd = disown(digest, source: attempt.sources[digest]) ? .failed : .returned
+      let reason = "worker \(worker) could not get artifact \(digest.prefix(12))"
+      giveUp(task, lease, of: worker, end, because: reason, &actions)
     case .cancelled:
-      update(task) { $0.state = .pending }
+      giveUp(task, lease, of: worker, .returned, because: "worker \(worker) gave it back", &actions)
     case .other(let message):
-      retry(task, because: "worker \(worker): \(message)", &actions)
+      giveUp(task, lease, of: worker, .failed, because: "worker \(worker): \(message)", &actions)
     }
   }
 
-  /// An artifact is not where its holder said: make it again, on any worker.
-  private mutating func disown(digest: String) {
-    for (task, record) in tasks where record.isDone && record.outputs.contains(where: { $0.digest == digest }) {
-      update(task) {
-        $0.state = .pending
-        $0.outputs = []
-      }
+  /// An artifact is not where the worker was told: it is made again, on any worker.
+  ///
+  /// - Returns: false if that was known, since its source is lost or it has been made again meanwhile.
+  private mutating func disown(_ digest: String, source: WorkerID?) -> Bool {
+    guard let source else { return true }
+    let lost = tasks.filter { _, record in
+      record.isDone && record.worker == source && record.outputs.contains { $0.digest == digest }
+    }
+    for task in lost.keys.sorted() {
+      makeAgain(task)
       if case .collect(_, let shard) = task { shardOwners[shard] = nil }
     }
+    return !lost.isEmpty
   }
 
   mutating func stored(_ task: TaskID, _ lease: Lease, _ actions: inout [SchedulerAction]) {
-    guard case .storing(lease, let worker) = record(task).state else { return }
-    let outputs = record(task).outputs
+    guard case .storing(let attempt) = record(task).state, attempt.lease == lease else { return }
+    let (worker, outputs) = (attempt.worker, record(task).outputs)
     update(task) {
       $0.state = .done
-      $0.outputs = []
+      $0.accept(attempt, [])
     }
     if workers[worker] != nil {
       actions.append(.acknowledge(worker, task, lease))
@@ -91,9 +102,11 @@ extension Scheduler {
     }
   }
 
+  /// The result could not be fetched: from a worker that is still there, that is a failure; else nobody's fault.
   mutating func storeFailed(_ task: TaskID, _ lease: Lease, _ reason: String, _ actions: inout [SchedulerAction]) {
-    guard case .storing(lease, _) = record(task).state else { return }
-    retry(task, because: reason, &actions)
+    guard case .storing(let attempt) = record(task).state, attempt.lease == lease else { return }
+    let end: AttemptEnd = workers[attempt.worker] == nil ? .returned : .failed
+    giveUp(task, lease, of: attempt.worker, end, because: reason, &actions)
   }
 
   mutating func didMerge(_ block: Int, _ artifact: ArtifactRef, _ actions: inout [SchedulerAction]) {

@@ -1,6 +1,7 @@
 extension Scheduler {
   mutating func join(_ worker: WorkerID, slots: Int, _ actions: inout [SchedulerAction]) {
-    if workers[worker] != nil { forget(worker, &actions) }
+    if workers[worker] != nil { forget(worker, .returned, &actions) }
+    exonerate(worker, &actions)
     workers[worker] = WorkerRecord(slots: max(1, slots), lastHeard: now)
   }
 
@@ -17,13 +18,16 @@ extension Scheduler {
   mutating func reconcile(_ worker: WorkerID, _ holding: [Lease: TaskID], _ actions: inout [SchedulerAction]) {
     guard let record = workers[worker] else { return }
     for (lease, task) in holding.sorted(by: { $0.key < $1.key }) where record.running[lease] == nil {
-      if case .storing(lease, worker) = self.record(task).state { continue }
+      if self.record(task).isStoring(lease, of: worker) { continue }
       actions.append(.cancel(worker, task, lease))
     }
     for (lease, task) in record.running.sorted(by: { $0.key < $1.key }) where holding[lease] == nil {
       guard now - (record.givenOut[lease] ?? now) > policy.assignmentTimeout else { continue }
       free(worker, task, lease)
-      if holds(worker, task, lease) { retry(task, because: "worker \(worker) does not have it", &actions) }
+      guard holds(worker, task, lease) else { continue }
+      // In case it is still on its way.
+      actions.append(.cancel(worker, task, lease))
+      giveUp(task, lease, of: worker, .returned, because: "worker \(worker) does not have it", &actions)
     }
   }
 
@@ -34,25 +38,31 @@ extension Scheduler {
     workers[worker]?.givenOut[lease] = nil
   }
 
-  mutating func lose(_ worker: WorkerID, _ actions: inout [SchedulerAction]) {
+  mutating func lose(_ worker: WorkerID, _ end: AttemptEnd, _ actions: inout [SchedulerAction]) {
     guard workers[worker] != nil else { return }
     lostWorkers += 1
     actions.append(.forsake(worker))
-    forget(worker, &actions)
+    forget(worker, end, &actions)
   }
 
   /// Takes the worker's tasks back, and what it held off the books.
-  private mutating func forget(_ worker: WorkerID, _ actions: inout [SchedulerAction]) {
+  private mutating func forget(_ worker: WorkerID, _ end: AttemptEnd, _ actions: inout [SchedulerAction]) {
     let running = workers.removeValue(forKey: worker)?.running ?? [:]
     for (shard, owner) in shardOwners where owner == worker { shardOwners[shard] = nil }
     for (task, record) in tasks where record.worker == worker && task.leavesOutputsOnWorker && record.isDone {
-      update(task) {
-        $0.state = .pending
-        $0.outputs = []
-      }
+      makeAgain(task)
     }
     for (lease, task) in running.sorted(by: { $0.key < $1.key }) where holds(worker, task, lease) {
-      retry(task, because: "worker \(worker) was lost", &actions)
+      giveUp(task, lease, of: worker, end, because: "worker \(worker) was lost", &actions)
+    }
+  }
+
+  /// What a collect or recollect made is nowhere any more.
+  mutating func makeAgain(_ task: TaskID) {
+    update(task) {
+      $0.state = .pending
+      $0.worker = nil
+      $0.outputs = []
     }
   }
 
@@ -61,13 +71,15 @@ extension Scheduler {
     for (worker, record) in workers.sorted(by: { $0.key < $1.key })
     where now - record.lastHeard > policy.heartbeatTimeout {
       actions.append(.dismiss(worker, reason: "no word for \(now - record.lastHeard)"))
-      lose(worker, &actions)
+      lose(worker, .death, &actions)
     }
-    for (task, record) in tasks.sorted(by: { $0.key < $1.key }) {
-      if case .running(let lease, let worker, let deadline) = record.state, deadline < now {
-        actions.append(.cancel(worker, task, lease))
-        retry(task, because: "no progress within its lease on worker \(worker)", &actions)
-      }
+    let overdue = tasks.flatMap { task, record in
+      record.attempts.filter { $0.deadline < now }.map { (task: task, attempt: $0) }
+    }
+    for (task, attempt) in overdue.sorted(by: { $0.attempt.lease < $1.attempt.lease }) {
+      actions.append(.cancel(attempt.worker, task, attempt.lease))
+      let reason = "no progress within its lease on worker \(attempt.worker)"
+      giveUp(task, attempt.lease, of: attempt.worker, .failed, because: reason, &actions)
     }
   }
 
@@ -76,7 +88,7 @@ extension Scheduler {
     guard workers[worker] != nil else { return }
     if holds(worker, task, lease) {
       let deadline = now + policy.leaseDuration
-      update(task) { $0.state = .running(lease, worker, deadline: deadline) }
+      update(task) { $0.renew(lease, until: deadline) }
     } else {
       actions.append(.cancel(worker, task, lease))
     }
@@ -84,19 +96,6 @@ extension Scheduler {
 
   /// Whether the worker has the task under a living lease.
   func holds(_ worker: WorkerID, _ task: TaskID, _ lease: Lease) -> Bool {
-    if case .running(lease, worker, _) = record(task).state { true } else { false }
-  }
-
-  /// Puts a task back, to be given out after a pause that doubles with every failure; ends the job when it failed too often.
-  mutating func retry(_ task: TaskID, because reason: String, _ actions: inout [SchedulerAction]) {
-    let pause = Duration.milliseconds(250 << min(record(task).failures, 6))
-    let notBefore = now + pause
-    update(task) {
-      $0.state = .pending
-      $0.outputs = []
-      $0.failures += 1
-      $0.notBefore = notBefore
-    }
-    if record(task).failures >= policy.attemptsPerTask { stop(.attemptsExhausted(task, reason), &actions) }
+    record(task).attempt(lease, on: worker) != nil
   }
 }

@@ -27,8 +27,12 @@ public struct Scheduler: Sendable {
   var shardOwners: [Int: WorkerID] = [:]
   var nextLease: UInt64
   var now = Duration.zero
-  /// The first block not yet verified.
+  /// The first block for which something can still be done.
   var lowestOpenBlock = 0
+  /// Workers that are given nothing for now.
+  var setAside: Set<WorkerID> = []
+  var quarantine = Quarantine()
+  var durations = TaskDurations()
 
   /// Results dropped because their lease was over.
   public internal(set) var staleResults = 0
@@ -88,7 +92,8 @@ public struct Scheduler: Sendable {
     case .heard(let worker, let holding):
       heard(worker, &actions)
       reconcile(worker, holding, &actions)
-    case .left(let worker): lose(worker, &actions)
+    case .left(let worker): lose(worker, .returned, &actions)
+    case .lost(let worker): lose(worker, .death, &actions)
     case .progressed(let worker, let task, let lease): progressed(worker, task, lease, &actions)
     case .finished(let worker, let task, let lease, let outputs): finished(worker, task, lease, outputs, &actions)
     case .failed(let worker, let task, let lease, let failure): failed(worker, task, lease, failure, &actions)
@@ -104,10 +109,11 @@ public struct Scheduler: Sendable {
     return actions
   }
 
-  /// Gives out what can be given out, merges what can be merged, and ends the job when all is verified.
+  /// Gives out what can be given out, merges what can be merged, and ends the job when all is verified or in vain.
   private mutating func advance(_ actions: inout [SchedulerAction]) {
     guard phase == .running else { return }
-    while lowestOpenBlock < plan.blockCount, record(.verify(block: lowestOpenBlock)).isDone { lowestOpenBlock += 1 }
+    if !quarantine.tasks.isEmpty { findBlocked() }
+    while lowestOpenBlock < plan.blockCount, isSettled(block: lowestOpenBlock) { lowestOpenBlock += 1 }
     for block in lowestOpenBlock..<plan.blockCount where merged[block] == nil && !merging.contains(block) {
       if plan.fits(ofBlock: block).allSatisfy({ record($0).isDone }) {
         merging.insert(block)
@@ -115,6 +121,7 @@ public struct Scheduler: Sendable {
       }
     }
     if lowestOpenBlock == plan.blockCount {
+      if !quarantine.tasks.isEmpty { return stop(.quarantined(quarantined), &actions) }
       phase = .assembling
       actions.append(.assemble)
       return

@@ -14,6 +14,12 @@ public enum SchedulerAction: Sendable, Equatable {
   /// What the worker holds cannot be counted on any more: whoever fetches from it gives up, until an assignment names it
   /// again.
   case forsake(WorkerID)
+  /// The task is given out no more: too many workers were lost with it in hand. What does not need it goes on.
+  case quarantine(QuarantinedTask)
+  /// One of those workers is back, and the task with it.
+  case readmit(TaskID)
+  /// The worker is given nothing for a while, because these tasks failed on it in a row.
+  case setAside(WorkerID, for: Duration, failed: [TaskID])
   /// Merge the fits of a block into one artifact, then report ``SchedulerEvent/merged(block:_:)``.
   case merge(block: Int)
   /// Every block is verified: write the output directory, then report ``SchedulerEvent/assembled``.
@@ -30,4 +36,6 @@ public enum StopReason: Sendable, Equatable {
   case badInput(TaskID, String)
   /// A task failed on every attempt.
   case attemptsExhausted(TaskID, String)
+  /// All is done but these and what needs them.
+  case quarantined([QuarantinedTask])
 }

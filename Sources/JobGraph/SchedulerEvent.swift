@@ -4,8 +4,10 @@ public enum SchedulerEvent: Sendable, Equatable {
   case joined(WorkerID, slots: Int)
   /// A worker's heartbeat, with what it holds: tasks in hand and results not yet acknowledged.
   case heard(WorkerID, holding: [Lease: TaskID])
-  /// A worker said goodbye, cannot be reached, or its process ended.
+  /// A worker said goodbye.
   case left(WorkerID)
+  /// A worker cannot be reached any more, or its process ended.
+  case lost(WorkerID)
   /// A worker is getting on with a task.
   case progressed(WorkerID, TaskID, Lease)
   /// A worker finished a task and holds what it made.

@@ -44,6 +44,14 @@ public enum TaskID: Hashable, Sendable {
 extension TaskID {
   /// Whether the task is done only as long as the worker that ran it holds what it made.
   var leavesOutputsOnWorker: Bool { kind == .collect || kind == .recollect }
+
+  /// The shard of a collect or recollect.
+  var shard: Int? {
+    switch self {
+    case .collect(_, let shard), .recollect(_, let shard): shard
+    case .fit, .tune, .verify: nil
+    }
+  }
 }
 
 extension TaskID: CustomStringConvertible {

@@ -27,10 +27,13 @@ extension JobEngine {
       note("worker \(roster.name(of: worker)) is no longer part of the job: \(reason)")
       lose(worker, becauseSilent: true)
     case .forsake(let worker): forsake(worker)
+    case .quarantine(let culprit): quarantine(culprit)
+    case .readmit(let task): readmit(task)
+    case .setAside(let worker, let pause, let failed): setAside(worker, for: pause, failed)
     case .merge(let block): merge(block)
     case .assemble: assemble()
     case .finish: outcome = .finished
-    case .stop(let reason): fail(Self.error(of: reason))
+    case .stop(let reason): fail(error(of: reason))
     }
   }
 
@@ -141,8 +144,9 @@ extension JobEngine {
     }
   }
 
-  private static func error(of reason: StopReason) -> CoordinatorError {
+  private func error(of reason: StopReason) -> CoordinatorError {
     switch reason {
+    case .quarantined(let culprits): .tryAgain(summary(of: culprits))
     case .badInput(let task, let message): .badInput("\(task): \(message)")
     case .attemptsExhausted(let task, let message): .tryAgain("\(task) failed too often, last: \(message)")
     }

@@ -48,7 +48,7 @@ extension JobEngine {
   private func connectionLost(_ worker: WorkerID) {
     note("worker \(roster.name(of: worker)) was lost: its connection has closed")
     lose(worker)
-    decide(.left(worker))
+    decide(.lost(worker))
   }
 
   private func withTask(_ wire: WireTaskID, _ worker: WorkerID, _ body: (TaskID) -> Void) {

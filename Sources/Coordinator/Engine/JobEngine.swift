@@ -77,6 +77,7 @@ final class JobEngine: @unchecked Sendable {
       record.endpoint = endpoint
       record.nextLease += Self.leasesReserved
     }
+    try job.store.forgetQuarantine()
     decide(.tick)
     var nextTick = ContinuousClock.now
     while outcome == nil {

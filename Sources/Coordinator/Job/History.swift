@@ -8,6 +8,9 @@ enum HistoryEntry: Sendable {
   case left(WorkerID, at: Date = Date())
   case started(TaskID, Lease, worker: String, at: Date = Date())
   case ended(Lease, String, at: Date = Date())
+  case quarantined(TaskID, workers: [String])
+  case readmitted(TaskID)
+  case setAside(WorkerID, until: Date)
 }
 
 extension JobStore {
@@ -39,6 +42,17 @@ extension JobStore {
       try database.execute(
         sql: "UPDATE attempt SET ended_at = ?, outcome = ? WHERE lease = ? AND ended_at IS NULL",
         arguments: [time, outcome, Int64(lease.number)])
+    case .quarantined(let task, let workers):
+      try database.execute(
+        sql: "INSERT OR REPLACE INTO quarantine (kind, block, part, workers) VALUES (?, ?, ?, ?)",
+        arguments: [task.kind.rawValue, task.block, task.part, workers.joined(separator: ", ")])
+    case .readmitted(let task):
+      try database.execute(
+        sql: "DELETE FROM quarantine WHERE kind = ? AND block = ? AND part = ?",
+        arguments: [task.kind.rawValue, task.block, task.part])
+    case .setAside(let worker, let time):
+      try database.execute(
+        sql: "UPDATE worker SET set_aside_until = ? WHERE id = ?", arguments: [time, worker.description])
     }
   }
 
@@ -50,6 +64,30 @@ extension JobStore {
         database, sql: "SELECT kind, COALESCE(outcome, 'running') AS outcome, COUNT(*) AS n FROM attempt GROUP BY 1, 2")
       for row in rows { counts[row["kind"], default: [:]][row["outcome"]] = row["n"] }
       return counts
+    }
+  }
+
+  /// A new coordinator tries every task again.
+  func forgetQuarantine() throws { try write { try $0.execute(sql: "DELETE FROM quarantine") } }
+
+  /// Tasks that are given out no more, and the names of the workers that were lost with them.
+  public func quarantine() throws -> [(task: String, workers: String)] {
+    try read { database in
+      // A job of an earlier version that nobody has resumed yet.
+      guard try database.tableExists("quarantine") else { return [] }
+      return try Row.fetchAll(
+        database,
+        sql: "SELECT kind || ' ' || block || '/' || part AS task, workers FROM quarantine ORDER BY block, kind, part"
+      ).map { ($0["task"], $0["workers"]) }
+    }
+  }
+
+  /// Names of the workers that are part of the job now and set aside.
+  public func workersSetAside() throws -> Set<String> {
+    try read { database in
+      guard try database.columns(in: "worker").contains(where: { $0.name == "set_aside_until" }) else { return [] }
+      return try String.fetchSet(
+        database, sql: "SELECT name FROM worker WHERE left_at IS NULL AND set_aside_until > ?", arguments: [Date()])
     }
   }
 

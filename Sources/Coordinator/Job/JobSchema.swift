@@ -51,6 +51,17 @@ enum JobSchema {
         table.column("outcome", .text)
       }
     }
+    migrator.registerMigration("2") { database in
+      // What is kept from doing harm, for people. A new coordinator starts without.
+      try database.create(table: "quarantine") { table in
+        table.column("kind", .text).notNull()
+        table.column("block", .integer).notNull()
+        table.column("part", .integer).notNull()
+        table.column("workers", .text).notNull()
+        table.primaryKey(["kind", "block", "part"])
+      }
+      try database.alter(table: "worker") { table in table.add(column: "set_aside_until", .datetime) }
+    }
     return migrator
   }
 }

@@ -7,6 +7,15 @@ public struct JobStatus: Codable, Sendable {
     public let name: String
     public let host: String
     public let tasks: [String]
+    /// Given nothing for now, because task after task failed on it.
+    public let isSetAside: Bool
+  }
+
+  public struct Quarantined: Codable, Sendable {
+    /// Kind, block and part: "fit 3/6".
+    public let task: String
+    /// Names of the workers that were lost with it.
+    public let workers: String
   }
 
   /// running, finished, failed, or interrupted: running by its record, but no coordinator has it.
@@ -21,6 +30,8 @@ public struct JobStatus: Codable, Sendable {
   public let verifiedBlocks: Int
   public let seconds: Double
   public let workers: [Worker]
+  /// Tasks that the running coordinator, or the last one, gave out no more.
+  public let quarantined: [Quarantined]
   /// Attempts by kind and outcome.
   public let attempts: [String: [String: Int]]
 
@@ -45,7 +56,13 @@ public struct JobStatus: Codable, Sendable {
     tunedBlocks = options.tuneEpochs > 0 ? results.filter { $0.kind == .tune }.count : nil
     verifiedBlocks = results.filter { $0.kind == .verify }.count
     seconds = record.seconds
-    workers = isHeld ? try store.activeWorkers().map { Worker(name: $0.name, host: $0.host, tasks: $0.tasks) } : []
+    let setAside = try store.workersSetAside()
+    workers =
+      isHeld
+      ? try store.activeWorkers().map {
+        Worker(name: $0.name, host: $0.host, tasks: $0.tasks, isSetAside: setAside.contains($0.name))
+      } : []
+    quarantined = try store.quarantine().map { Quarantined(task: $0.task, workers: $0.workers) }
     attempts = try store.attemptCounts().mapValues { outcomes in
       // Failures carry their reason; here they only count.
       outcomes.reduce(into: [:]) { $0[$1.key.hasPrefix("failed") ? "failed" : $1.key, default: 0] += $1.value }
@@ -61,8 +78,11 @@ public struct JobStatus: Codable, Sendable {
     if let endpoint { lines.append("listening on \(endpoint)") }
     for worker in workers {
       let tasks = worker.tasks.isEmpty ? "idle" : worker.tasks.joined(separator: ", ")
-      lines.append("  \(worker.name.padded(to: 20)) \(worker.host.padded(to: 16)) \(tasks)")
+      lines.append(
+        "  \(worker.name.padded(to: 20)) \(worker.host.padded(to: 16)) \(tasks)"
+          + (worker.isSetAside ? ", set aside" : ""))
     }
+    for culprit in quarantined { lines.append("  quarantined \(culprit.task), lost with it: \(culprit.workers)") }
     for (kind, outcomes) in attempts.sorted(by: { $0.key < $1.key }) {
       let counts = outcomes.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
       lines.append("  \(kind) attempts: \(counts)")

@@ -64,7 +64,8 @@ public final class TerminalDisplay: ProgressDisplay {
     }
     let workers = progress.running.sorted { (moment.workerNames[$0.key] ?? "") < (moment.workerNames[$1.key] ?? "") }
     for (id, tasks) in workers.prefix(workersShown) {
-      let work = tasks.isEmpty ? "idle" : tasks.map(\.description).joined(separator: ", ")
+      let idle = progress.setAside.contains(id) ? "set aside" : "idle"
+      let work = tasks.isEmpty ? idle : tasks.map(\.description).joined(separator: ", ")
       lines.append("  \((moment.workerNames[id] ?? id.description).padded(to: 20)) \(work)")
     }
     if workers.count > workersShown { lines.append("  and \(workers.count - workersShown) more workers") }

@@ -1,0 +1,54 @@
+import Foundation
+import JobGraph
+
+// Tasks and workers that are kept from doing harm: what people are told of them.
+extension JobEngine {
+  /// Quarantined tasks that the job's last line tells of; the rest are counted.
+  private static let culpritsNamed = 3
+
+  func quarantine(_ culprit: QuarantinedTask) {
+    note("\(account(of: culprit)); it is not tried again in this run, the rest goes on")
+    history.append(.quarantined(culprit.task, workers: culprit.workers.map { roster.name(of: $0) }))
+  }
+
+  func readmit(_ task: TaskID) {
+    note("\(name(of: task)) is tried again: a worker that was lost with it has come back")
+    history.append(.readmitted(task))
+  }
+
+  func setAside(_ worker: WorkerID, for pause: Duration, _ failed: [TaskID]) {
+    let seconds = pause / .seconds(1)
+    note(
+      "worker \(roster.name(of: worker)) is set aside for \(seconds.asTime): \(failed.count) tasks in a row failed on it, "
+        + failed.map(\.description).joined(separator: ", "))
+    history.append(.setAside(worker, until: Date(timeIntervalSinceNow: seconds)))
+  }
+
+  /// The line a job ends with when all is done but these and what needs them.
+  func summary(of culprits: [QuarantinedTask]) -> String {
+    var accounts = culprits.prefix(Self.culpritsNamed).map(account)
+    if culprits.count > accounts.count { accounts.append("and \(culprits.count - accounts.count) more tasks") }
+    return accounts.joined(separator: "; ") + "; all else that can be done is stored, and "
+      + "crvq-coord resume --job \(job.directory.path) tries again what is missing"
+  }
+
+  private func account(of culprit: QuarantinedTask) -> String {
+    "\(name(of: culprit.task)) was in the hands of \(culprit.workers.count) workers that were lost: "
+      + culprit.workers.map(place).joined(separator: ", ")
+  }
+
+  /// A worker and its machine.
+  private func place(of worker: WorkerID) -> String {
+    roster[worker].map { "\($0.name) on \($0.host)" } ?? worker.description
+  }
+
+  private func name(of task: TaskID) -> String {
+    switch task {
+    case .collect(let block, let shard): "the collect of block \(block) for shard \(shard)"
+    case .recollect(let block, let shard): "the recollect of block \(block) for shard \(shard)"
+    case .fit(let block, let linear): "the fit of block \(block) \(job.plan.linears[linear].name)"
+    case .tune(let block): "the tune of block \(block)"
+    case .verify(let block): "the verification of block \(block)"
+    }
+  }
+}

@@ -1,0 +1,87 @@
+// What a task needs, and where it lies.
+extension Scheduler {
+  /// Whether all that a fit or a verification needs of passes over shards is held by workers. The other kinds can do without.
+  func hasInputs(_ task: TaskID) -> Bool {
+    switch task {
+    case .collect, .recollect, .tune: return true
+    case .fit(let block, let linear):
+      let gram = ArtifactRef.gramName(plan.linears[linear].site)
+      return plan.fitShards.allSatisfy {
+        let source = record(plan.gramSource(block: block, linear: linear, shard: $0))
+        return source.isDone && source.output(named: gram) != nil
+      }
+    case .verify(let block):
+      return plan.heldOutShards.allSatisfy { record(.collect(block: block, shard: $0)).isDone }
+    }
+  }
+
+  func inputs(of task: TaskID) -> [TaskInput] {
+    switch task {
+    case .collect(let block, let shard):
+      return hiddenInputs(block: block, shard: shard) + studentInputs(below: block)
+    case .recollect(let block, let shard):
+      return hiddenInputs(block: block, shard: shard) + studentInputs(below: block) + fittedInputs(block: block)
+    case .fit(let block, let linear):
+      let site = plan.linears[linear].site
+      return plan.fitShards.flatMap {
+        held(plan.gramSource(block: block, linear: linear, shard: $0), index: $0) {
+          $0 == ArtifactRef.gramName(site) || $0 == ArtifactRef.lossName(site)
+        }
+      }
+    case .tune(let block):
+      return (0..<block).flatMap(packedInput) + Self.input(block, merged[block])
+    case .verify(let block):
+      let grams = plan.heldOutShards.flatMap {
+        held(.collect(block: block, shard: $0), index: $0) { $0.hasPrefix(ArtifactRef.gramName("")) }
+      }
+      let hidden = plan.heldOutShards.flatMap { hiddenInputs(block: block, shard: $0) }
+      return grams + hidden + studentInputs(below: block) + packedInput(block)
+    }
+  }
+
+  /// The shard's hidden state at this block or, in student mode, at the one before, where a worker holds it.
+  /// Without it the worker starts from the tokens.
+  private func hiddenInputs(block: Int, shard: Int) -> [TaskInput] {
+    let blocks = plan.propagation == .teacher ? [block] : [block, block - 1]
+    return blocks.flatMap { input -> [TaskInput] in
+      let producer = hiddenProducer(block: input)
+      if producer < 0 { return [] }
+      return held(.collect(block: producer, shard: shard), index: shard) { $0 == ArtifactRef.hiddenName(input) }
+    }
+  }
+
+  /// In student mode hidden states run through the packed blocks before this one.
+  private func studentInputs(below block: Int) -> [TaskInput] {
+    plan.propagation == .teacher ? [] : (0..<block).flatMap(packedInput)
+  }
+
+  /// The linears of a block that are fitted first, by their index.
+  private func fittedInputs(block: Int) -> [TaskInput] {
+    plan.linears.indices.compactMap { linear in
+      guard !plan.repairs(linear), let artifact = fitted[.fit(block: block, linear: linear)] else { return nil }
+      let input = ArtifactRef(name: ArtifactRef.fittedName, digest: artifact.digest, size: artifact.size)
+      return TaskInput(index: linear, artifact: input, holder: .coordinator)
+    }
+  }
+
+  private func packedInput(_ block: Int) -> [TaskInput] { Self.input(block, packed(block)) }
+
+  private static func input(_ block: Int, _ artifact: ArtifactRef?) -> [TaskInput] {
+    artifact.map { [TaskInput(index: block, artifact: $0, holder: .coordinator)] } ?? []
+  }
+
+  private func held(_ task: TaskID, index: Int, where matches: (String) -> Bool) -> [TaskInput] {
+    let record = record(task)
+    guard record.isDone, let holder = record.worker else { return [] }
+    return record.outputs.filter { matches($0.name) }.map {
+      TaskInput(index: index, artifact: $0, holder: .worker(holder))
+    }
+  }
+
+  /// The workers among the holders, by digest.
+  static func sources(of inputs: [TaskInput]) -> [String: WorkerID] {
+    inputs.reduce(into: [:]) { sources, input in
+      if case .worker(let holder) = input.holder { sources[input.artifact.digest] = holder }
+    }
+  }
+}

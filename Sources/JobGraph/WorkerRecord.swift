@@ -1,0 +1,16 @@
+/// A worker of the job.
+struct WorkerRecord: Sendable {
+  let slots: Int
+  var lastHeard: Duration
+  /// Everything the worker may be busy with, tasks under a dead lease included: they still fill a slot.
+  var running: [Lease: TaskID] = [:]
+  /// When each was given out.
+  var givenOut: [Lease: Duration] = [:]
+
+  /// Tasks that failed on it since its last success.
+  var failedTasks: Set<TaskID> = []
+  /// Given nothing before this time, while there are others.
+  var setAsideUntil = Duration.zero
+  /// How often it was set aside since its last success.
+  var timesSetAside = 0
+}

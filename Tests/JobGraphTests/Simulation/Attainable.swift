@@ -1,0 +1,60 @@
+import JobGraph
+
+/// What can be done of a job without some tasks: the dependencies once more, as a definition.
+struct Attainable {
+  let plan: JobPlan
+  let without: Set<TaskID>
+
+  /// Whether the task can be done, ever.
+  func contains(_ task: TaskID) -> Bool { !without.contains(task) && canBeTried(task) }
+
+  /// Whether all that the task needs can be done.
+  func canBeTried(_ task: TaskID) -> Bool {
+    switch task {
+    case .collect(0, _): true
+    case .collect(let block, let shard):
+      plan.propagation == .teacher ? contains(.collect(block: block - 1, shard: shard)) : isPacked(block - 1)
+    case .recollect(let block, _): firstFits(block).allSatisfy(contains)
+    case .fit(let block, let linear):
+      plan.linears[linear].site == plan.repairSite
+        ? fitShards.allSatisfy { contains(.recollect(block: block, shard: $0)) } : collects(block, heldOut: false)
+    case .tune(let block): isMerged(block) && (block == 0 || contains(.tune(block: block - 1)))
+    case .verify(let block): isPacked(block) && collects(block, heldOut: true)
+    }
+  }
+
+  /// Whether something that can be done needs the task. A pass over a shard that no fit and no verification can use is not
+  /// run.
+  func isWanted(_ task: TaskID) -> Bool {
+    let others = Attainable(plan: plan, without: without.subtracting([task]))
+    switch task {
+    case .collect(let block, let shard) where plan.shards[shard].isHeldOut:
+      return others.contains(.verify(block: block))
+    case .collect(let block, _): return firstFits(block).contains(where: others.contains)
+    case .recollect(let block, _): return repairingFits(block).contains(where: others.contains)
+    default: return true
+    }
+  }
+
+  private var fitShards: [Int] { plan.shards.indices.filter { !plan.shards[$0].isHeldOut } }
+
+  private func firstFits(_ block: Int) -> [TaskID] {
+    plan.linears.indices.filter { plan.linears[$0].site != plan.repairSite }.map { .fit(block: block, linear: $0) }
+  }
+
+  private func repairingFits(_ block: Int) -> [TaskID] {
+    plan.linears.indices.filter { plan.linears[$0].site == plan.repairSite }.map { .fit(block: block, linear: $0) }
+  }
+
+  private func collects(_ block: Int, heldOut: Bool) -> Bool {
+    plan.shards.indices.allSatisfy {
+      plan.shards[$0].isHeldOut != heldOut || contains(.collect(block: block, shard: $0))
+    }
+  }
+
+  private func isMerged(_ block: Int) -> Bool {
+    plan.linears.indices.allSatisfy { contains(.fit(block: block, linear: $0)) }
+  }
+
+  private func isPacked(_ block: Int) -> Bool { isMerged(block) && (!plan.isTuned || contains(.tune(block: block))) }
+}
