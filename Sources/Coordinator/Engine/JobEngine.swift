@@ -16,8 +16,10 @@ final class JobEngine: @unchecked Sendable {
   static let tick = Duration.milliseconds(250)
   /// Leases set aside for one coordinator, so that its successor gives none twice.
   static let leasesReserved: Int64 = 1 << 32
-  /// How long a finished job waits for workers that fell silent, to tell them so.
+  /// How long a finished job waits for its workers to confirm that they know, those that fell silent among them.
   private static let farewell = Duration.seconds(5)
+  /// The same for a job that failed or was told to stop.
+  private static let farewellInHaste = Duration.seconds(1)
   /// Artifacts fetched, and results written, at one time.
   private static let storeThreads = 2
 
@@ -145,25 +147,6 @@ final class JobEngine: @unchecked Sendable {
         elapsed: elapsed, remaining: meter.remaining(done: done, of: total, at: elapsed), phase: phase))
   }
 
-  private func sayGoodbye(to peer: Peer) {
-    var goodbye = WireShutdown()
-    goodbye.reason = "the job has ended"
-    try? link.send(.shutdown(goodbye), to: peer)
-  }
-
-  /// Tells workers that fell silent, and may have been stopped for a while, that the job is over: on the connection they
-  /// had, which may still be there, and on one they make now.
-  private func bidFarewell() {
-    var absent = roster.silent
-    for peer in absent.values { sayGoodbye(to: peer) }
-    let deadline = ContinuousClock.now + Self.farewell
-    while !absent.isEmpty, .now < deadline {
-      guard case .message(.ready(let ready), let peer)? = link.next(until: deadline) else { continue }
-      sayGoodbye(to: peer)
-      absent[WorkerDescription(ready).id] = nil
-    }
-  }
-
   func enter(_ phase: String) { self.phase = phase }
 
   /// Adds this coordinator's time to the job's.
@@ -174,11 +157,12 @@ final class JobEngine: @unchecked Sendable {
   }
 
   private func end() throws {
-    for worker in roster.workers.keys {
-      if let peer = roster.peer(of: worker) { sayGoodbye(to: peer) }
+    if case .finished = outcome {
+      bidFarewell(to: roster.connected.merging(roster.silent) { $1 }, within: Self.farewell)
+    } else {
+      bidFarewell(to: roster.connected, within: Self.farewellInHaste)
     }
     background.close()
-    if case .finished = outcome { bidFarewell() }
     try? job.store.record(history)
     try saveSeconds()
     switch outcome {

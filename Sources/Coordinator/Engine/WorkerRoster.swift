@@ -4,29 +4,30 @@ import Messaging
 /// Who is connected how: workers by id, and the connection each speaks on now.
 struct WorkerRoster {
   private(set) var workers: [WorkerID: WorkerDescription] = [:]
-  private var peers: [WorkerID: Peer] = [:]
+  /// The connections of workers that are part of the job.
+  private(set) var connected: [WorkerID: Peer] = [:]
   private var ids: [Peer: WorkerID] = [:]
   /// The last connections of workers that fell silent. A process that was stopped for a while finds there what it is told.
   private(set) var silent: [WorkerID: Peer] = [:]
 
   subscript(_ worker: WorkerID) -> WorkerDescription? { workers[worker] }
 
-  func peer(of worker: WorkerID) -> Peer? { peers[worker] }
+  func peer(of worker: WorkerID) -> Peer? { connected[worker] }
   func worker(at peer: Peer) -> WorkerID? { ids[peer] }
   func name(of worker: WorkerID) -> String { workers[worker]?.name ?? worker.description }
 
   /// A worker said Ready on a connection, perhaps not for the first time.
   mutating func join(_ worker: WorkerDescription, at peer: Peer) {
-    if let old = peers[worker.id] { ids[old] = nil }
+    if let old = connected[worker.id] { ids[old] = nil }
     silent[worker.id] = nil
     workers[worker.id] = worker
-    peers[worker.id] = peer
+    connected[worker.id] = peer
     ids[peer] = worker.id
   }
 
   /// The worker's connection means nothing any more. Its description stays, for results still on their way.
   mutating func leave(_ worker: WorkerID, becauseSilent isSilent: Bool = false) {
-    guard let peer = peers.removeValue(forKey: worker) else { return }
+    guard let peer = connected.removeValue(forKey: worker) else { return }
     ids[peer] = nil
     if isSilent { silent[worker] = peer }
   }

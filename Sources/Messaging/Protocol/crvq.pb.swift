@@ -1011,6 +1011,7 @@ public nonisolated struct WireRefuse: Sendable {
   public init() {}
 }
 
+/// The job is over. Answered with Goodbye, so that the coordinator knows when it may go.
 public nonisolated struct WireShutdown: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for

@@ -95,10 +95,7 @@ public final class WorkerProcess: Sendable {
       }
       if let event = link.next(until: .now + Self.glance), try handle(event) == .end { return }
       if let reason = stopReason.withLock({ $0 }) {
-        var goodbye = WireGoodbye()
-        goodbye.reason = reason
-        try? link.send(.goodbye(goodbye))
-        return
+        return sayGoodbye(reason)
       }
       if let parent = options.parent, getppid() != parent {
         throw WorkerError.lostCoordinator("the coordinator's process \(parent) has ended")
@@ -148,6 +145,8 @@ public final class WorkerProcess: Sendable {
       throw WorkerError.badInput("\(options.endpoint): refused: \(refuse.text)")
     case .shutdown(let shutdown):
       logger.info("shut down: \(shutdown.reason)")
+      // The coordinator waits for it, so as to know that the message came through.
+      sayGoodbye("shut down")
       return .end
     case .holderLost(let lost): client.forsake(lost.artifactEndpoint)
     case .pulse: break
@@ -160,9 +159,7 @@ public final class WorkerProcess: Sendable {
     if service.withLock({ $0?.job.jobID }) != welcome.jobID {
       let job: JobContext
       do { job = try JobContext(welcome) } catch {
-        var goodbye = WireGoodbye()
-        goodbye.reason = "\(error)".cut()
-        try? link.send(.goodbye(goodbye))
+        sayGoodbye("\(error)")
         throw WorkerError.badInput("\(error)")
       }
       service.withLock { $0 = Service(job: job, blocks: BlockSource(job), grams: GramSource(), sweep: SweepStates()) }
@@ -226,6 +223,12 @@ public final class WorkerProcess: Sendable {
     let failed = WireTaskFailed(task, lease, error)
     if failed.kind != .cancelled { logger.error("task failed: \(failed.message)") }
     send(.taskFailed(failed))
+  }
+
+  private func sayGoodbye(_ reason: String) {
+    var goodbye = WireGoodbye()
+    goodbye.reason = reason.cut()
+    try? link.send(.goodbye(goodbye))
   }
 
   private func send(_ message: WorkerMessage) {
