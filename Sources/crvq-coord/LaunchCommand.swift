@@ -74,7 +74,8 @@ struct LaunchCommand: AsyncParsableCommand {
       available: tokens.sequenceCount, sequences: sequences, heldOut: heldOut, shards: shards, tokens: calibration)
     return JobOptions(
       model: absolute(model), calibration: absolute(calibration), output: absolute(output), fit: fit,
-      propagation: propagation, repair: repair, tuneEpochs: tuneEpochs, sequences: sizes.sequences, heldOut: sizes.heldOut,
+      propagation: propagation, repair: repair, tuneEpochs: tuneEpochs, sequences: sizes.sequences,
+      heldOut: sizes.heldOut,
       shards: sizes.shards, maximumRelativeError: maxRelativeError)
   }
 }

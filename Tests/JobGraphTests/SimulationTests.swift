@@ -27,7 +27,8 @@ import Testing
     var simulation = Simulation(plan, workers: workers, faults: SimulatedFaults(), seed: 1)
     simulation.run()
     #expect(simulation.violations == [])
-    #expect(simulation.isFinished)
+    let isFinished = simulation.isFinished
+    #expect(isFinished)
     #expect(simulation.ledger.assignments.values.allSatisfy { $0 == 1 })
     return simulation
   }

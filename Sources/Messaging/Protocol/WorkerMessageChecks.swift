@@ -37,7 +37,9 @@ extension WireTaskDone: CheckedMessage {
     try checkNested(task, "task")
     let isOfItsKind =
       switch (result, task.kind) {
-      case (.collect, .collect), (.collect, .recollect), (.fit, .fit), (.tune, .tune), (.verify, .verify), (.evaluate, .evaluate): true
+      case (.collect, .collect), (.collect, .recollect), (.fit, .fit), (.tune, .tune), (.verify, .verify),
+        (.evaluate, .evaluate):
+        true
       default: false
       }
     if !isOfItsKind { throw FieldFault(field: "result", reason: "is not a result of a \(task.kind) task") }

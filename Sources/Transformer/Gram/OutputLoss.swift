@@ -16,7 +16,8 @@ public struct OutputLoss: Sendable, Equatable {
     let (count, overflow) = rows.multipliedReportingOverflow(by: columns)
     guard rows > 0, columns > 0, tokenCount > 0, !overflow, values.count == count else {
       throw TransformerError(
-        .invalidInput, "output loss: \(values.count) values and \(tokenCount) tokens do not make one of \(rows)×\(columns)")
+        .invalidInput,
+        "output loss: \(values.count) values and \(tokenCount) tokens do not make one of \(rows)×\(columns)")
     }
     if let index = Finite.firstNonFinite(values) {
       throw TransformerError(.invalidInput, "output loss of \(rows)×\(columns): value \(index) is \(values[index])")

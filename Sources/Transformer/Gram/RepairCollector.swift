@@ -52,7 +52,8 @@ public final class RepairCollector {
   ) {
     team.forEachRange(outputs, grain: 64) { rows in
       BLAS.sgemm(
-        .yes, .no, m: rows.count, n: width, k: length, missing + rows.lowerBound, lda: outputs, seen, ldb: width, beta: 1,
+        .yes, .no, m: rows.count, n: width, k: length, missing + rows.lowerBound, lda: outputs, seen, ldb: width,
+        beta: 1,
         loss.start + rows.lowerBound * width, ldc: width)
     }
   }

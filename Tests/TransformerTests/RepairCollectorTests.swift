@@ -1,0 +1,93 @@
+import Checkpoint
+import Numerics
+import Testing
+import Transformer
+
+@Suite struct RepairCollectorTests {
+  private let team = ThreadTeam(threads: 2)
+
+  private final class Recorder: SiteObserver {
+    let sites: Set<Site> = [.mlpHidden]
+    var values: [Float] = []
+
+    func observe(_ activations: SiteActivations, team: ThreadTeam) {
+      values += UnsafeBufferPointer(start: activations.values, count: activations.rows * activations.width)
+    }
+  }
+
+  private func setting(
+    _ name: String
+  ) throws -> (original: DecoderBlock, changed: DecoderBlock, hidden: HiddenStates) {
+    let golden = try GoldenModel(name)
+    let original = try golden.model.loadBlock(0, from: golden.checkpoint)
+    var changed = original
+    for role in LinearRole.allCases where role != .repairing {
+      changed[role].weight.values = changed[role].weight.values.enumerated().map { $1 * ($0 % 3 == 0 ? 0.5 : 1.1) }
+    }
+    return (original, changed, try golden.model.embed(tokens: golden.tokens, from: golden.checkpoint))
+  }
+
+  @Test(arguments: ["gqa-tied", "mqa-biases"]) func sumsAreTheirDefinition(name: String) throws {
+    let (original, changed, hidden) = try setting(name)
+    let collector = RepairCollector(original: original, changed: changed)
+    var calls: [Int] = []
+    try collector.add(hidden, team: team) { calls.append($0) }
+    #expect(calls == Array(0..<hidden.sequences))
+    let (gram, loss) = try collector.partials()
+
+    let recorder = Recorder()
+    let expected = try original.output(of: hidden, team: team)
+    let got = try changed.output(of: hidden, team: team, observer: recorder)
+    let width = original.shape.intermediateSize
+    #expect(gram.width == width && gram.tokenCount == hidden.rows && loss.tokenCount == hidden.rows)
+    #expect(loss.rows == hidden.width && loss.columns == width)
+    var largest: Float = 0
+    for o in 0..<hidden.width {
+      for c in 0..<width {
+        var sum = 0.0
+        for row in 0..<hidden.rows {
+          let missing = expected.values[row * hidden.width + o] - got.values[row * hidden.width + o]
+          sum += Double(missing) * Double(recorder.values[row * width + c])
+        }
+        #expect(abs(Double(loss.values[o * width + c]) - sum) < 1e-4 * max(1, abs(sum)))
+        largest = max(largest, abs(loss.values[o * width + c]))
+      }
+    }
+    #expect(largest > 1e-3, "the changed block lacks something")
+    let diagonal = (0..<width).map { c in
+      (0..<hidden.rows).reduce(Float(0)) { $0 + recorder.values[$1 * width + c] * recorder.values[$1 * width + c] }
+    }
+    var index = 0
+    for row in 0..<width {
+      #expect(abs(gram.upper[index] - diagonal[row]) < 1e-4 * max(1, diagonal[row]))
+      index += width - row
+    }
+  }
+
+  @Test func bytesDependNeitherOnThreadsNorOnTheBatch() throws {
+    let (original, changed, hidden) = try setting("long")
+    let whole = RepairCollector(original: original, changed: changed)
+    try whole.add(hidden, team: ThreadTeam(threads: 1)) { _ in }
+    let parts = RepairCollector(original: original, changed: changed)
+    for sequence in 0..<hidden.sequences {
+      try parts.add(hidden.slice(sequence..<sequence + 1), team: ThreadTeam(threads: 3)) { _ in }
+    }
+    #expect(try whole.partials().gram == parts.partials().gram)
+    #expect(try whole.partials().loss == parts.partials().loss)
+  }
+
+  @Test func lossesOfShardsAddUp() throws {
+    var sum = try OutputLoss(rows: 1, columns: 2, tokenCount: 3, values: [1, 2])
+    try sum.add(try OutputLoss(rows: 1, columns: 2, tokenCount: 5, values: [7, 6]))
+    #expect(sum.tokenCount == 8 && sum.mean.values == [1, 1])
+    let other = try OutputLoss(rows: 2, columns: 1, tokenCount: 1, values: [1, 2])
+    #expect(throws: TransformerError.self) { try sum.add(other) }
+    for (rows, columns, tokens, values) in [
+      (0, 1, 1, []), (1, 1, 0, [1]), (1, 2, 1, [1]), (1, 1, 1, [Float.nan]), (Int.max, 2, 1, [1]),
+    ] as [(Int, Int, Int, [Float])] {
+      #expect(throws: TransformerError.self) {
+        try OutputLoss(rows: rows, columns: columns, tokenCount: tokens, values: values)
+      }
+    }
+  }
+}
