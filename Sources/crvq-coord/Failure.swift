@@ -32,6 +32,12 @@ enum Failure {
     case is TransformerError: return EX_DATAERR
     case is ArtifactError: return EX_IOERR
     case is MessagingError: return EX_IOERR
+    case let error as KeyError:
+      switch error.kind {
+      case .usage: return EX_USAGE
+      case .unusable: return EX_DATAERR
+      case .io: return EX_IOERR
+      }
     default: return nil
     }
   }

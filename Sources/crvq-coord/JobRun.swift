@@ -1,22 +1,27 @@
 import Coordinator
 import Foundation
 import Logging
+import Messaging
 import UnixSignals
 
 /// Runs a prepared job in the foreground: display, signals, report.
 struct JobRun {
   private let job: PreparedJob
   private let options: LauncherOptions
+  private let security: SocketSecurity
 
-  init(_ job: PreparedJob, _ options: LauncherOptions) {
+  init(_ job: PreparedJob, _ options: LauncherOptions, _ security: SocketSecurity) {
     self.job = job
     self.options = options
+    self.security = security
   }
 
   func run() async throws {
     let display: any ProgressDisplay = isatty(STDERR_FILENO) == 1 ? TerminalDisplay() : PlainDisplay()
     let settings = RunningJob.Settings(
-      endpoint: options.endpoint, launcher: try options.makeLauncher(logDirectory: job.directory.logPath),
+      endpoint: options.endpoint, security: security,
+      resumeOptions: options.workerOptions.map { " \($0)" }.joined(),
+      launcher: try options.makeLauncher(logDirectory: job.directory.logPath),
       display: display)
     let running = try RunningJob(job, settings, logger: try job.directory.logger())
     let signals = Task { await Self.stop(running, display) }

@@ -1,14 +1,33 @@
 import ArgumentParser
+import Messaging
 
-/// Makes the keys of a cluster.
+/// Makes the keys of a job.
 struct KeygenCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "keygen", abstract: "Make CURVE keys for coordinator and workers (comes later).")
+    commandName: "keygen", abstract: "Make the keys by which a coordinator and its workers know each other.",
+    discussion: """
+      DIR/coordinator.key stays on the coordinator's machine, DIR/worker.key goes to the workers', DIR/allowed to all: it \
+      lists who may talk. A key that is there is never overwritten.
+      """)
 
-  @Option(help: "Where the keys go.")
+  @Option(help: ArgumentHelp("Where the keys go: a directory that is not there yet, or empty.", valueName: "dir"))
   var output: String
 
+  @Option(
+    help: ArgumentHelp("Add a pair of its own for the worker of this --name to keys that are there.", valueName: "name")
+  )
+  var worker: String?
+
   func run() throws {
-    throw ValidationError("keygen comes in a later release; until then bind to loopback or a trusted network")
+    let directory = absolute(output)
+    if let worker {
+      try KeyDirectory(directory).addWorker(named: worker)
+      report("made \(directory)/\(worker).key for the worker \(worker); copy allowed/\(worker).pub to every machine")
+    } else {
+      try KeyDirectory.create(at: directory)
+      report(
+        "made \(directory): coordinator.key stays on the coordinator's machine, worker.key and allowed go to the workers'"
+      )
+    }
   }
 }

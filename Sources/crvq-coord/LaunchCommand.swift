@@ -61,9 +61,10 @@ struct LaunchCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
+    let security = try launcher.security()
     let options = try jobOptions()
     let prepared = try PreparedJob.create(options, in: absolute(job ?? output + ".job"))
-    try await JobRun(prepared, launcher).run()
+    try await JobRun(prepared, launcher, security).run()
   }
 
   private func jobOptions() throws -> JobOptions {

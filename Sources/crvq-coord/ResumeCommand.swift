@@ -12,6 +12,7 @@ struct ResumeCommand: AsyncParsableCommand {
   @OptionGroup(title: "Workers") var launcher: LauncherOptions
 
   func run() async throws {
-    try await JobRun(try PreparedJob.resume(absolute(job)), launcher).run()
+    let security = try launcher.security()
+    try await JobRun(try PreparedJob.resume(absolute(job)), launcher, security).run()
   }
 }

@@ -14,8 +14,11 @@ struct WorkerProgram: AsyncParsableCommand {
   @Option(help: "The coordinator's endpoint: tcp://HOST:PORT.")
   var connect: String
 
-  @Option(help: "CURVE keys (comes later).")
+  @Option(help: ArgumentHelp("The job's keys, made by crvq-coord keygen.", valueName: "dir"))
   var keys: String?
+
+  @Flag(help: "Trust a coordinator on another machine, and everyone between, without keys.")
+  var insecure = false
 
   @Option(help: "Threads, over all slots (default: all cores).")
   var threads: Int?
@@ -58,9 +61,7 @@ struct WorkerProgram: AsyncParsableCommand {
   }
 
   func validate() throws {
-    if keys != nil {
-      throw ValidationError("--keys comes in a later release; connect over loopback or a trusted network")
-    }
+    if keys != nil, insecure { throw ValidationError("--insecure is for jobs without --keys") }
     if slots < 1 { throw ValidationError("--slots is \(slots), expected at least 1") }
     if let threads, threads < 1 { throw ValidationError("--threads is \(threads), expected at least 1") }
     if let memory, Self.bytes(memory) == nil {
@@ -73,7 +74,7 @@ struct WorkerProgram: AsyncParsableCommand {
     let parent = ProcessInfo.processInfo.environment["CRVQ_PARENT_PID"].flatMap { Int32($0) }
     let options = WorkerOptions(
       endpoint: connect, name: name, threads: threads, slots: slots, cacheDirectory: cache,
-      memoryBytes: memory.flatMap(Self.bytes), parent: parent)
+      memoryBytes: memory.flatMap(Self.bytes), keys: keys, isInsecure: insecure, parent: parent)
     let worker = try WorkerProcess(options, logger: Logger(label: "crvq-worker"))
     let signals = Task {
       var count = 0

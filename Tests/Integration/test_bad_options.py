@@ -21,7 +21,10 @@ LAUNCH = {
     "ssh": (["--launcher", "ssh"], ["--launcher ssh", "later"]),
     "slurm": (["--launcher", "slurm"], ["--launcher slurm", "later"]),
     "cluster": (["--cluster", "cluster.yaml"], ["--cluster", "later"]),
-    "keys": (["--keys", "keys"], ["--keys", "later"]),
+    "keys and none": (["--keys", "keys", "--insecure"], ["--insecure", "--keys"]),
+    "open to all machines": (["--bind", "tcp://0.0.0.0:0"], ["--bind tcp://0.0.0.0:0", "--keys DIR", "--insecure"]),
+    "open to all machines, IPv6": (["--bind", "tcp://[::]:0"], ["--bind tcp://[::]:0", "--keys DIR", "--insecure"]),
+    "a name like a loopback address": (["--bind", "tcp://127.0.0.1.example:0"], ["--keys DIR", "--insecure"]),
     "dashboard": (["--dashboard", "127.0.0.1:8080"], ["--dashboard", "later"]),
     "tuning": (["--tune-epochs=-1"], ["--tune-epochs", "-1"]),
     "group size": (["--group-size", "5"], ["5", "4, 8 or 16"]),
@@ -69,12 +72,6 @@ def test_an_unknown_command(programs: Programs) -> None:
     assert "lunch" in only_line(done)
 
 
-def test_keygen_comes_later(programs: Programs, tmp_path: Path) -> None:
-    done = programs.run("keygen", "--output", tmp_path / "keys")
-    assert done.returncode == 64
-    assert "later" in only_line(done)
-
-
 @pytest.mark.parametrize("arguments", [["--help"], ["launch", "--help"], ["--version"]])
 def test_what_is_asked_for_is_no_error(programs: Programs, arguments: list[str]) -> None:
     done = programs.succeed(*arguments)
@@ -85,7 +82,8 @@ WORKER = {
     "no slot": (["--slots", "0"], ["--slots", "0", "at least 1"]),
     "no thread": (["--threads", "0"], ["--threads", "0", "at least 1"]),
     "memory": (["--memory", "lots"], ["--memory", "lots", "16G"]),
-    "keys": (["--keys", "keys"], ["--keys", "later"]),
+    "keys and none": (["--keys", "keys", "--insecure"], ["--insecure", "--keys"]),
+    "another machine": (["--connect", "tcp://192.0.2.1:7711"], ["tcp://192.0.2.1:7711", "--keys DIR", "--insecure"]),
     "an endpoint that is none": (["--connect", "localhost:7711"], ["localhost:7711", "tcp://HOST:PORT"]),
     "unknown option": (["--faster"], ["--faster"]),
 }

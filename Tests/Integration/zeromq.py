@@ -8,6 +8,7 @@ from typing import Any
 
 KINDS = {"dealer": 5, "router": 6}
 LINGER, RECEIVE_TIMEOUT, SEND_TIMEOUT, LAST_ENDPOINT, RECEIVE_MORE = 17, 27, 28, 32, 13
+CURVE_PUBLIC_KEY, CURVE_SECRET_KEY, CURVE_SERVER_KEY = 48, 49, 50
 SEND_MORE = 2
 POLL_IN = 1
 FRAME_LIMIT = 2 << 20
@@ -34,12 +35,12 @@ class ZMQError(OSError):
 class Socket:
     """A socket in a context of its own, so that closing it disturbs nobody."""
 
-    def __init__(self, library: Any, kind: str) -> None:
+    def __init__(self, library: Any, kind: str, linger: int = 2000) -> None:
         self._library = library
         self._context = ctypes.c_void_p(library.zmq_ctx_new())
         self._handle = ctypes.c_void_p(library.zmq_socket(self._context, KINDS[kind]))
         self._buffer = ctypes.create_string_buffer(FRAME_LIMIT)
-        for option, value in ((LINGER, 2000), (RECEIVE_TIMEOUT, 10_000), (SEND_TIMEOUT, 10_000)):
+        for option, value in ((LINGER, linger), (RECEIVE_TIMEOUT, 10_000), (SEND_TIMEOUT, 10_000)):
             number = ctypes.c_int(value)
             self._check(library.zmq_setsockopt(self._handle, option, ctypes.byref(number), 4))
 
@@ -58,6 +59,12 @@ class Socket:
             number = self._library.zmq_errno()
             raise ZMQError(number, self._library.zmq_strerror(number).decode())
         return result
+
+    def use_keys(self, server: str, public: str, secret: str) -> None:
+        """Before connecting: keys as 40 characters each."""
+        for option, key in ((CURVE_SERVER_KEY, server), (CURVE_PUBLIC_KEY, public), (CURVE_SECRET_KEY, secret)):
+            # With the zero that ends it.
+            self._check(self._library.zmq_setsockopt(self._handle, option, key.encode() + b"\0", ctypes.c_size_t(41)))
 
     def connect(self, endpoint: str) -> None:
         self._check(self._library.zmq_connect(self._handle, endpoint.encode()))

@@ -199,17 +199,15 @@ import Testing
 
   /// Damaged frames give a message or one error, whatever the damage. Prints its seed.
   @Test func fuzzedFramesNeverCrash() throws {
-    let seed = UInt64.random(in: .min ... .max)
-    print("fuzzedFramesNeverCrash: seed \(seed)")
-    var random = SplitMix64(state: seed)
+    var fuzzing = Fuzzing("fuzzedFramesNeverCrash")
     let originals =
       try Sample.workerMessages.map { try $0.frames() } + Sample.coordinatorMessages.map { try $0.frames() }
       + Sample.artifactMessages.map { try $0.frames() }
     var accepted = 0
     var refused = 0
-    for _ in 0..<20_000 {
-      var frames = originals[Int.random(in: 0..<originals.count, using: &random)]
-      for _ in 0..<Int.random(in: 1...4, using: &random) { damage(&frames, &random) }
+    for _ in 0..<fuzzing.inputs {
+      var frames = originals[Int.random(in: 0..<originals.count, using: &fuzzing.random)]
+      for _ in 0..<Int.random(in: 1...4, using: &fuzzing.random) { fuzzing.damage(&frames) }
       for attempt in [
         { _ = try WorkerMessage(frames: frames) }, { _ = try CoordinatorMessage(frames: frames) },
         {
@@ -229,24 +227,6 @@ import Testing
     // Damage to a note or a number goes unnoticed, damage to structure does not: both must have been met.
     #expect(accepted > 0)
     #expect(refused > accepted)
-  }
-
-  private func damage(_ frames: inout [[UInt8]], _ random: inout SplitMix64) {
-    guard !frames.isEmpty else { return }
-    let index = Int.random(in: 0..<frames.count, using: &random)
-    switch Int.random(in: 0..<6, using: &random) {
-    case 0 where !frames[index].isEmpty:
-      frames[index][Int.random(in: 0..<frames[index].count, using: &random)] ^=
-        1 << UInt8.random(in: 0..<8, using: &random)
-    case 1: frames[index] = Array(frames[index].prefix(Int.random(in: 0...frames[index].count, using: &random)))
-    case 2:
-      frames[index].insert(
-        .random(in: .min ... .max, using: &random), at: Int.random(in: 0...frames[index].count, using: &random))
-    case 3: frames[index] += (0..<40).map { _ in .random(in: .min ... .max, using: &random) }
-    case 4 where Bool.random(using: &random): frames.remove(at: index)
-    case 5 where Bool.random(using: &random): frames.insert(frames[index], at: index)
-    default: break
-    }
   }
 }
 

@@ -60,6 +60,9 @@ private final class FakeHolder: Sendable {
   }
 }
 
+/// Holders without keys.
+private func holders(_ endpoints: String...) -> [ArtifactHolder] { endpoints.map { ArtifactHolder($0) } }
+
 @Suite struct TransferTests {
   let here: ZMQContext
   let there: ZMQContext
@@ -105,7 +108,7 @@ private final class FakeHolder: Sendable {
     let data = patterned(count)
     let artifact = try source.put(data)
     let client = try client()
-    try client.fetch(artifact, from: [server.endpoint], into: target)
+    try client.fetch(artifact, from: holders(server.endpoint), into: target)
     #expect(try bytes(target, artifact.digest) == data)
     #expect(client.bytesFetched == UInt64(count))
     // The server counts after it has sent, so the last chunk may arrive before it is counted.
@@ -118,7 +121,7 @@ private final class FakeHolder: Sendable {
 
   @Test func aMissingArtifactIsNamedAndAskedForOnce() throws {
     let artifact = Artifact(digest: .of(patterned(10)), size: 10)
-    let reason = reason { try client().fetch(artifact, from: [server.endpoint], into: target) }
+    let reason = reason { try client().fetch(artifact, from: holders(server.endpoint), into: target) }
     #expect(reason.contains(artifact.digest.short))
     #expect(server.refusals == 1)
     #expect(!target.contains(artifact.digest))
@@ -129,7 +132,7 @@ private final class FakeHolder: Sendable {
     // Shorter: the holder's chunk tells its real size. Longer: the range is beyond the end.
     for size in [99, 101] as [UInt64] {
       let wrong = Artifact(digest: artifact.digest, size: size)
-      #expect(reason { try client().fetch(wrong, from: [server.endpoint], into: target) }.contains("100"))
+      #expect(reason { try client().fetch(wrong, from: holders(server.endpoint), into: target) }.contains("100"))
     }
     #expect(target.totalBytes == 0)
   }
@@ -147,9 +150,9 @@ private final class FakeHolder: Sendable {
     // Bound and closed again: a port where nobody listens.
     let nobody = try ZMQSocket(.router, context: here, limits: .control).bind("tcp://127.0.0.1:*")
     let client = try client()
-    #expect(reason { try client.fetch(artifact, from: [nobody], into: target) } == "cannot be reached")
-    #expect(reason { try client.fetch(artifact, from: ["nonsense"], into: target) }.contains("tcp://HOST:PORT"))
-    try client.fetch(artifact, from: ["nonsense", nobody, server.endpoint], into: target)
+    #expect(reason { try client.fetch(artifact, from: holders(nobody), into: target) } == "cannot be reached")
+    #expect(reason { try client.fetch(artifact, from: holders("nonsense"), into: target) }.contains("tcp://HOST:PORT"))
+    try client.fetch(artifact, from: holders("nonsense", nobody, server.endpoint), into: target)
     #expect(try bytes(target, artifact.digest) == data)
   }
 
@@ -160,7 +163,7 @@ private final class FakeHolder: Sendable {
     // Each artifact is wanted by two threads.
     await onThreads(24) { index in
       do {
-        try client.fetch(artifacts[index / 2], from: [server.endpoint], into: target)
+        try client.fetch(artifacts[index / 2], from: holders(server.endpoint), into: target)
       } catch { failures.withLock { $0.append("\(error)") } }
     }
     #expect(failures.withLock { $0 } == [])
@@ -234,7 +237,7 @@ private final class FakeHolder: Sendable {
       $0.rounds = 1
       $0.chunkTimeout = .milliseconds(300)
     }
-    let reason = reason { try client.fetch(artifact, from: [bad.endpoint], into: target) }
+    let reason = reason { try client.fetch(artifact, from: holders(bad.endpoint), into: target) }
     switch fault {
     case .flippedBit: #expect(reason == "a corrupted chunk at byte 1048576")
     case .truncated: #expect(reason.contains("a chunk of 1048575 bytes"))
@@ -248,7 +251,7 @@ private final class FakeHolder: Sendable {
     case .death, .oversized: #expect(reason == "closed the connection" || reason == "cannot be reached")
     }
     #expect(target.totalBytes == 0)
-    try client.fetch(artifact, from: [bad.endpoint, server.endpoint], into: target)
+    try client.fetch(artifact, from: holders(bad.endpoint, server.endpoint), into: target)
     #expect(try bytes(target, artifact.digest) == data)
   }
 
@@ -259,7 +262,7 @@ private final class FakeHolder: Sendable {
       $0.rounds = 2
       $0.firstChunkTimeout = .milliseconds(100)
     }
-    #expect(reason { try client.fetch(artifact, from: [mute.endpoint], into: target) } == "no answer at byte 0")
+    #expect(reason { try client.fetch(artifact, from: holders(mute.endpoint), into: target) } == "no answer at byte 0")
     // Not in the second round again.
     #expect(mute.requestCount == 1)
   }
@@ -279,10 +282,11 @@ private final class FakeHolder: Sendable {
       client.forsake(holder.endpoint)
     }.start()
     #expect(
-      reason { try client.fetch(artifact, from: [holder.endpoint], into: target) } == "no longer part of the job")
+      reason { try client.fetch(artifact, from: holders(holder.endpoint), into: target) } == "no longer part of the job"
+    )
     isMute.store(false, ordering: .relaxed)
     client.trust([holder.endpoint])
-    try client.fetch(artifact, from: [holder.endpoint], into: target)
+    try client.fetch(artifact, from: holders(holder.endpoint), into: target)
     #expect(target.contains(artifact.digest))
   }
 
@@ -291,7 +295,7 @@ private final class FakeHolder: Sendable {
     var data = patterned(100_000)
     data[500] ^= 1
     try data.write(to: URL(fileURLWithPath: source.directory + "/" + artifact.digest.hex))
-    let reason = reason { try client().fetch(artifact, from: [server.endpoint], into: target) }
+    let reason = reason { try client().fetch(artifact, from: holders(server.endpoint), into: target) }
     #expect(reason.contains("corrupted and removed"))
     #expect(!source.contains(artifact.digest))
   }
@@ -301,7 +305,7 @@ private final class FakeHolder: Sendable {
     let artifact = try source.put(data)
     try target.put(data)
     try Data(count: 100_000).write(to: URL(fileURLWithPath: target.directory + "/" + artifact.digest.hex))
-    try client().fetch(artifact, from: [server.endpoint], into: target)
+    try client().fetch(artifact, from: holders(server.endpoint), into: target)
     #expect(try bytes(target, artifact.digest) == data)
   }
 
@@ -310,7 +314,7 @@ private final class FakeHolder: Sendable {
     let artifact = Artifact(digest: .of(patterned(10)), size: 10)
     let began = ContinuousClock.now
     #expect(throws: ArtifactError.cancelled(artifact.digest)) {
-      try client().fetch(artifact, from: [mute.endpoint], into: target) {
+      try client().fetch(artifact, from: holders(mute.endpoint), into: target) {
         ContinuousClock.now - began > .milliseconds(50)
       }
     }
@@ -324,8 +328,8 @@ private final class FakeHolder: Sendable {
       while mute.requestCount == 0 { Thread.sleep(forTimeInterval: 0.005) }
       client.close()
     }.start()
-    #expect(throws: ArtifactError.closed) { try client.fetch(artifact, from: [mute.endpoint], into: target) }
-    #expect(throws: ArtifactError.closed) { try client.fetch(artifact, from: [mute.endpoint], into: target) }
+    #expect(throws: ArtifactError.closed) { try client.fetch(artifact, from: holders(mute.endpoint), into: target) }
+    #expect(throws: ArtifactError.closed) { try client.fetch(artifact, from: holders(mute.endpoint), into: target) }
   }
 
   @Test func aFullDiskEndsTheFetchWithItsOwnError() throws {
@@ -339,7 +343,7 @@ private final class FakeHolder: Sendable {
           return -1
         }, sync: FileCalls.system.sync, rename: FileCalls.system.rename))
     let error = #expect(throws: ArtifactError.self) {
-      try client().fetch(artifact, from: [server.endpoint], into: full)
+      try client().fetch(artifact, from: holders(server.endpoint), into: full)
     }
     guard case .outOfSpace? = error else { throw Unexpected(error: "\(error as Any)") }
     #expect(full.totalBytes == 0)
@@ -369,7 +373,9 @@ private final class FakeHolder: Sendable {
     for frames in [[[UInt8]()], [[1, 2, 3], [4]], Array(repeating: [UInt8](repeating: 7, count: 9), count: 40)] {
       #expect(try socket.send(frames) == .sent)
     }
-    for (offset, length) in [(0, 1001), (1000, 1), (999, 2), (1 << 62, 1), (500, 0)] as [(UInt64, UInt32)] {
+    for (offset, length) in [
+      (0, 1001), (1000, 1), (999, 2), (1 << 62, 1), (1 << 63, 1), (1 << 63, 0), (.max, 0), (500, 0),
+    ] as [(UInt64, UInt32)] {
       var request = WireArtifactRequest()
       request.ticket = 5
       request.digest = artifact.digest.data
@@ -381,7 +387,46 @@ private final class FakeHolder: Sendable {
       #expect(refusal.code == .badRange)
       #expect(refusal.ticket == 5)
     }
-    #expect(server.refusals == 8)
+    #expect(server.refusals == 11)
+  }
+
+  /// Damaged requests, whole ones among them, on a connection for every few thousand so that none is over its budget.
+  @Test func fuzzedRequestsLeaveTheServerAtWork() throws {
+    let data = patterned(10_000)
+    let artifact = try source.put(data)
+    var request = WireArtifactRequest()
+    request.ticket = 5
+    request.digest = artifact.digest.data
+    request.offset = 1000
+    request.length = 2000
+    let original = try ArtifactMessage.request(request).frames()
+    var fuzzing = Fuzzing("fuzzedRequestsLeaveTheServerAtWork")
+    var left = fuzzing.inputs / 4
+    while left > 0 {
+      let socket = try ZMQSocket(.dealer, context: there, limits: .artifactClient)
+      try socket.connect(server.endpoint)
+      for _ in 0..<min(left, RequestBudgets.perSecond / 2) {
+        var frames = original
+        for _ in 0..<Int.random(in: 0...3, using: &fuzzing.random) { fuzzing.damage(&frames) }
+        // A message has a frame.
+        while try !frames.isEmpty && socket.send(frames) != .sent { try drain(socket) }
+        try drain(socket)
+      }
+      left -= RequestBudgets.perSecond / 2
+      try client().fetch(artifact, from: holders(server.endpoint), into: target)
+      #expect(try bytes(target, artifact.digest) == data)
+      try target.remove(artifact.digest)
+    }
+    #expect(server.refusals > 0)
+    #expect(server.bytesServed > 0)
+  }
+
+  /// Every answer is a chunk of what was asked for, or a refusal.
+  private func drain(_ socket: ZMQSocket) throws {
+    while case .message(let frames)? = try socket.receive() {
+      _ = try ArtifactMessage(
+        header: frames[0].bytes, payload: frames[1].bytes, dataLengths: frames.dropFirst(2).map(\.count))
+    }
   }
 
   /// A client that asks and does not read must not make the server keep all it asked for in memory, nor starve others.
@@ -394,7 +439,7 @@ private final class FakeHolder: Sendable {
     request.digest = artifact.digest.data
     request.length = UInt32(4 << 20)
     for _ in 0..<200 { #expect(try greedy.send(ArtifactMessage.request(request).frames()) == .sent) }
-    try client().fetch(artifact, from: [server.endpoint], into: target)
+    try client().fetch(artifact, from: holders(server.endpoint), into: target)
     #expect(try bytes(target, artifact.digest) == data)
     // Of the 800 MiB asked for, only what both queues and the kernel's buffers hold has left the server.
     #expect(server.bytesServed < 60 * (4 << 20))

@@ -64,8 +64,8 @@ extension JobEngine {
       wire.ref = WireArtifactRef(name: input.artifact.name, artifact)
       wire.shard = UInt32(input.index)
       switch input.holder {
-      case .coordinator: wire.holders = [artifactEndpoint]
-      case .worker(let holder): wire.holders = roster[holder].map { [$0.artifactEndpoint] } ?? []
+      case .coordinator: wire.artifactHolders = [artifactHolder]
+      case .worker(let holder): wire.artifactHolders = roster[holder].map { [$0.artifactHolder] } ?? []
       }
       return wire
     }
@@ -84,7 +84,7 @@ extension JobEngine {
     background.submit { [self] in
       do {
         for artifact in outputs.compactMap(\.artifact) {
-          try client.fetch(artifact, from: [description.artifactEndpoint], into: artifacts)
+          try client.fetch(artifact, from: [description.artifactHolder], into: artifacts)
         }
         try store.store(result)
         link.post { [self] in

@@ -14,7 +14,7 @@ extension JobEngine {
       switch link.next(until: deadline) {
       case .message(.goodbye, let peer): left = left.filter { $0.value != peer }
       case .message(.ready(let ready), let peer):
-        left[WorkerDescription(ready).id] = peer
+        left[WorkerDescription(ready, key: peer.key).id] = peer
         sayGoodbye(to: peer)
       case .message(.heartbeat, let peer): sayGoodbye(to: peer)
       case .undelivered(_, let peer, .vanished): left = left.filter { $0.value != peer || roster.silent[$0.key] != nil }

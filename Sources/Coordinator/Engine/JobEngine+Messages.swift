@@ -60,7 +60,10 @@ extension JobEngine {
   }
 
   private func join(_ ready: WireReady, at peer: Peer) {
-    let worker = WorkerDescription(ready)
+    let worker = WorkerDescription(ready, key: peer.key)
+    if let known = roster[worker.id], known.key != peer.key {
+      return note("\(peer.address) says to be worker \(known.name), but has another key; ignored")
+    }
     let isNew = !scheduler.knows(worker.id)
     roster.join(worker, at: peer)
     do { try link.send(.welcome(welcome), to: peer) } catch { return note("cannot welcome \(worker.name): \(error)") }

@@ -27,7 +27,7 @@ final class JobEngine: @unchecked Sendable {
   let link: CoordinatorLink
   let client: ArtifactClient
   /// Where this coordinator serves its artifacts.
-  let artifactEndpoint: String
+  let artifactHolder: ArtifactHolder
   let display: any ProgressDisplay
   let logger: Logger
   let welcome: WireWelcome
@@ -48,13 +48,13 @@ final class JobEngine: @unchecked Sendable {
   private var phase = "waiting for workers"
 
   init(
-    _ job: PreparedJob, link: CoordinatorLink, client: ArtifactClient, artifactEndpoint: String, welcome: WireWelcome,
-    display: any ProgressDisplay, logger: Logger
+    _ job: PreparedJob, link: CoordinatorLink, client: ArtifactClient, artifactHolder: ArtifactHolder,
+    welcome: WireWelcome, display: any ProgressDisplay, logger: Logger
   ) {
     self.job = job
     self.link = link
     self.client = client
-    self.artifactEndpoint = artifactEndpoint
+    self.artifactHolder = artifactHolder
     self.welcome = welcome
     self.display = display
     self.logger = logger

@@ -10,11 +10,20 @@ public final class RunningJob: Sendable {
   public struct Settings: Sendable {
     /// Where workers connect to.
     public var endpoint: String
+    /// How coordinator and workers know each other.
+    public var security: SocketSecurity
+    /// What is to be repeated when the job is resumed, for people.
+    public var resumeOptions: String
     public var launcher: any WorkerLauncher
     public var display: any ProgressDisplay
 
-    public init(endpoint: String, launcher: any WorkerLauncher, display: any ProgressDisplay) {
+    public init(
+      endpoint: String, security: SocketSecurity, resumeOptions: String, launcher: any WorkerLauncher,
+      display: any ProgressDisplay
+    ) {
       self.endpoint = endpoint
+      self.security = security
+      self.resumeOptions = resumeOptions
       self.launcher = launcher
       self.display = display
     }
@@ -34,20 +43,27 @@ public final class RunningJob: Sendable {
   public init(_ job: PreparedJob, _ settings: Settings, logger: Logger) throws {
     self.job = job
     self.settings = settings
+    let (security, display) = (settings.security, settings.display)
     do throws(MessagingError) {
       let endpoint = try Endpoint(settings.endpoint)
-      context = try ZMQContext()
-      link = try CoordinatorLink(binding: settings.endpoint, context: context)
+      context = try ZMQContext { line in
+        logger.warning("\(line)")
+        display.note(line)
+      }
+      link = try CoordinatorLink(binding: settings.endpoint, context: context, security: security)
       server = try ArtifactServer(
         binding: Endpoint(host: endpoint.host, port: nil).description, serving: job.artifacts, context: context,
-        logger: logger)
-      client = try ArtifactClient(context: context)
+        security: security, logger: logger)
+      client = try ArtifactClient(context: context, security: security)
     } catch {
-      if case .badEndpoint = error { throw CoordinatorError.usage("--bind \(error)") }
-      throw CoordinatorError.io("\(error)")
+      switch error {
+      case .badEndpoint, .unprotected: throw CoordinatorError.usage("--bind \(error)")
+      default: throw CoordinatorError.io("\(error)")
+      }
     }
     engine = JobEngine(
-      job, link: link, client: client, artifactEndpoint: try Self.advertised(server.endpoint),
+      job, link: link, client: client,
+      artifactHolder: ArtifactHolder(try Self.advertised(server.endpoint), key: security.publicKey),
       welcome: try job.welcome(), display: settings.display, logger: logger)
   }
 
@@ -81,7 +97,7 @@ public final class RunningJob: Sendable {
   public func stop(_ reason: String) { engine.stop(.tryAgain(reason)) }
 
   /// How a user goes on with this job.
-  public var resumeCommand: String { "crvq-coord resume --job \(job.directory.path)" }
+  public var resumeCommand: String { "crvq-coord resume --job \(job.directory.path)\(settings.resumeOptions)" }
 }
 
 extension PreparedJob {

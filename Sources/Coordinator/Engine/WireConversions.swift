@@ -75,7 +75,8 @@ extension TaskFailure {
 }
 
 extension WorkerDescription {
-  init(_ wire: WireReady) {
+  /// - Parameter key: that of the connection on which it came.
+  init(_ wire: WireReady, key: PublicKey?) {
     id = WorkerID(wire.workerID.map { String(format: "%02x", $0) }.joined())
     name = wire.name
     host = wire.host
@@ -84,6 +85,7 @@ extension WorkerDescription {
     slots = Int(wire.slots)
     cpu = wire.cpu
     artifactEndpoint = wire.artifactEndpoint
+    self.key = key
   }
 }
 

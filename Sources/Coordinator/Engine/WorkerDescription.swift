@@ -1,4 +1,5 @@
 import JobGraph
+import Messaging
 
 /// What a worker said of itself when it joined.
 struct WorkerDescription: Sendable, Equatable {
@@ -13,4 +14,8 @@ struct WorkerDescription: Sendable, Equatable {
   let cpu: String
   /// Where its artifacts are served.
   let artifactEndpoint: String
+  /// The key it has proved to have; nil where the job has no keys.
+  let key: PublicKey?
+
+  var artifactHolder: ArtifactHolder { ArtifactHolder(artifactEndpoint, key: key) }
 }

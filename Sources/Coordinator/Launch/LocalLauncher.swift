@@ -11,12 +11,15 @@ public final class LocalLauncher: WorkerLauncher {
     public var threads: Int
     /// Where the workers' logs go.
     public var logDirectory: String
+    /// Further options of each.
+    public var options: [String]
 
-    public init(executable: String, workers: Int, threads: Int, logDirectory: String) {
+    public init(executable: String, workers: Int, threads: Int, logDirectory: String, options: [String] = []) {
       self.executable = executable
       self.workers = workers
       self.threads = threads
       self.logDirectory = logDirectory
+      self.options = options
     }
   }
 
@@ -127,7 +130,8 @@ public final class LocalLauncher: WorkerLauncher {
     let process = Process()
     process.executableURL = URL(fileURLWithPath: configuration.executable)
     let threads = "\(configuration.threads)"
-    process.arguments = ["--connect", endpoint, "--threads", threads, "--name", "local-\(index + 1)"]
+    process.arguments =
+      ["--connect", endpoint, "--threads", threads, "--name", "local-\(index + 1)"] + configuration.options
     var environment = ProcessInfo.processInfo.environment
     // A worker of a coordinator that is killed ends with it.
     environment["CRVQ_PARENT_PID"] = "\(ProcessInfo.processInfo.processIdentifier)"

@@ -18,10 +18,13 @@ public enum LauncherEvent: Sendable {
 
 /// `--launcher none`: workers are started by hand.
 public final class ManualLauncher: WorkerLauncher {
-  public init() {}
+  private let options: String
+
+  /// - Parameter options: what workers have to be given beside the endpoint, for people.
+  public init(options: String = "") { self.options = options }
 
   public func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws {
-    report(.note("waiting for workers: crvq-worker --connect \(endpoint)"))
+    report(.note("waiting for workers: crvq-worker --connect \(endpoint)\(options)"))
   }
 
   public func stop() {}

@@ -47,7 +47,7 @@ public final class CoordinatorLink: Sendable {
 
   /// Binds `endpoint` (`tcp://127.0.0.1:*` for any free port) and starts the thread.
   ///
-  /// - Throws: ``MessagingError`` `.endpointInUse`, `.badEndpoint`, `.socket`.
+  /// - Throws: ``MessagingError`` `.endpointInUse`, `.badEndpoint`, `.unprotected`, `.socket`.
   public convenience init(
     binding endpoint: String, context: ZMQContext, security: SocketSecurity = .plain
   ) throws(MessagingError) {
@@ -67,8 +67,7 @@ public final class CoordinatorLink: Sendable {
     self.endpoint = try thread.start("coordinator-link") { report in
       do throws(MessagingError) {
         let socket = try ZMQSocket(.router, context: context, limits: limits)
-        try security.apply(to: socket, as: .server)
-        report(.success(try socket.bind(endpoint)))
+        report(.success(try security.bind(socket, to: endpoint, for: .control)))
         CoordinatorSocket(socket, thread, commands, events).run()
       } catch { report(.failure(error)) }
     }

@@ -140,8 +140,8 @@ final class CoordinatorSocket {
     for _ in 0..<Self.readBatch {
       guard events.hasSpace(), let received = try socket.receive() else { return }
       switch received {
-      case .dropped(let first, let frames, let bytes):
-        reject(peer(first), .overLimits(frames: frames - 1, bytes: bytes - first.count))
+      case .dropped(let first, let last, let frames, let bytes):
+        reject(peer(first, last), .overLimits(frames: frames - 1, bytes: bytes - first.count))
       case .message(let frames): try take(frames)
       }
     }
@@ -149,13 +149,13 @@ final class CoordinatorSocket {
     thread.wakeup.signal()
   }
 
-  private func peer(_ frame: MessageFrame) -> Peer {
-    Peer(routingID: frame.bytes, address: frame.peerAddress ?? "unknown")
+  /// The address belongs to frames that came through the connection; the routing id is put in front by the ROUTER.
+  private func peer(_ first: MessageFrame, _ last: MessageFrame) -> Peer {
+    Peer(routingID: first.bytes, address: last.peerAddress ?? "unknown", key: last.peerKey)
   }
 
   private func take(_ frames: [MessageFrame]) throws(MessagingError) {
-    // The address belongs to frames that came through the connection; the routing id is put in front by the ROUTER.
-    let peer = Peer(routingID: frames[0].bytes, address: frames.last?.peerAddress ?? "unknown")
+    let peer = peer(frames[0], frames[frames.count - 1])
     let message: WorkerMessage
     do { message = try WorkerMessage(frames: frames.dropFirst().map(\.bytes)) } catch {
       reject(peer, error)

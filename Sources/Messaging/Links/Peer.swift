@@ -6,10 +6,13 @@ public struct Peer: Hashable, Sendable, CustomStringConvertible {
   let routingID: [UInt8]
   /// The address it connected from.
   public let address: String
+  /// The key it has proved to have; nil where there are no keys.
+  public let key: PublicKey?
 
-  package init(routingID: [UInt8], address: String) {
+  package init(routingID: [UInt8], address: String, key: PublicKey? = nil) {
     self.routingID = routingID
     self.address = address
+    self.key = key
   }
 
   public static func == (left: Peer, right: Peer) -> Bool { left.routingID == right.routingID }

@@ -17,6 +17,10 @@ public final class WorkerLink: Sendable {
     /// Nothing has come from the coordinator for so long. Repeated after each further ``Clocks/silence``; meanwhile the
     /// thread goes on connecting and saying Ready.
     case silent(for: Duration)
+    /// A connection came about, and then the two ends found that they do not belong together: keys that are missing, wrong
+    /// or not allowed. Not final where it may also have been a connection that was cut. Connecting goes on; the same reason
+    /// comes again after ``Clocks/refused``.
+    case unsuited(reason: String, isFinal: Bool)
     /// What ``WorkerLink/post(_:)`` was given, to be run by the thread that drains.
     case posted(@Sendable () -> Void)
     /// The socket failed and the thread has ended.
@@ -27,7 +31,7 @@ public final class WorkerLink: Sendable {
   public struct Clocks: Sendable {
     /// Between two Readys until the coordinator answers.
     public var introduction: Duration = .seconds(1)
-    /// Between two Readys to a coordinator that has refused.
+    /// Between two Readys to a coordinator that has refused, and between two reports that it is not the one.
     public var refused: Duration = .seconds(10)
     /// Without a message for so long, the connection counts as dead and is made anew.
     public var silence: Duration = .seconds(10)
@@ -73,9 +77,10 @@ public final class WorkerLink: Sendable {
           let socket = try ZMQSocket(.dealer, context: context, limits: .control)
           // Without it, messages pile up for a coordinator that may never come.
           try socket.set(ZMQSocket.immediate, Int32(1), "ZMQ_IMMEDIATE")
-          try security.apply(to: socket, as: .client)
-          try socket.connect(endpoint)
-          return socket
+          let monitor = try socket.monitor(
+            WorkerSocket.handshakeFailures, name: "worker-link-\(UInt.random(in: 0 ... .max))")
+          try security.connect(socket, to: endpoint, of: .coordinator)
+          return WorkerSocket.Connection(socket: socket, monitor: monitor)
         }
         let socket = WorkerSocket(
           try dial(), dial: dial, introduction: introduction, clocks: clocks, held: held, thread, commands, events)

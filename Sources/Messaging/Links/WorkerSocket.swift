@@ -20,8 +20,19 @@ final class WorkerSocket {
   /// Bounds of the period that a Welcome may ask for.
   private static let heartbeatPeriods = Duration.milliseconds(10)...Duration.seconds(60)
 
-  private var socket: ZMQSocket
-  private let dial: () throws(MessagingError) -> ZMQSocket
+  struct Connection {
+    let socket: ZMQSocket
+    /// Receives ``WorkerSocket/handshakeFailures``.
+    let monitor: ZMQSocket
+  }
+
+  /// What tells that whoever answers is not the coordinator this worker may talk to.
+  static let handshakeFailures =
+    ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH
+
+  private var connection: Connection
+  private var socket: ZMQSocket { connection.socket }
+  private let dial: () throws(MessagingError) -> Connection
   private let introduction: [[UInt8]]
   private let clocks: WorkerLink.Clocks
   private let held: HeldTasks
@@ -34,15 +45,17 @@ final class WorkerSocket {
   private var heard: ContinuousClock.Instant
   /// When the silence was last reported, or something heard.
   private var silenceNoted: ContinuousClock.Instant
+  /// The last reason why a handshake failed, and when it was reported.
+  private var unsuitedNoted: (reason: String, time: ContinuousClock.Instant)?
   /// Messages that the connection had no room for, oldest first. While there are any, the mailbox is left alone.
   private var pending: [[[UInt8]]] = []
 
   init(
-    _ socket: ZMQSocket, dial: @escaping () throws(MessagingError) -> ZMQSocket, introduction: [[UInt8]],
+    _ connection: Connection, dial: @escaping () throws(MessagingError) -> Connection, introduction: [[UInt8]],
     clocks: WorkerLink.Clocks, held: HeldTasks, _ thread: SocketThread, _ commands: WaitQueue<[[UInt8]]>,
     _ events: WaitQueue<WorkerLink.Event>
   ) {
-    self.socket = socket
+    self.connection = connection
     self.dial = dial
     self.introduction = introduction
     self.clocks = clocks
@@ -60,10 +73,12 @@ final class WorkerSocket {
     do throws(MessagingError) {
       while !commands.isClosed {
         let due = nextDeadline
-        _ = thread.poll(events.hasSpace() ? [(socket, ZMQ_POLLIN)] : [], until: due)
+        let sockets = events.hasSpace() ? [socket, connection.monitor] : [connection.monitor]
+        _ = thread.poll(sockets.map { ($0, ZMQ_POLLIN) }, until: due)
         if .now - due > Self.standstill { restartSilence() }
         // First what has arrived: a process that was stopped for a while finds the coordinator's messages waiting.
         try read()
+        try readFailures()
         try keepTime()
         try sendPosted()
       }
@@ -97,7 +112,7 @@ final class WorkerSocket {
       silenceNoted = now
       events.append(.silent(for: now - heard))
       // The connection may be cut off without either end knowing: a new one finds out.
-      socket = try dial()
+      connection = try dial()
       introduce(at: now)
     }
     switch phase {
@@ -157,7 +172,7 @@ final class WorkerSocket {
       heard = .now
       silenceNoted = heard
       switch received {
-      case .dropped(_, let frames, let bytes): reject(.overLimits(frames: frames, bytes: bytes))
+      case .dropped(_, _, let frames, let bytes): reject(.overLimits(frames: frames, bytes: bytes))
       case .message(let frames):
         do throws(ProtocolError) {
           take(
@@ -180,6 +195,27 @@ final class WorkerSocket {
     default: break
     }
     _ = events.offer(.message(message), cost: cost)
+  }
+
+  private func readFailures() throws(MessagingError) {
+    while case .message(let frames)? = try connection.monitor.receive() {
+      guard let event = SocketEvent(frames[0]) else { continue }
+      switch event.number {
+      case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: unsuited("the coordinator does not allow this worker's key", isFinal: true)
+      case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL where event.value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
+        unsuited("coordinator and worker must both be given --keys, or neither", isFinal: true)
+      default:
+        // A coordinator that cannot decrypt the first word closes the connection, as one that dies does.
+        unsuited("the handshake failed; the coordinator may be that of another job, with other keys", isFinal: false)
+      }
+    }
+  }
+
+  private func unsuited(_ reason: String, isFinal: Bool) {
+    // Attempts follow each other quickly.
+    if let noted = unsuitedNoted, noted.reason == reason, .now - noted.time < clocks.refused { return }
+    unsuitedNoted = (reason, .now)
+    _ = events.offer(.unsuited(reason: reason, isFinal: isFinal))
   }
 
   private func reject(_ error: ProtocolError) { _ = events.offer(.rejected(error)) }

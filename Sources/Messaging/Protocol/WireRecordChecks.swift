@@ -23,6 +23,10 @@ extension WireInputArtifact: CheckedMessage {
     try checkNested(ref, "ref")
     try checkCount(holders.count, "holders", limit: WireLimit.holders)
     for holder in holders { try checkName(holder, "holders", limit: WireLimit.endpoint) }
+    guard holderKeys.isEmpty || holderKeys.count == holders.count else {
+      throw FieldFault(field: "holder_keys", reason: "has \(holderKeys.count) entries for \(holders.count) holders")
+    }
+    for key in holderKeys { try checkBytes(key, "holder_keys", count: PublicKey.byteCount) }
   }
 }
 

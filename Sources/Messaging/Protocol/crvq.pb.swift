@@ -391,6 +391,9 @@ public nonisolated struct WireInputArtifact: Sendable {
   /// artifact endpoints that have it, preferred first
   public var holders: [String] = []
 
+  /// The CURVE public key of each holder, 32 bytes, in the order of holders; none at all where the job has no keys.
+  public var holderKeys: [Data] = []
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -1227,7 +1230,7 @@ nonisolated extension WireArtifactRef: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireInputArtifact: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".InputArtifact"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ref\0\u{1}shard\0\u{1}holders\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ref\0\u{1}shard\0\u{1}holders\0\u{3}holder_keys\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1238,6 +1241,7 @@ nonisolated extension WireInputArtifact: SwiftProtobuf.Message, SwiftProtobuf._M
       case 1: try { try decoder.decodeSingularMessageField(value: &self._ref) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.shard) }()
       case 3: try { try decoder.decodeRepeatedStringField(value: &self.holders) }()
+      case 4: try { try decoder.decodeRepeatedBytesField(value: &self.holderKeys) }()
       default: break
       }
     }
@@ -1257,6 +1261,9 @@ nonisolated extension WireInputArtifact: SwiftProtobuf.Message, SwiftProtobuf._M
     if !self.holders.isEmpty {
       try visitor.visitRepeatedStringField(value: self.holders, fieldNumber: 3)
     }
+    if !self.holderKeys.isEmpty {
+      try visitor.visitRepeatedBytesField(value: self.holderKeys, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1264,6 +1271,7 @@ nonisolated extension WireInputArtifact: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs._ref != rhs._ref {return false}
     if lhs.shard != rhs.shard {return false}
     if lhs.holders != rhs.holders {return false}
+    if lhs.holderKeys != rhs.holderKeys {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

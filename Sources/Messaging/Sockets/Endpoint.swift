@@ -32,7 +32,13 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// Whether only processes of this machine can reach it.
-  public var isLoopback: Bool { host == "localhost" || host.hasPrefix("127.") || host == "[::1]" }
+  public var isLoopback: Bool { host == "localhost" || host == "[::1]" || isIPv4Loopback }
+
+  /// 127.0.0.0/8. A name may begin with "127." and be anywhere.
+  private var isIPv4Loopback: Bool {
+    let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+    return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+  }
 
   /// Whether the host stands for every address of the machine, so that others need to be told a real one.
   public var isWildcard: Bool { host == "*" || host == "0.0.0.0" || host == "[::]" }

@@ -36,6 +36,9 @@ package final class MessageFrame: @unchecked Sendable {
   /// The address of the peer that sent it, as its socket's connection had it; nil for transports without.
   var peerAddress: String? { zmq_msg_gets(message, "Peer-Address").map { String(cString: $0) } }
 
+  /// The key that its sender has proved to have; nil on sockets without keys.
+  var peerKey: PublicKey? { zmq_msg_gets(message, "User-Id").flatMap { PublicKey(z85: String(cString: $0)) } }
+
   package var bytes: [UInt8] { withUnsafeBytes { Array($0) } }
 
   package func withUnsafeBytes<Result, Failure: Error>(

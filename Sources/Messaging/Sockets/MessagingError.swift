@@ -6,6 +6,14 @@ public enum MessagingError: Error, Sendable, Equatable, CustomStringConvertible 
   case endpointInUse(String)
   /// Not an endpoint of the form `tcp://HOST:PORT`, or a host that is not of this machine when binding.
   case badEndpoint(String, reason: String)
+  /// Others could reach the endpoint, and nothing says that they may.
+  case unprotected(String)
+  /// Whoever listens there has no key, or one that is not allowed.
+  case stranger(String)
+  /// This libzmq was built without CURVE.
+  case noCurve
+  /// Sockets of one context have one set of keys.
+  case otherKeys
   /// libzmq or the operating system refused.
   case socket(operation: String, endpoint: String, errno: Int32)
   /// The message would be refused by its receiver.
@@ -19,6 +27,12 @@ public enum MessagingError: Error, Sendable, Equatable, CustomStringConvertible 
     switch self {
     case .endpointInUse(let endpoint): "\(endpoint): address already in use; choose another port, or * for any"
     case .badEndpoint(let endpoint, let reason): "\(endpoint): \(reason)"
+    case .unprotected(let endpoint):
+      "\(endpoint): other machines can reach it; give --keys DIR (see crvq-coord keygen), or --insecure if all on the "
+        + "network are trusted"
+    case .stranger(let endpoint): "\(endpoint): has no key, or one that is not among the allowed"
+    case .noCurve: "this libzmq has no CURVE, which keys need; install one built with libsodium"
+    case .otherKeys: "the sockets of this process have other keys already"
     case .socket(let operation, let endpoint, let errno):
       "\(endpoint): \(operation): \(String(cString: zmq_strerror(errno)))"
     case .unsendable(let error): "cannot send: \(error)"

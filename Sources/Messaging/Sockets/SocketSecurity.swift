@@ -1,20 +1,91 @@
+import CZeroMQ
+
 /// How the two ends of a connection know each other.
 ///
-/// Every socket that meets another process takes one of these, and ``apply(to:as:)`` runs before its bind or connect: the
-/// one place where mechanisms, keys and authentication domains are set.
+/// Every socket that meets another process takes one of these and is bound or connected by it: the one place where
+/// mechanisms, keys and authentication domains are set. See <doc:Security>.
 public enum SocketSecurity: Sendable {
-  /// Anyone who reaches the port may talk. For loopback and tests.
+  /// No keys: whoever reaches the port may talk. Listens on loopback only.
   case plain
+  /// As ``plain``, but listens anywhere: for networks where everyone is trusted.
+  case insecure
+  /// Both ends prove who they are, and traffic is encrypted (CURVE).
+  case curve(Credentials)
 
-  /// Which end of a connection a socket is.
-  package enum Role: Sendable {
-    case server
-    case client
+  /// What a listening socket is for. Its name is the authentication domain.
+  package enum Purpose: String, Sendable {
+    case control = "crvq-control"
+    case artifacts = "crvq-artifacts"
   }
 
-  package func apply(to socket: ZMQSocket, as role: Role) throws(MessagingError) {
+  /// The key by which others recognize this process; nil without keys.
+  public var publicKey: PublicKey? {
+    if case .curve(let credentials) = self { credentials.publicKey } else { nil }
+  }
+
+  /// Binds a socket so that none but those who may talk come through.
+  ///
+  /// - Returns: the endpoint with the port that was chosen for `*`.
+  /// - Throws: ``MessagingError``, `.unprotected` for an endpoint that asks for keys.
+  package func bind(
+    _ socket: ZMQSocket, to endpoint: String, for purpose: Purpose
+  ) throws(MessagingError) -> String {
     switch self {
-    case .plain: break
+    case .plain:
+      // What cannot be read as an endpoint is no loopback address either; libzmq names the fault of the rest.
+      if let parsed = try? Endpoint(endpoint), !parsed.isLoopback { throw .unprotected(endpoint) }
+    case .insecure: break
+    case .curve(let credentials):
+      try apply(credentials, to: socket)
+      try socket.set(ZMQ_CURVE_SERVER, Int32(1), "ZMQ_CURVE_SERVER")
+      try socket.set(ZMQ_ZAP_DOMAIN, Array(purpose.rawValue.utf8), "ZMQ_ZAP_DOMAIN")
+      // Without it, a missing handler would let everyone in.
+      try socket.set(ZMQ_ZAP_ENFORCE_DOMAIN, Int32(1), "ZMQ_ZAP_ENFORCE_DOMAIN")
+      // Before the bind: from then on there may be somebody at the door.
+      try socket.guardDoor(credentials)
     }
+    return try socket.bind(endpoint)
+  }
+
+  /// Who must be listening where a socket connects.
+  package enum Listener: Sendable {
+    case coordinator
+    /// A holder of artifacts with this key.
+    case holder(PublicKey?)
+  }
+
+  /// Connects a socket to `endpoint`; if somebody else than `listener` is there, nothing passes.
+  ///
+  /// - Throws: ``MessagingError``, `.stranger` for a holder without a key or with one that is not allowed.
+  package func connect(
+    _ socket: ZMQSocket, to endpoint: String, of listener: Listener
+  ) throws(MessagingError) {
+    if case .curve(let credentials) = self {
+      let key: PublicKey? =
+        switch listener {
+        case .coordinator: credentials.coordinator
+        case .holder(let key): key
+        }
+      guard let key, credentials.admits(key, to: .artifacts) else { throw .stranger(endpoint) }
+      try apply(credentials, to: socket)
+      try socket.set(ZMQ_CURVE_SERVERKEY, key.bytes, "ZMQ_CURVE_SERVERKEY")
+    }
+    try socket.connect(endpoint)
+  }
+
+  /// Bytes that CURVE adds to each frame (rfc.zeromq.org/spec/26: command name, nonce, flags, authenticator).
+  private static let frameOverhead = 8 + 8 + 1 + 16
+
+  private func apply(_ credentials: Credentials, to socket: ZMQSocket) throws(MessagingError) {
+    try Self.requireCurve()
+    try socket.set(ZMQ_CURVE_PUBLICKEY, credentials.own.publicKey.bytes, "ZMQ_CURVE_PUBLICKEY")
+    try socket.set(ZMQ_CURVE_SECRETKEY, credentials.own.secret, "ZMQ_CURVE_SECRETKEY")
+    // The limit is for frames as they travel: encrypted.
+    try socket.set(ZMQ_MAXMSGSIZE, Int64(socket.limits.frameBytes + Self.frameOverhead), "ZMQ_MAXMSGSIZE")
+  }
+
+  /// - Throws: ``MessagingError`` `.noCurve` if this libzmq was built without.
+  static func requireCurve() throws(MessagingError) {
+    if zmq_has("curve") != 1 { throw .noCurve }
   }
 }

@@ -12,6 +12,8 @@ package final class ZMQSocket {
     case dealer
     /// One peer in this process: the other end of a socket monitor.
     case pair
+    /// Answers one question after another: the handler of the ZeroMQ Authentication Protocol.
+    case reply
   }
 
   package enum SendOutcome: Sendable, Equatable {
@@ -24,26 +26,42 @@ package final class ZMQSocket {
 
   package enum Received {
     case message([MessageFrame])
-    /// A message over the limits: read to its end and let go. `first` is its first frame, a ROUTER's routing id.
-    case dropped(first: MessageFrame, frames: Int, bytes: Int)
+    /// A message over the limits: read to its end and let go. `first` is its first frame, a ROUTER's routing id; `last` came
+    /// through the connection and so knows who sent it.
+    case dropped(first: MessageFrame, last: MessageFrame, frames: Int, bytes: Int)
   }
 
   let handle: UnsafeMutableRawPointer
-  private let context: ZMQContext
-  private let limits: SocketLimits
+  /// Kept so that it outlives the socket; nil for sockets that the context itself keeps.
+  private let context: ZMQContext?
+  let limits: SocketLimits
   private let kind: Kind
   /// What the socket was bound or connected to, for errors.
   package private(set) var endpoint: String
 
   /// - Throws: ``MessagingError`` `.socket` if there are too many sockets, or an option is refused.
-  package init(_ kind: Kind, context: ZMQContext, limits: SocketLimits) throws(MessagingError) {
+  package convenience init(_ kind: Kind, context: ZMQContext, limits: SocketLimits) throws(MessagingError) {
+    try self.init(kind, context: context.handle, keeping: context, limits: limits)
+  }
+
+  /// A socket that does not keep its context, and has to be closed before it.
+  convenience init(
+    _ kind: Kind, context: UnsafeMutableRawPointer, limits: SocketLimits
+  ) throws(MessagingError) {
+    try self.init(kind, context: context, keeping: nil, limits: limits)
+  }
+
+  private init(
+    _ kind: Kind, context contextHandle: UnsafeMutableRawPointer, keeping context: ZMQContext?, limits: SocketLimits
+  ) throws(MessagingError) {
     let type: Int32 =
       switch kind {
       case .router: ZMQ_ROUTER
       case .dealer: ZMQ_DEALER
       case .pair: ZMQ_PAIR
+      case .reply: ZMQ_REP
       }
-    guard let handle = zmq_socket(context.handle, type) else { throw .last("create socket", "\(kind)") }
+    guard let handle = zmq_socket(contextHandle, type) else { throw .last("create socket", "\(kind)") }
     self.handle = handle
     self.context = context
     self.limits = limits
@@ -60,7 +78,7 @@ package final class ZMQSocket {
       // A newcomer never takes over the name of a live connection.
       try set(ZMQ_ROUTER_HANDOVER, Int32(0), "ZMQ_ROUTER_HANDOVER")
     }
-    if kind != .pair { try setConnectionClocks() }
+    if kind == .router || kind == .dealer { try setConnectionClocks() }
   }
 
   /// The transport's own pings: they end connections whose other side was cut off without a word.
@@ -99,6 +117,14 @@ package final class ZMQSocket {
 
   // MARK: Connections
 
+  /// Has everyone who connects prove that they are one of those in `credentials`; refusals are logged. Before the bind.
+  ///
+  /// - Throws: ``MessagingError``; the socket must not be bound then.
+  func guardDoor(_ credentials: Credentials) throws(MessagingError) {
+    guard let context else { throw .closed }
+    try context.doorkeeper(credentials).watch(self)
+  }
+
   /// Listens at `endpoint`.
   ///
   /// - Returns: the endpoint with the port that was chosen for `*`.
@@ -124,6 +150,7 @@ package final class ZMQSocket {
   package func monitor(_ events: Int32, name: String) throws(MessagingError) -> ZMQSocket {
     let address = "inproc://\(name)"
     if zmq_socket_monitor(handle, address, events) != 0 { throw .last("monitor", endpoint) }
+    guard let context else { throw .closed }
     let monitor = try ZMQSocket(.pair, context: context, limits: .monitor)
     try monitor.connect(address)
     return monitor
@@ -179,18 +206,16 @@ package final class ZMQSocket {
       count += 1
       bytes += frame.count
       if count == 1 || count <= frameLimit && bytes <= limits.messageBytes { frames.append(frame) }
-      if !frame.hasMore { break }
+      if frame.hasMore { continue }
+      if count <= frameLimit, bytes <= limits.messageBytes { return .message(frames) }
+      return .dropped(first: frames[0], last: frame, frames: count, bytes: bytes)
     }
-    if count > frameLimit || bytes > limits.messageBytes {
-      return .dropped(first: frames[0], frames: count, bytes: bytes)
-    }
-    return .message(frames)
   }
 }
 
 extension SocketLimits {
-  /// For the events of a socket monitor: two frames, a number and an endpoint.
+  /// For the events of a socket monitor: two frames, a number and an endpoint. They come from this process, are small and
+  /// read at once; a limit on their queue would hold up libzmq's own thread, and with it every connection.
   static let monitor = SocketLimits(
-    frameBytes: 4096, frames: 2, messageBytes: 8192, sendQueue: 1000, receiveQueue: 1000, lingerMilliseconds: 0,
-    ioThreads: 0)
+    frameBytes: 4096, frames: 2, messageBytes: 8192, sendQueue: 0, receiveQueue: 0, lingerMilliseconds: 0, ioThreads: 0)
 }

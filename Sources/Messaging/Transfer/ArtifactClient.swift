@@ -72,12 +72,12 @@ public final class ArtifactClient: Sendable {
   ///
   /// - Parameters:
   ///   - artifact: digest and length; the bytes received are checked against both.
-  ///   - holders: artifact endpoints, preferred first.
+  ///   - holders: preferred first.
   ///   - isCancelled: asked several times a second.
   /// - Throws: ``ArtifactError`` `.unavailable` with a reason for each holder, `.cancelled`, `.closed`; what the store
   ///   throws. Nothing is then stored.
   public func fetch(
-    _ artifact: Artifact, from holders: [String], into store: ArtifactStore,
+    _ artifact: Artifact, from holders: [ArtifactHolder], into store: ArtifactStore,
     isCancelled: @Sendable () -> Bool = { false }
   ) throws(ArtifactError) {
     let target = Target(digest: artifact.digest, directory: store.directory)
@@ -87,8 +87,8 @@ public final class ArtifactClient: Sendable {
       // Checks the bytes; a corrupted file is removed, and fetched as if it had never been there.
       if (try? store.file(artifact.digest, size: artifact.size)) != nil { return }
     }
-    var failures: [String: String] = [:]
-    var isOut: Set<String> = []
+    var failures: [ArtifactHolder: String] = [:]
+    var isOut: Set<ArtifactHolder> = []
     for round in 0..<max(policy.rounds, 1) {
       let left = holders.filter { !isOut.contains($0) }
       if left.isEmpty { break }
@@ -98,27 +98,27 @@ public final class ArtifactClient: Sendable {
         let fetch = ArtifactFetch(
           artifact, holder, policy, nextTicket.wrappingAdd(1, ordering: .relaxed).newValue, commands, thread.wakeup,
           fetchedBytes: { self.fetchedBytes.wrappingAdd($0, ordering: .relaxed) },
-          isForsaken: { self.forsaken.withLock { $0.contains(holder) } })
+          isForsaken: { self.forsaken.withLock { $0.contains(holder.endpoint) } })
         guard let problem = try fetch.run(into: store, isCancelled: isCancelled) else { return }
         failures[holder] = problem.reason
         if problem.isFinal { isOut.insert(holder) }
       }
     }
     throw .unavailable(
-      artifact, holders.map { .init(endpoint: $0, reason: failures[$0] ?? "not asked") })
+      artifact, holders.map { .init(endpoint: $0.endpoint, reason: failures[$0] ?? "not asked") })
   }
 
   /// Gives up all fetches from a holder, those under way and those to come, until ``trust(_:)``. For one that does not
   /// answer and will not be waited for. From any thread.
-  public func forsake(_ holder: String) {
+  public func forsake(_ endpoint: String) {
     forsaken.withLock { forsaken in
       if forsaken.count >= Self.forsakenLimit { forsaken.removeAll() }
-      forsaken.insert(holder)
+      forsaken.insert(endpoint)
     }
   }
 
   /// Takes ``forsake(_:)`` back. From any thread.
-  public func trust(_ holders: some Sequence<String>) { forsaken.withLock { $0.subtract(holders) } }
+  public func trust(_ endpoints: some Sequence<String>) { forsaken.withLock { $0.subtract(endpoints) } }
 
   private func begin(_ target: Target, _ isCancelled: () -> Bool) throws(ArtifactError) {
     condition.lock()

@@ -3,11 +3,11 @@ import CZeroMQ
 /// What runs on the artifact client's thread: one DEALER a holder, shared by all fetches from it.
 final class ArtifactClientSockets {
   enum Command: Sendable {
-    /// A fetch begins to use the connection to `endpoint`; answers with its ticket go to its queue.
-    case join(ticket: UInt64, endpoint: String, WaitQueue<ArtifactFetch.Reply>)
-    case request(ticket: UInt64, endpoint: String, [[UInt8]])
+    /// A fetch begins to use the connection to `holder`; answers with its ticket go to its queue.
+    case join(ticket: UInt64, holder: ArtifactHolder, WaitQueue<ArtifactFetch.Reply>)
+    case request(ticket: UInt64, holder: ArtifactHolder, [[UInt8]])
     /// A fetch has ended; `isSuspect` if the connection did not answer, so that the next fetch gets a new one.
-    case leave(ticket: UInt64, endpoint: String, isSuspect: Bool)
+    case leave(ticket: UInt64, holder: ArtifactHolder, isSuspect: Bool)
     case stop
   }
 
@@ -38,7 +38,7 @@ final class ArtifactClientSockets {
   private let security: SocketSecurity
   private let thread: SocketThread
   private let commands: WaitQueue<Command>
-  private var connections: [String: Connection] = [:]
+  private var connections: [ArtifactHolder: Connection] = [:]
   private var monitorCount = 0
   private var isStopping = false
 
@@ -56,12 +56,12 @@ final class ArtifactClientSockets {
       let polled = Array(connections)
       let ready = thread.poll(
         polled.flatMap { [($0.value.socket, ZMQ_POLLIN), ($0.value.monitor, ZMQ_POLLIN)] }, until: nextDeadline)
-      for (index, (endpoint, connection)) in polled.enumerated() {
+      for (index, (holder, connection)) in polled.enumerated() {
         // Answers before the news that the connection is gone: they may complete a fetch.
-        guarded(endpoint, connection) { () throws(MessagingError) in
+        guarded(holder, connection) { () throws(MessagingError) in
           if ready[2 * index] != 0 { try read(connection) }
           try sendPending(connection)
-          if ready[2 * index + 1] != 0 { try readEvents(endpoint, connection) }
+          if ready[2 * index + 1] != 0 { try readEvents(holder, connection) }
         }
       }
       for command in commands.takeAll() { perform(command) }
@@ -85,50 +85,49 @@ final class ArtifactClientSockets {
 
   private func perform(_ command: Command) {
     switch command {
-    case .join(let ticket, let endpoint, let replies):
+    case .join(let ticket, let holder, let replies):
       do throws(MessagingError) {
-        try connection(to: endpoint).fetches[ticket] = replies
+        try connection(to: holder).fetches[ticket] = replies
       } catch { replies.append(.lost(error.description)) }
-    case .request(let ticket, let endpoint, let frames):
+    case .request(let ticket, let holder, let frames):
       // The connection may be lost, and another made, since the fetch posted this.
-      guard let connection = connections[endpoint], connection.fetches[ticket] != nil else { return }
+      guard let connection = connections[holder], connection.fetches[ticket] != nil else { return }
       connection.pending.append(frames)
-      guarded(endpoint, connection) { () throws(MessagingError) in try sendPending(connection) }
-    case .leave(let ticket, let endpoint, let isSuspect):
-      guard let connection = connections[endpoint], connection.fetches.removeValue(forKey: ticket) != nil else {
+      guarded(holder, connection) { () throws(MessagingError) in try sendPending(connection) }
+    case .leave(let ticket, let holder, let isSuspect):
+      guard let connection = connections[holder], connection.fetches.removeValue(forKey: ticket) != nil else {
         return
       }
       connection.lastUse = .now
-      if isSuspect { lose(endpoint, connection, "the connection does not answer") }
+      if isSuspect { lose(holder, connection, "the connection does not answer") }
     case .stop: isStopping = true
     }
   }
 
-  private func connection(to endpoint: String) throws(MessagingError) -> Connection {
-    if let connection = connections[endpoint] { return connection }
-    _ = try Endpoint(endpoint)
+  private func connection(to holder: ArtifactHolder) throws(MessagingError) -> Connection {
+    if let connection = connections[holder] { return connection }
+    _ = try Endpoint(holder.endpoint)
     let socket = try ZMQSocket(.dealer, context: context, limits: .artifactClient)
-    try security.apply(to: socket, as: .client)
     monitorCount += 1
     // Each context has its own inproc names; this client is told from others in the process by its address.
     let name = "artifact-client-\(UInt(bitPattern: ObjectIdentifier(self)))-\(monitorCount)"
     let monitor = try socket.monitor(Int32(Self.losses), name: name)
-    try socket.connect(endpoint)
+    try security.connect(socket, to: holder.endpoint, of: .holder(holder.key))
     let connection = Connection(socket, monitor)
-    connections[endpoint] = connection
+    connections[holder] = connection
     return connection
   }
 
   /// A socket that fails takes its own fetches with it and no others.
-  private func guarded(_ endpoint: String, _ connection: Connection, _ body: () throws(MessagingError) -> Void) {
-    do throws(MessagingError) { try body() } catch { lose(endpoint, connection, error.description) }
+  private func guarded(_ holder: ArtifactHolder, _ connection: Connection, _ body: () throws(MessagingError) -> Void) {
+    do throws(MessagingError) { try body() } catch { lose(holder, connection, error.description) }
   }
 
   /// Ends a connection; its fetches go on with other holders.
-  private func lose(_ endpoint: String, _ connection: Connection, _ reason: String) {
+  private func lose(_ holder: ArtifactHolder, _ connection: Connection, _ reason: String) {
     for replies in connection.fetches.values { replies.append(.lost(reason)) }
     connection.fetches.removeAll()
-    if connections[endpoint] === connection { connections[endpoint] = nil }
+    if connections[holder] === connection { connections[holder] = nil }
   }
 
   private func closeIdle() {
@@ -164,13 +163,15 @@ final class ArtifactClientSockets {
     thread.wakeup.signal()
   }
 
-  private func readEvents(_ endpoint: String, _ connection: Connection) throws(MessagingError) {
+  private func readEvents(_ holder: ArtifactHolder, _ connection: Connection) throws(MessagingError) {
     guard case .message(let frames)? = try connection.monitor.receive() else { return }
-    let event = frames[0].withUnsafeBytes { $0.count >= 2 ? $0.loadUnaligned(as: UInt16.self) : 0 }
-    switch Int32(event) {
-    case ZMQ_EVENT_CONNECT_RETRIED: lose(endpoint, connection, "cannot be reached")
-    case ZMQ_EVENT_DISCONNECTED: lose(endpoint, connection, "closed the connection")
-    case _ where Int32(event) & Int32(Self.losses) != 0: lose(endpoint, connection, "handshake failed")
+    guard let event = SocketEvent(frames[0]) else { return }
+    switch event.number {
+    case ZMQ_EVENT_CONNECT_RETRIED: lose(holder, connection, "cannot be reached")
+    case ZMQ_EVENT_DISCONNECTED: lose(holder, connection, "closed the connection")
+    case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: lose(holder, connection, "does not allow this process's key")
+    case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: lose(holder, connection, "does not use the same keys")
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: lose(holder, connection, "handshake failed")
     default: break
     }
   }

@@ -21,7 +21,7 @@ struct ArtifactFetch {
   private static let cancellationPeriod = Duration.milliseconds(100)
 
   private let artifact: Artifact
-  private let holder: String
+  private let holder: ArtifactHolder
   private let policy: ArtifactClient.Policy
   private let ticket: UInt64
   private let commands: WaitQueue<ArtifactClientSockets.Command>
@@ -31,7 +31,7 @@ struct ArtifactFetch {
   private let isForsaken: () -> Bool
 
   init(
-    _ artifact: Artifact, _ holder: String, _ policy: ArtifactClient.Policy, _ ticket: UInt64,
+    _ artifact: Artifact, _ holder: ArtifactHolder, _ policy: ArtifactClient.Policy, _ ticket: UInt64,
     _ commands: WaitQueue<ArtifactClientSockets.Command>, _ wakeup: Wakeup, fetchedBytes: @escaping (UInt64) -> Void,
     isForsaken: @escaping () -> Bool
   ) {
@@ -54,9 +54,9 @@ struct ArtifactFetch {
   /// - Returns: nil when it is in the store, else what was wrong with the holder.
   /// - Throws: ``ArtifactError`` of the store, `.cancelled`, `.closed`.
   func run(into store: ArtifactStore, isCancelled: () -> Bool) throws(ArtifactError) -> Problem? {
-    post(.join(ticket: ticket, endpoint: holder, replies))
+    post(.join(ticket: ticket, holder: holder, replies))
     var isSuspect = false
-    defer { post(.leave(ticket: ticket, endpoint: holder, isSuspect: isSuspect)) }
+    defer { post(.leave(ticket: ticket, holder: holder, isSuspect: isSuspect)) }
     let writer = try store.writer()
     var asked: UInt64 = 0
     // An empty artifact is asked for too: that it is held, and that its digest is that of no bytes, is checked alike.
@@ -108,7 +108,7 @@ struct ArtifactFetch {
     offset += UInt64(request.length)
     // Encoding cannot fail: digest and length are within what the codec checks.
     if let frames = try? ArtifactMessage.request(request).frames() {
-      post(.request(ticket: ticket, endpoint: holder, frames))
+      post(.request(ticket: ticket, holder: holder, frames))
     }
   }
 

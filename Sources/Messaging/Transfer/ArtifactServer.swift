@@ -2,13 +2,14 @@ import Logging
 import Synchronization
 
 /// Serves the artifacts of a store to whoever asks for a digest: a ROUTER on a thread of its own, so that large transfers
-/// never delay a heartbeat. It knows digests only, no paths.
+/// never delay a heartbeat. It knows digests only, no paths, and one store at a time: that of the job.
 public final class ArtifactServer: Sendable {
   /// Where others fetch from: the bound endpoint with the port that was chosen. See ``Endpoint/isWildcard``.
   public let endpoint: String
 
   private let thread: SocketThread
   private let counters = Counters()
+  private let served: ServedStore
   private let isOpen = Atomic<Bool>(true)
 
   /// Written by the thread, read by anyone.
@@ -18,27 +19,44 @@ public final class ArtifactServer: Sendable {
     let isStopping = Atomic<Bool>(false)
   }
 
+  /// The store that requests are answered from; set by anyone, read by the thread.
+  final class ServedStore: Sendable {
+    private let current: Mutex<ArtifactStore?>
+
+    init(_ store: ArtifactStore?) { current = Mutex(store) }
+
+    var store: ArtifactStore? {
+      get { current.withLock { $0 } }
+      set { current.withLock { $0 = newValue } }
+    }
+  }
+
   /// Binds `endpoint` (`tcp://127.0.0.1:*` for any free port) and starts the thread.
   ///
-  /// - Throws: ``MessagingError`` `.endpointInUse`, `.badEndpoint`, `.socket`.
+  /// - Parameter store: nil as long as there is nothing to be had; see ``serve(_:)``.
+  /// - Throws: ``MessagingError`` `.endpointInUse`, `.badEndpoint`, `.unprotected`, `.socket`.
   public init(
-    binding endpoint: String, serving store: ArtifactStore, context: ZMQContext, security: SocketSecurity = .plain,
+    binding endpoint: String, serving store: ArtifactStore?, context: ZMQContext, security: SocketSecurity = .plain,
     logger: Logger = Logger(label: "artifact-server")
   ) throws(MessagingError) {
     let thread = try SocketThread()
     let counters = counters
+    let served = ServedStore(store)
     self.thread = thread
+    self.served = served
     self.endpoint = try thread.start("artifact-server") { report in
       do throws(MessagingError) {
         let socket = try ZMQSocket(.router, context: context, limits: .artifactServer)
-        try security.apply(to: socket, as: .server)
-        report(.success(try socket.bind(endpoint)))
-        ArtifactServerSocket(socket, thread, store, counters, logger).run()
+        report(.success(try security.bind(socket, to: endpoint, for: .artifacts)))
+        ArtifactServerSocket(socket, thread, served, counters, logger).run()
       } catch { report(.failure(error)) }
     }
   }
 
   deinit { close() }
+
+  /// Answers requests from another store from now on, and from no other: what the old one holds is nobody's business.
+  public func serve(_ store: ArtifactStore) { served.store = store }
 
   /// Bytes of chunks sent so far.
   public var bytesServed: UInt64 { counters.bytes.load(ordering: .relaxed) }

@@ -8,6 +8,8 @@ final class ArtifactServerSocket {
     var frames: [[UInt8]]
     var data: MessageFrame?
     var requests: [WireArtifactRequest] = []
+    /// Where the peer connects from.
+    var address: String
   }
 
   private struct OpenFile {
@@ -27,21 +29,25 @@ final class ArtifactServerSocket {
 
   private let socket: ZMQSocket
   private let thread: SocketThread
-  private let store: ArtifactStore
+  private let served: ArtifactServer.ServedStore
+  /// The store that the open files are from.
+  private var store: ArtifactStore?
   private let counters: ArtifactServer.Counters
   private let logger: Logger
 
   private var blocked: [[UInt8]: Blocked] = [:]
   private var openFiles: [Digest: OpenFile] = [:]
-  private var rejections = 0
+  private var budgets = RequestBudgets()
+  private var log = RefusalLog()
 
   init(
-    _ socket: ZMQSocket, _ thread: SocketThread, _ store: ArtifactStore, _ counters: ArtifactServer.Counters,
+    _ socket: ZMQSocket, _ thread: SocketThread, _ served: ArtifactServer.ServedStore,
+    _ counters: ArtifactServer.Counters,
     _ logger: Logger
   ) {
     self.socket = socket
     self.thread = thread
-    self.store = store
+    self.served = served
     self.counters = counters
     self.logger = logger
   }
@@ -70,8 +76,8 @@ final class ArtifactServerSocket {
     for _ in 0..<Self.readBatch {
       guard let received = try socket.receive() else { return }
       switch received {
-      case .dropped(let first, let frames, let bytes):
-        reject(.overLimits(frames: frames - 1, bytes: bytes - first.count), from: first.peerAddress)
+      case .dropped(let first, let last, let frames, let bytes):
+        reject(.overLimits(frames: frames - 1, bytes: bytes - first.count), from: last.peerAddress ?? "unknown")
       case .message(let frames): try take(frames)
       }
     }
@@ -80,33 +86,39 @@ final class ArtifactServerSocket {
 
   private func take(_ frames: [MessageFrame]) throws(MessagingError) {
     let peer = frames[0].bytes
+    let address = frames.last?.peerAddress ?? "unknown"
+    guard budgets.spend(peer, at: .now) else {
+      counters.refusals.wrappingAdd(1, ordering: .relaxed)
+      return refused(address, "more than \(RequestBudgets.perSecond) requests a second", "")
+    }
     do throws(ProtocolError) {
       guard frames.count > 1 else { throw .frameCount(expected: 2, got: 0) }
       let message = try ArtifactMessage(
         header: frames[1].bytes, payload: frames.count > 2 ? frames[2].bytes : nil,
         dataLengths: frames.dropFirst(3).map(\.count))
       guard case .request(let request) = message else { throw .unexpectedKind(message.kind) }
-      accept(request, from: peer)
-    } catch { return reject(error, from: frames.last?.peerAddress) }
+      accept(request, from: peer, at: address)
+    } catch { return reject(error, from: address) }
     try sendBlocked(peer)
   }
 
-  private func accept(_ request: WireArtifactRequest, from peer: [UInt8]) {
-    if blocked[peer] != nil {
-      if blocked[peer, default: Blocked(frames: [])].requests.count < Self.requestLimit {
-        blocked[peer]?.requests.append(request)
-      }
+  private func accept(_ request: WireArtifactRequest, from peer: [UInt8], at address: String) {
+    if let count = blocked[peer]?.requests.count {
+      if count < Self.requestLimit { blocked[peer]?.requests.append(request) }
     } else if blocked.count < Self.blockedLimit {
-      blocked[peer] = answer(request)
+      blocked[peer] = answer(request, for: address)
     }
   }
 
-  private func reject(_ error: ProtocolError, from address: String?) {
+  private func reject(_ error: ProtocolError, from address: String) {
     counters.refusals.wrappingAdd(1, ordering: .relaxed)
-    rejections += 1
-    if rejections & (rejections - 1) == 0 {
-      logger.warning("rejected message \(rejections) at \(socket.endpoint), from \(address ?? "unknown"): \(error)")
-    }
+    refused(address, "no request", ": \(error)")
+  }
+
+  private func refused(_ address: String, _ kind: String, _ detail: String) {
+    guard let count = log.note(address, kind, at: .now) else { return }
+    let requests = count == 1 ? "a request" : "\(count) more requests"
+    logger.warning("refused \(requests) from \(address) at \(socket.endpoint): \(kind)\(detail)")
   }
 
   // MARK: Answers
@@ -129,35 +141,42 @@ final class ArtifactServerSocket {
           blocked[peer] = nil
           return
         }
-        var answer = answer(next)
+        var answer = answer(next, for: waiting.address)
         answer.requests = Array(waiting.requests.dropFirst())
         blocked[peer] = answer
       }
     }
   }
 
-  private func answer(_ request: WireArtifactRequest) -> Blocked {
-    do throws(ArtifactError) { return try chunk(request) } catch {
+  private func answer(_ request: WireArtifactRequest, for address: String) -> Blocked {
+    var frames: [[UInt8]]
+    var data: MessageFrame?
+    do throws(ArtifactError) { (frames, data) = try chunk(request, for: address) } catch {
       switch error {
-      case .notFound, .corrupted: return refusal(request, .notFound, error.description)
-      default: return refusal(request, .busy, error.description)
+      case .notFound: frames = refusal(request, .notFound, error.description, "no such artifact", for: address)
+      case .corrupted: frames = refusal(request, .notFound, error.description, "a corrupted artifact", for: address)
+      default: frames = refusal(request, .busy, error.description, "cannot be read", for: address)
       }
     }
+    return Blocked(frames: frames, data: data, address: address)
   }
 
-  private func chunk(_ request: WireArtifactRequest) throws(ArtifactError) -> Blocked {
+  private func chunk(
+    _ request: WireArtifactRequest, for address: String
+  ) throws(ArtifactError) -> (frames: [[UInt8]], data: MessageFrame?) {
     // The codec has checked the digest's length, the request's length and that their sum does not overflow.
-    guard let digest = Digest(request.digest) else { return refusal(request, .badRange, "no digest") }
+    guard let digest = Digest(request.digest) else {
+      return (refusal(request, .badRange, "no digest", "no digest", for: address), nil)
+    }
     let file = try file(digest)
     let size = file.artifact.size
     let isInside = request.offset + UInt64(request.length) <= size
     guard isInside, request.length > 0 || size == 0 else {
-      return refusal(
-        request, .badRange,
-        "\(request.length) bytes at \(request.offset) are not in an artifact of \(size) bytes")
+      let text = "\(request.length) bytes at \(request.offset) are not in an artifact of \(size) bytes"
+      return (refusal(request, .badRange, text, "a range that makes no sense", for: address), nil)
     }
     guard let data = try? MessageFrame(count: Int(request.length)) else {
-      return refusal(request, .busy, "out of memory")
+      return (refusal(request, .busy, "out of memory", "out of memory", for: address), nil)
     }
     try data.withUnsafeMutableBytes { bytes throws(ArtifactError) in try file.read(into: bytes, at: request.offset) }
     var chunk = WireArtifactChunk()
@@ -167,24 +186,36 @@ final class ArtifactServerSocket {
     chunk.totalSize = size
     chunk.crc32C = data.withUnsafeBytes { CRC32C.of($0) }
     guard let frames = try? ArtifactMessage.chunk(chunk).frames() else {
-      return refusal(request, .busy, "cannot be encoded")
+      return (refusal(request, .busy, "cannot be encoded", "cannot be encoded", for: address), nil)
     }
-    return Blocked(frames: frames, data: data)
+    return (frames, data)
   }
 
-  private func refusal(_ request: WireArtifactRequest, _ code: WireArtifactErrorCode, _ text: String) -> Blocked {
+  private func refusal(
+    _ request: WireArtifactRequest, _ code: WireArtifactErrorCode, _ text: String, _ kind: String, for address: String
+  ) -> [[UInt8]] {
     counters.refusals.wrappingAdd(1, ordering: .relaxed)
+    refused(address, kind, ": \(text)")
     var refusal = WireArtifactRefusal()
     refusal.ticket = request.ticket
     refusal.digest = request.digest
     refusal.code = code
     refusal.text = text.cut()
-    return Blocked(frames: (try? ArtifactMessage.refusal(refusal).frames()) ?? [])
+    return (try? ArtifactMessage.refusal(refusal).frames()) ?? []
   }
 
   // MARK: Files
 
+  private func enterStore() {
+    let current = served.store
+    if current === store { return }
+    store = current
+    openFiles.removeAll()
+  }
+
   private func file(_ digest: Digest) throws(ArtifactError) -> ArtifactFile {
+    enterStore()
+    guard let store else { throw .notFound(digest, directory: "a worker without a job") }
     let now = ContinuousClock.now
     if let open = openFiles[digest], store.contains(digest, size: open.file.artifact.size) {
       openFiles[digest]?.lastUse = now

@@ -1,4 +1,5 @@
 import Foundation
+import Messaging
 
 /// Where a worker keeps what it makes. Without a place of its own it lies in the temporary directory and goes with the process.
 struct CacheDirectory {
@@ -18,6 +19,21 @@ struct CacheDirectory {
     path = Self.temporary + Self.prefix + "\(ProcessInfo.processInfo.processIdentifier)"
     isTemporary = true
   }
+
+  /// Makes the directory, so that one that cannot be is known before any work begins.
+  ///
+  /// - Throws: ``WorkerError`` `.io`.
+  func make() throws(WorkerError) {
+    do {
+      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+    } catch { throw .io("\(path): cannot make the cache directory: \(error.localizedDescription)") }
+  }
+
+  /// Where the artifacts of a job lie. The name of the job comes over the wire, so it is no part of the path.
+  func path(ofJob job: String) -> String { "\(path)/\(Digest.of(Array(job.utf8)).hex.prefix(Self.jobNameLength))" }
+
+  /// Enough that no two jobs meet.
+  private static let jobNameLength = 32
 
   func remove() {
     if isTemporary { try? FileManager.default.removeItem(atPath: path) }

@@ -15,12 +15,16 @@ public struct WorkerOptions: Sendable {
   public var cacheDirectory: String?
   /// Bytes that tasks may use.
   public var memoryBytes: UInt64
+  /// The directory with the job's keys; nil for none.
+  public var keys: String?
+  /// Whether a coordinator on another machine is trusted without keys.
+  public var isInsecure: Bool
   /// End when this process is no longer the parent; nil to run on.
   public var parent: Int32?
 
   public init(
     endpoint: String, name: String?, threads: Int?, slots: Int, cacheDirectory: String?, memoryBytes: UInt64?,
-    parent: Int32?
+    keys: String? = nil, isInsecure: Bool = false, parent: Int32?
   ) {
     let process = ProcessInfo.processInfo
     self.endpoint = endpoint
@@ -29,6 +33,8 @@ public struct WorkerOptions: Sendable {
     self.slots = slots
     self.cacheDirectory = cacheDirectory
     self.memoryBytes = memoryBytes ?? process.physicalMemory
+    self.keys = keys
+    self.isInsecure = isInsecure
     self.parent = parent
   }
 }

@@ -19,7 +19,6 @@ public final class WorkerProcess: Sendable {
   private let options: WorkerOptions
   private let logger: Logger
   private let cache: CacheDirectory
-  private let store: ArtifactStore
   private let context: ZMQContext
   private let server: ArtifactServer
   private let client: ArtifactClient
@@ -32,6 +31,8 @@ public final class WorkerProcess: Sendable {
   /// The job being served, with what its tasks share.
   private struct Service: Sendable {
     let job: JobContext
+    /// Of this job alone: who may ask for its artifacts must not get those of another.
+    let store: ArtifactStore
     let blocks: BlockSource
     let grams: GramSource
     let sweep: SweepStates
@@ -43,19 +44,25 @@ public final class WorkerProcess: Sendable {
   public init(_ options: WorkerOptions, logger: Logger) throws {
     self.options = options
     self.logger = logger
+    let security = try options.security()
     cache = CacheDirectory(options.cacheDirectory)
     do {
       let coordinator = try Endpoint(options.endpoint)
-      store = try ArtifactStore(directory: cache.path, durability: .cache)
-      context = try ZMQContext()
+      try cache.make()
+      context = try ZMQContext { logger.warning("\($0)") }
       let host = coordinator.isLoopback ? "127.0.0.1" : LocalAddress.reaching(coordinator.host) ?? "*"
       server = try ArtifactServer(
-        binding: Endpoint(host: host, port: nil).description, serving: store, context: context, logger: logger)
-      client = try ArtifactClient(context: context)
+        binding: Endpoint(host: host, port: nil).description, serving: nil, context: context, security: security,
+        logger: logger)
+      client = try ArtifactClient(context: context, security: security)
       link = try WorkerLink(
-        connecting: options.endpoint, as: WireReady(options, artifactEndpoint: server.endpoint), context: context)
+        connecting: options.endpoint, as: WireReady(options, artifactEndpoint: server.endpoint), context: context,
+        security: security)
     } catch let error as MessagingError {
-      if case .badEndpoint = error { throw WorkerError.usage("\(error)") }
+      switch error {
+      case .badEndpoint, .unprotected: throw WorkerError.usage("\(error)")
+      default: break
+      }
       throw WorkerError.io("\(error)")
     } catch {
       throw WorkerError.io("\(error)")
@@ -120,6 +127,10 @@ public final class WorkerProcess: Sendable {
     case .rejected(let error):
       if case .otherVersion = error { throw WorkerError.badInput("\(options.endpoint): \(error)") }
       logger.warning("a message of the coordinator was dropped: \(error)")
+    case .unsuited(let reason, let isFinal):
+      // A coordinator that is started anew on another's port may be no more than a mistake of the moment.
+      if isFinal, service.withLock({ $0 == nil }) { throw WorkerError.badInput("\(options.endpoint): \(reason)") }
+      logger.warning("\(options.endpoint): \(reason)")
     case .failed(let error): throw WorkerError.io("\(error)")
     }
     return .goOn
@@ -136,7 +147,8 @@ public final class WorkerProcess: Sendable {
       if queue.cancel(cancel.lease) { report(cancel.task, cancel.lease, TaskError.cancelled) }
       link.letGo(lease: cancel.lease)
     case .release(let release):
-      for digest in release.digests.compactMap({ Digest($0) }) { _ = try? store.remove(digest) }
+      let store = service.withLock { $0?.store }
+      for digest in release.digests.compactMap({ Digest($0) }) { _ = try? store?.remove(digest) }
     case .resultStored(let stored):
       queue.acknowledge(stored.lease)
       link.letGo(lease: stored.lease)
@@ -162,7 +174,14 @@ public final class WorkerProcess: Sendable {
         sayGoodbye("\(error)")
         throw WorkerError.badInput("\(error)")
       }
-      service.withLock { $0 = Service(job: job, blocks: BlockSource(job), grams: GramSource(), sweep: SweepStates()) }
+      let store: ArtifactStore
+      do {
+        store = try ArtifactStore(directory: cache.path(ofJob: job.jobID), durability: .cache)
+      } catch { throw WorkerError.io("\(error)") }
+      server.serve(store)
+      service.withLock {
+        $0 = Service(job: job, store: store, blocks: BlockSource(job), grams: GramSource(), sweep: SweepStates())
+      }
       logger.info("serving job \(job.jobID)")
     }
     for result in queue.unacknowledged { send(.taskDone(result)) }
@@ -196,8 +215,9 @@ public final class WorkerProcess: Sendable {
     do {
       guard let service = service.withLock({ $0 }) else { throw TaskError.other("a task came before the welcome") }
       try control.progress(0, "started")
+      let store = service.store
       let inputs = TaskInputs(store: store, inputs: assign.inputs) {
-        [client, store] artifact, holders throws(ArtifactError) in
+        [client] artifact, holders throws(ArtifactError) in
         try client.fetch(artifact, from: holders, into: store) { control.wasCancelled }
       }
       let environment = TaskEnvironment(

@@ -6,7 +6,7 @@ struct TaskInputs: Sendable {
   let store: ArtifactStore
   let inputs: [WireInputArtifact]
   /// Brings an artifact into the store from one of the endpoints.
-  let fetcher: @Sendable (_ artifact: Artifact, _ holders: [String]) throws(ArtifactError) -> Void
+  let fetcher: @Sendable (_ artifact: Artifact, _ holders: [ArtifactHolder]) throws(ArtifactError) -> Void
 
   func find(_ name: String, shard: Int) -> WireInputArtifact? {
     inputs.first { $0.ref.name == name && Int($0.shard) == shard }
@@ -27,7 +27,7 @@ struct TaskInputs: Sendable {
     guard let artifact = input.ref.artifact else { throw TaskError.other("an input has no digest") }
     if store.contains(artifact.digest, size: artifact.size) { return artifact.digest }
     do {
-      try fetcher(artifact, input.holders)
+      try fetcher(artifact, input.artifactHolders)
     } catch {
       throw TaskError.missing(artifact.digest, holder: input.holders.first ?? "", reason: "\(error)")
     }

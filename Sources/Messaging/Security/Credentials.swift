@@ -1,0 +1,20 @@
+/// What a process proves itself with, and whom it believes.
+public struct Credentials: Sendable, Equatable {
+  let own: KeyPair
+  /// The key of the job's coordinator.
+  let coordinator: PublicKey
+  /// Who may talk, by key; the values are names for people.
+  let allowed: [PublicKey: String]
+
+  /// The key by which others recognize this process.
+  public var publicKey: PublicKey { own.publicKey }
+
+  /// Whether the party with this key may use a socket of this purpose.
+  func admits(_ key: PublicKey, to purpose: SocketSecurity.Purpose) -> Bool {
+    switch purpose {
+    // A second coordinator is no worker.
+    case .control: allowed[key] != nil && key != coordinator
+    case .artifacts: allowed[key] != nil
+    }
+  }
+}
