@@ -9,6 +9,7 @@ let package = Package(
     .executable(name: "crvq-coord", targets: ["crvq-coord"]),
     .executable(name: "crvq-worker", targets: ["crvq-worker"]),
     .library(name: "CRVQ", targets: ["CRVQ", "Checkpoint", "Numerics"]),
+    .library(name: "Messaging", targets: ["Messaging"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),

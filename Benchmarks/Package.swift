@@ -5,7 +5,10 @@ let package = Package(
   name: "Benchmarks",
   dependencies: [.package(name: "crvq", path: "..")],
   targets: [
-    .executableTarget(name: "SolverBenchmark", dependencies: [.product(name: "CRVQ", package: "crvq")])
+    .executableTarget(name: "SolverBenchmark", dependencies: [.product(name: "CRVQ", package: "crvq")]),
+    .target(name: "PlainTransfer", linkerSettings: [.linkedLibrary("zmq")]),
+    .executableTarget(
+      name: "TransferBenchmark", dependencies: ["PlainTransfer", .product(name: "Messaging", package: "crvq")]),
   ],
   swiftLanguageModes: [.v6]
 )
