@@ -24,6 +24,7 @@ let package = Package(
     .systemLibrary(name: "COpenBLAS"),
     .systemLibrary(name: "CZeroMQ"),
     .target(name: "CKernels"),
+    .target(name: "CChecksum"),
 
     .target(name: "Numerics", dependencies: ["CKernels", "COpenBLAS"]),
     .target(name: "Checkpoint", dependencies: ["Numerics"]),
@@ -34,7 +35,7 @@ let package = Package(
     .target(
       name: "Messaging",
       dependencies: [
-        "CZeroMQ",
+        "CChecksum", "CZeroMQ",
         .product(name: "Crypto", package: "swift-crypto"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "SwiftProtobuf", package: "swift-protobuf"),

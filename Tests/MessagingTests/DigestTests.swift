@@ -65,6 +65,7 @@ import Testing
         for _ in 0..<8 { naive = naive & 1 == 1 ? naive >> 1 ^ 0x82F6_3B78 : naive >> 1 }
       }
       #expect(bytes.withUnsafeBytes { CRC32C.of($0) } == ~naive)
+      #expect(bytes.withUnsafeBytes { CRC32C.byTables($0) } == ~naive)
     }
   }
 }

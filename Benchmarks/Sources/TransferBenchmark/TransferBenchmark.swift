@@ -87,12 +87,14 @@ import PlainTransfer
     return directory
   }
 
+  /// Bytes that no two runs have in common, so that nothing is in a store already.
   private func randomBytes() -> Data {
     var data = Data(count: megabytes << 20)
     data.withUnsafeMutableBytes { bytes in
-      var generator = SystemRandomNumberGenerator()
+      var word = UInt64.random(in: .min ... .max)
       for index in stride(from: 0, to: bytes.count, by: 8) {
-        bytes.storeBytes(of: generator.next(), toByteOffset: index, as: UInt64.self)
+        word = word &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        bytes.storeBytes(of: word, toByteOffset: index, as: UInt64.self)
       }
     }
     return data

@@ -1,3 +1,5 @@
+import CChecksum
+
 /// The Castagnoli cyclic redundancy check (RFC 3720, appendix B.4): finds a damaged chunk when it arrives, long before
 /// the digest of the whole artifact can.
 package enum CRC32C {
@@ -16,8 +18,16 @@ package enum CRC32C {
     return tables
   }()
 
-  /// The check of `bytes`.
+  private static let hasInstruction = crc32c_has_instruction()
+
+  /// The check of `bytes`: by the processor's instruction where it has one, at several times the speed of the tables.
   package static func of(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+    guard hasInstruction, let base = bytes.baseAddress else { return byTables(bytes) }
+    return ~crc32c_update(~0, base.assumingMemoryBound(to: UInt8.self), bytes.count)
+  }
+
+  /// The check of `bytes` on any processor.
+  package static func byTables(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
     tables.withUnsafeBufferPointer { tables in
       var value = ~UInt32(0)
       var index = 0
