@@ -173,13 +173,15 @@ private final class DoorkeeperSockets {
       case ZMQ_EVENT_DISCONNECTED:
         // A failed handshake is followed by the end of its connection at once, from the one thread that serves the socket.
         let address = door.addresses.removeValue(forKey: event.value)
-        // Whoever was gone again before that has no address, and has asked for nothing.
-        if let failure = door.failure, let address { refuse(address, failure) }
+        if let failure = door.failure { refuse(address ?? Self.goneAddress, failure) }
         door.failure = nil
       default: break
       }
     }
   }
+
+  /// In place of the address of a connection that was gone again before it could be asked for.
+  private static let goneAddress = "a peer that was gone at once"
 
   /// Who comes without keys sees that they are wanted, and may be gone before this end has seen that there are none.
   private static let noKey = "it shows no key"
