@@ -80,7 +80,7 @@ public final class WorkerLink: Sendable {
           let monitor = try socket.monitor(
             WorkerSocket.handshakeFailures, name: "worker-link-\(UInt.random(in: 0 ... .max))")
           try security.connect(socket, to: endpoint, of: .coordinator)
-          return WorkerSocket.Connection(socket: socket, monitor: monitor)
+          return WorkerSocket.Connection(socket: socket, monitor: monitor, hasKeys: security.publicKey != nil)
         }
         let socket = WorkerSocket(
           try dial(), dial: dial, introduction: introduction, clocks: clocks, held: held, thread, commands, events)

@@ -24,6 +24,7 @@ final class WorkerSocket {
     let socket: ZMQSocket
     /// Receives ``WorkerSocket/handshakeFailures``.
     let monitor: ZMQSocket
+    let hasKeys: Bool
   }
 
   /// What tells that whoever answers is not the coordinator this worker may talk to.
@@ -47,6 +48,10 @@ final class WorkerSocket {
   private var silenceNoted: ContinuousClock.Instant
   /// The last reason why a handshake failed, and when it was reported.
   private var unsuitedNoted: (reason: String, time: ContinuousClock.Instant)?
+  /// Handshakes in a row that failed without keys and without a word.
+  private var silentFailures = 0
+  /// So many, and it is not a coordinator that happened to die just then.
+  private static let silentFailuresMax = 2
   /// Messages that the connection had no room for, oldest first. While there are any, the mailbox is left alone.
   private var pending: [[[UInt8]]] = []
 
@@ -171,6 +176,7 @@ final class WorkerSocket {
       guard events.hasSpace(), let received = try socket.receive() else { return }
       heard = .now
       silenceNoted = heard
+      silentFailures = 0
       switch received {
       case .dropped(_, _, let frames, let bytes): reject(.overLimits(frames: frames, bytes: bytes))
       case .message(let frames):
@@ -203,13 +209,20 @@ final class WorkerSocket {
       switch event.number {
       case ZMQ_EVENT_HANDSHAKE_FAILED_AUTH: unsuited("the coordinator does not allow this worker's key", isFinal: true)
       case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL where event.value == ZMQ_PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:
-        unsuited("coordinator and worker must both be given --keys, or neither", isFinal: true)
+        unsuited(Self.keysDiffer, isFinal: true)
+      case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL where !connection.hasKeys:
+        // A coordinator that wants keys may have closed the connection before its wish has been read.
+        silentFailures += 1
+        let isFinal = silentFailures >= Self.silentFailuresMax
+        unsuited(isFinal ? Self.keysDiffer : "the handshake failed; the coordinator may want --keys", isFinal: isFinal)
       default:
         // A coordinator that cannot decrypt the first word closes the connection, as one that dies does.
         unsuited("the handshake failed; the coordinator may be that of another job, with other keys", isFinal: false)
       }
     }
   }
+
+  private static let keysDiffer = "coordinator and worker must both be given --keys, or neither"
 
   private func unsuited(_ reason: String, isFinal: Bool) {
     // Attempts follow each other quickly.
