@@ -59,10 +59,17 @@ let package = Package(
       ]
     ),
 
+    .target(
+      name: "Program",
+      dependencies: [
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+      ]
+    ),
     .executableTarget(
       name: "crvq-coord",
       dependencies: [
-        "CRVQ", "Checkpoint", "Coordinator", "JobGraph", "Messaging", "Numerics", "Transformer",
+        "CRVQ", "Checkpoint", "Coordinator", "JobGraph", "Messaging", "Numerics", "Program", "Transformer",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -71,10 +78,9 @@ let package = Package(
     .executableTarget(
       name: "crvq-worker",
       dependencies: [
-        "Worker",
+        "Program", "Worker",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
-        .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ]
     ),
 

@@ -80,8 +80,7 @@ extension Scheduler {
   private func isRecollectReady(block: Int, shard: Int, for worker: WorkerID) -> Bool {
     let task = TaskID.recollect(block: block, shard: shard)
     guard plan.repairSite != nil, !plan.shards[shard].isHeldOut else { return false }
-    return isDue(task, for: worker) && isWanted(task) && plan.repairingFits(ofBlock: block).contains(where: isWanted)
-      && plan.firstFits(ofBlock: block).allSatisfy { fitted[$0] != nil }
+    return isReady(task, for: worker) && isWanted(task) && plan.repairingFits(ofBlock: block).contains(where: isWanted)
   }
 
   /// What the worker can run over shards of a block now, whoever has them.

@@ -1,9 +1,10 @@
 // What a task needs, and where it lies.
 extension Scheduler {
-  /// Whether all that a fit or a verification needs of passes over shards is held by workers. The other kinds can do without.
+  /// Whether all that the task cannot do without is there: fits, in the store; or what passes over shards made, on workers.
   func hasInputs(_ task: TaskID) -> Bool {
     switch task {
-    case .collect, .recollect, .tune: return true
+    case .collect, .tune: return true
+    case .recollect(let block, _): return plan.firstFits(ofBlock: block).allSatisfy { fitted[$0] != nil }
     case .fit(let block, let linear):
       let gram = ArtifactRef.gramName(plan.linears[linear].site)
       return plan.fitShards.allSatisfy {

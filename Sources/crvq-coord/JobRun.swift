@@ -2,9 +2,10 @@ import Coordinator
 import Foundation
 import Logging
 import Messaging
+import Program
 import UnixSignals
 
-/// Runs a prepared job in the foreground: display, signals, report.
+/// Runs a prepared job in the foreground: display, signals, report. The first Ctrl-C or SIGTERM leaves a job that can be resumed.
 struct JobRun {
   private let job: PreparedJob
   private let options: LauncherOptions
@@ -24,9 +25,11 @@ struct JobRun {
       launcher: try options.makeLauncher(logDirectory: job.directory.logPath),
       display: display)
     let running = try RunningJob(job, settings, logger: try job.directory.logger())
-    let signals = Task { await Self.stop(running, display) }
-    defer { signals.cancel() }
-    let report = try await Self.onThread { try running.run() }
+    let stop = { @Sendable (signal: UnixSignal) in
+      display.note("\(signal): stopping; go on with: \(running.resumeCommand)")
+      running.stop("stopped by \(signal); go on with: \(running.resumeCommand)")
+    }
+    let report = try await runBlocking(thread: "job", stop: stop) { try running.run() }
     if options.json { return try JSONOutput.print(report) }
     print(report.table)
     print(
@@ -36,27 +39,6 @@ struct JobRun {
     print("output: \(job.options.output)")
     print("next: crvq-coord evaluate --model \(job.options.output) --tokens TEST.safetensors")
     try checkBound(report)
-  }
-
-  /// The first Ctrl-C or SIGTERM leaves a job that can be resumed; the second ends the process at once.
-  private static func stop(_ running: RunningJob, _ display: any ProgressDisplay) async {
-    var count = 0
-    for await signal in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
-      count += 1
-      if count > 1 { _exit(75) }
-      display.note("\(signal): stopping; go on with: \(running.resumeCommand)")
-      running.stop("stopped by \(signal); go on with: \(running.resumeCommand)")
-    }
-  }
-
-  /// The engine blocks, so it has a thread of its own.
-  private static func onThread<Result: Sendable>(_ body: @escaping @Sendable () throws -> Result) async throws -> Result
-  {
-    try await withCheckedThrowingContinuation { continuation in
-      let thread = Thread { continuation.resume(with: Swift.Result { try body() }) }
-      thread.name = "job"
-      thread.start()
-    }
   }
 
   private func checkBound(_ report: JobReport) throws {

@@ -1,8 +1,9 @@
 import ArgumentParser
+import Program
 
 /// The coordinator's program: starts, resumes and watches jobs, and works on models at rest.
 @main
-struct CoordinatorProgram: AsyncParsableCommand {
+struct CoordinatorProgram: Program {
   static let configuration = CommandConfiguration(
     commandName: "crvq-coord",
     abstract: "Quantize language models to about one bit a weight on machines you already have.",
@@ -15,17 +16,4 @@ struct CoordinatorProgram: AsyncParsableCommand {
       LaunchCommand.self, ResumeCommand.self, StatusCommand.self, VerifyCommand.self, EvaluateCommand.self,
       FitCommand.self, ExportCommand.self, InspectCommand.self, KeygenCommand.self,
     ])
-
-  static func main() async {
-    do {
-      var command = try parseAsRoot()
-      if var command = command as? any AsyncParsableCommand {
-        try await command.run()
-      } else {
-        try command.run()
-      }
-    } catch {
-      Failure.exit(error, of: Self.self)
-    }
-  }
 }

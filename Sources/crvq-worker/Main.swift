@@ -1,12 +1,12 @@
 import ArgumentParser
 import Foundation
 import Logging
-import UnixSignals
+import Program
 import Worker
 
 /// The worker's program: connects to a coordinator and does its tasks.
 @main
-struct WorkerProgram: AsyncParsableCommand {
+struct WorkerProgram: Program {
   static let configuration = CommandConfiguration(
     commandName: "crvq-worker", abstract: "Collect activations and fit codebooks for a crvq-coord job.",
     version: "0.1.0")
@@ -35,30 +35,7 @@ struct WorkerProgram: AsyncParsableCommand {
   @Option(help: "What to be called in logs and reports (default: host and process).")
   var name: String?
 
-  static func main() async {
-    do {
-      var command = try parseAsRoot()
-      if var command = command as? any AsyncParsableCommand {
-        try await command.run()
-      } else {
-        try command.run()
-      }
-    } catch {
-      fail(error)
-    }
-  }
-
-  /// Prints the error as one line on standard error and ends the process with an exit code of sysexits.h.
-  private static func fail(_ error: any Error) -> Never {
-    let parserCode = exitCode(for: error)
-    // Help and version are asked for: the argument parser prints them.
-    if parserCode == .success { exit(withError: error) }
-    let code = (error as? WorkerError)?.exitCode ?? (parserCode == .validationFailure ? EX_USAGE : EX_SOFTWARE)
-    let text = (error as? WorkerError)?.description ?? message(for: error)
-    let line = text.split(whereSeparator: \.isNewline).joined(separator: " ")
-    FileHandle.standardError.write(Data("crvq-worker: \(line)\n".utf8))
-    Foundation.exit(code)
-  }
+  static func code(of error: any Error) -> Int32? { (error as? WorkerError)?.exitCode }
 
   func validate() throws {
     if keys != nil, insecure { throw ValidationError("--insecure is for jobs without --keys") }
@@ -76,25 +53,7 @@ struct WorkerProgram: AsyncParsableCommand {
       endpoint: connect, name: name, threads: threads, slots: slots, cacheDirectory: cache,
       memoryBytes: memory.flatMap(Self.bytes), keys: keys, isInsecure: insecure, parent: parent)
     let worker = try WorkerProcess(options, logger: Logger(label: "crvq-worker"))
-    let signals = Task {
-      var count = 0
-      for await signal in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
-        count += 1
-        if count > 1 { _exit(75) }
-        worker.stop("stopped by \(signal)")
-      }
-    }
-    defer { signals.cancel() }
-    try await Self.onThread { try worker.run() }
-  }
-
-  /// The worker blocks, so it has a thread of its own.
-  private static func onThread(_ body: @escaping @Sendable () throws -> Void) async throws {
-    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-      let thread = Thread { continuation.resume(with: Result { try body() }) }
-      thread.name = "worker"
-      thread.start()
-    }
+    try await runBlocking(thread: "worker", stop: { worker.stop("stopped by \($0)") }) { try worker.run() }
   }
 
   private static func bytes(_ text: String) -> UInt64? {

@@ -110,8 +110,7 @@ extension JobEngine {
     let (store, artifacts, plan) = (job.store, job.artifacts, job.plan)
     background.submit { [self] in
       do {
-        let fits = try store.results().filter { $0.kind == .fit && $0.block == block }.sorted { $0.part < $1.part }
-        let refs = fits.compactMap(\.artifact)
+        let refs = try store.fits(ofBlock: block).compactMap(\.artifact)
         guard refs.count == plan.linears.count else {
           throw CoordinatorError.internal("block \(block): \(refs.count) of \(plan.linears.count) fits are stored")
         }

@@ -1,4 +1,3 @@
-import Checkpoint
 import Foundation
 import JobGraph
 import Logging
@@ -64,7 +63,7 @@ public final class RunningJob: Sendable {
     engine = JobEngine(
       job, link: link, client: client,
       artifactHolder: ArtifactHolder(try Self.advertised(server.endpoint), key: security.publicKey),
-      welcome: try job.welcome(), display: settings.display, logger: logger)
+      welcome: job.welcome(), display: settings.display, logger: logger)
   }
 
   /// The endpoint that others are told: a wildcard is replaced by this machine's name.
@@ -102,14 +101,12 @@ public final class RunningJob: Sendable {
 
 extension PreparedJob {
   /// What every worker is told of the job.
-  fileprivate func welcome() throws -> WireWelcome {
-    let checkpoint = try Checkpoint(directory: options.model)
-    let config = try ModelConfig(directory: options.model)
+  fileprivate func welcome() -> WireWelcome {
     var welcome = WireWelcome()
     welcome.jobID = record.name
     welcome.heartbeatMs = UInt32(JobEngine.heartbeat / .milliseconds(1))
     welcome.modelDirectory = options.model
-    welcome.modelDigest = Digest.of(checkpoint.identityBytes(config)).data
+    welcome.modelDigest = modelIdentity.data
     welcome.tokensPath = options.calibration
     welcome.tokensDigest = Digest(hex: record.tokensDigest)?.data ?? Data(count: Digest.byteCount)
     welcome.options = WireJobOptions(options)

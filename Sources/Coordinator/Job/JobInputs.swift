@@ -8,6 +8,8 @@ import Transformer
 /// The model and tokens of a job, checked as far as can be without reading weights, and their digests.
 struct JobInputs {
   let plan: JobPlan
+  /// What a worker tells the model by: SHA-256 over configuration and headers.
+  let modelIdentity: Digest
   /// SHA-256 over config.json and every weight file.
   let modelDigest: String
   /// SHA-256 of the token file.
@@ -36,6 +38,7 @@ struct JobInputs {
       },
       shards: options.plannedShards, propagation: propagation, isTuned: options.tuneEpochs > 0,
       repairSite: options.repair ? LinearRole.repairing.site.rawValue : nil)
+    modelIdentity = Digest.of(checkpoint.identityBytes(config))
     modelDigest = try FileDigest.of(files: [config.path] + checkpoint.weightFilePaths).hex
     tokensDigest = try FileDigest.of(path: options.calibration).hex
   }

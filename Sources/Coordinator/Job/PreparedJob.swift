@@ -13,6 +13,8 @@ public struct PreparedJob: Sendable {
   public let record: JobRecord
   public let options: JobOptions
   public let plan: JobPlan
+  /// What a worker tells the model by.
+  let modelIdentity: Digest
   /// What an earlier coordinator brought home, without what has been damaged since.
   public let results: [StoredResult]
   /// Lines for the user about results that were lost and will be made again.
@@ -36,7 +38,7 @@ public struct PreparedJob: Sendable {
     return PreparedJob(
       directory: directory, store: store,
       artifacts: try ArtifactStore(directory: directory.artifactsPath, durability: .durable), record: record,
-      options: options, plan: inputs.plan, results: [], warnings: [])
+      options: options, plan: inputs.plan, modelIdentity: inputs.modelIdentity, results: [], warnings: [])
   }
 
   /// Goes on with a job, with the options it was started with.
@@ -63,7 +65,7 @@ public struct PreparedJob: Sendable {
     try store.remove(lost.map(\.result))
     return PreparedJob(
       directory: directory, store: store, artifacts: artifacts, record: record, options: options, plan: inputs.plan,
-      results: results, warnings: lost.map(\.reason))
+      modelIdentity: inputs.modelIdentity, results: results, warnings: lost.map(\.reason))
   }
 
   private static func existing(_ store: JobStore, _ jobPath: String) throws -> JobRecord {

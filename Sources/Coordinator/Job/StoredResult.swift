@@ -86,6 +86,14 @@ extension JobStore {
     try read { try StoredResult.order(Column("kind"), Column("block"), Column("part")).fetchAll($0) }
   }
 
+  /// The fits of one block, in the model's order.
+  func fits(ofBlock block: Int) throws -> [StoredResult] {
+    try read {
+      try StoredResult.filter(Column("kind") == StoredResult.Kind.fit.rawValue && Column("block") == block)
+        .order(Column("part")).fetchAll($0)
+    }
+  }
+
   /// Makes a result durable. Storing the same result again changes nothing.
   public func store(_ result: StoredResult) throws { try write { try result.upsert($0) } }
 

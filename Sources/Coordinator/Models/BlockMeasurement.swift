@@ -43,7 +43,9 @@ final class BlockMeasurement {
     let grams = GramCollector(shape: shape)
     let approximation = try packed.output(of: hidden, team: team)
     try original.forward(&hidden, team: team, observer: grams)
-    return Output(error: EnergyLoss.of(hidden.values, approximation.values), grams: grams)
+    var loss = EnergyLoss()
+    loss.add(hidden.values, approximation.values)
+    return Output(error: loss.share, grams: grams)
   }
 }
 
@@ -52,19 +54,5 @@ extension ModelAtRest {
   func loadBlock(_ index: Int) throws -> DecoderBlock {
     func load(_ source: some TensorSource) throws -> DecoderBlock { try model.loadBlock(index, from: source) }
     return try load(tensors)
-  }
-}
-
-/// The share of a vector's energy that an approximation loses.
-enum EnergyLoss {
-  static func of(_ values: [Float], _ approximation: [Float]) -> Double {
-    var lost = 0.0
-    var whole = 0.0
-    for (value, other) in zip(values, approximation) {
-      let difference = Double(value) - Double(other)
-      lost += difference * difference
-      whole += Double(value) * Double(value)
-    }
-    return whole > 0 ? lost / whole : 0
   }
 }

@@ -41,13 +41,7 @@ struct FitTask {
       let artifact = try FloatArtifact(.loss, environment.inputs.fetch(input), in: environment.store)
       let (rows, columns, tokens) = artifact.sizes
       let partial = try OutputLoss(rows: rows, columns: columns, tokenCount: tokens, values: artifact.values)
-      if var total = sum {
-        sum = nil
-        try total.add(partial)
-        sum = total
-      } else {
-        sum = partial
-      }
+      if sum == nil { sum = partial } else { try sum?.add(partial) }
     }
     guard let sum, sum.rows == weight.rows, sum.columns == weight.columns else {
       throw TaskError.other("the task came without what block \(block) lost")

@@ -36,20 +36,15 @@ struct VerifyTask {
   private func outputError(
     _ original: DecoderBlock, _ packed: DecoderBlock, _ environment: TaskEnvironment
   ) throws -> Double {
-    var lost = 0.0
-    var whole = 0.0
+    var loss = EnergyLoss()
     for (shard, plan) in environment.job.shards.enumerated() where plan.isHeldOut {
       let hidden = try environment.hiddenStates.hidden(block: block, shard: shard)
       let observer = Heartbeat(control: environment.control)
       let expected = try original.output(of: hidden, team: environment.team, observer: observer)
       try environment.control.progress(0.5)
       let got = try packed.output(of: hidden, team: environment.team, observer: observer)
-      for (y, approximation) in zip(expected.values, got.values) {
-        let difference = Double(y) - Double(approximation)
-        lost += difference * difference
-        whole += Double(y) * Double(y)
-      }
+      loss.add(expected.values, got.values)
     }
-    return whole > 0 ? lost / whole : 0
+    return loss.share
   }
 }
