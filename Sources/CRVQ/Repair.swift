@@ -1,55 +1,52 @@
 import Numerics
 
-/// The weight that a linear should have had to make up for what its block lost before it: W + L · (H + Λ)⁻¹.
+/// The weight that a linear should have to make up for what the packed model lost before it: W + L · (H + λ · diag H)⁻¹, least
+/// squares of the block's output over the linear's weight, its inputs as they are in the packed block.
 ///
-/// Least squares of the block's output over the linear's weight, its inputs as they are in the packed block. Λ = λ · diag(H)
-/// keeps directions that the calibration data hardly show from being fitted to noise. With n tokens for as many unknowns a row
-/// as there are channels, the noise of L grows with in / n, and so does λ. A ridge a channel, not one for all, because some
-/// channels are a thousand times louder than others.
+/// The ridge λ keeps what the tokens hardly show from being fitted to noise. How much noise there is no rule tells: what is lost
+/// is mostly beyond the linear's reach in one block and within it in another. So λ is the one that serves a part of the
+/// tokens best when solved without them, and if none serves them, nothing is repaired.
 ///
 /// - Parameters:
 ///   - weight: W [out, in].
-///   - loss: L = E[(y - ŷ) xᵀ] [out, in], what the block's output lacks while the linear has W, by the linear's input x.
-///   - gram: H = E[x xᵀ] [in, in], symmetric.
-///   - tokens: n, over which both expectations were taken.
-/// - Returns: [out, in]; W itself where H is not positive definite even so.
-public func repairedWeight(_ weight: Matrix, loss: Matrix, gram: Matrix, tokens: Int, team: ThreadTeam) -> Matrix {
-  precondition(loss.rows == weight.rows && loss.columns == weight.columns, "a loss of the weight's shape")
-  precondition(gram.rows == weight.columns && gram.columns == weight.columns, "a Gram matrix of the weight's channels")
-  let n = weight.columns
-  let ridge = Repair.ridge + Repair.ridgePerUnknown * Float(n) / Float(max(1, tokens))
-  // With D = diag(H): (H + λD)⁻¹ = D^-½ (D^-½ H D^-½ + λ)⁻¹ D^-½, whose inner matrix single precision can factorise.
-  let roots = (0..<n).map { gram[$0, $0] > 0 ? 1 / gram[$0, $0].squareRoot() : 0 }
-  var factor = gram
-  for row in 0..<n {
-    for column in 0..<n { factor[row, column] *= roots[row] * roots[column] }
-    factor[row, row] += roots[row] > 0 ? ridge : 1
-  }
-  let isPositive = factor.values.withUnsafeMutableBufferPointer { values in
-    values.baseAddress.map { BLAS.spotrfUpper(n: n, $0) == nil } ?? false
-  }
-  guard isPositive else { return weight }
-
-  var result = loss
-  result.values.withUnsafeMutableBufferPointer { values in
-    factor.values.withUnsafeBufferPointer { factor in
-      guard let start = values.baseAddress, let factor = factor.baseAddress else { return }
-      nonisolated(unsafe) let (rows, upper) = (start, factor)
-      team.forEachRange(weight.rows, grain: 64) { range in
-        for row in range { for c in 0..<n { rows[row * n + c] *= roots[c] } }
-        let band = rows + range.lowerBound * n
-        BLAS.solveUpper(.no, m: range.count, n: n, upper, lda: n, band, ldb: n)
-        BLAS.solveUpper(.yes, m: range.count, n: n, upper, lda: n, band, ldb: n)
-        for row in range {
-          for c in 0..<n { rows[row * n + c] = weight.values[row * n + c] + rows[row * n + c] * roots[c] }
-        }
-      }
-    }
-  }
-  return result
+///   - whole: What was seen and lost.
+///   - part: The same over some of the whole's tokens, about a quarter, on which λ is judged; nil if they cannot be told
+///     apart, then λ follows from their number.
+/// - Returns: [out, in]; W itself where nothing can be repaired.
+public func repairedWeight(
+  _ weight: Matrix, from whole: RepairSums, judgedOn part: RepairSums?, team: ThreadTeam
+) -> Matrix {
+  precondition(whole.loss.rows == weight.rows && whole.loss.columns == weight.columns, "a loss of the weight's shape")
+  let ridge = part.map { Ridge.best(for: whole, judgedOn: $0, team: team) } ?? Ridge.unjudged(whole)
+  guard let ridge, let change = whole.change(ridge: ridge, team: team) else { return weight }
+  return Matrix(
+    rows: weight.rows, columns: weight.columns, values: zip(weight.values, change.values).map { $0 + $1 })
 }
 
-private enum Repair {
-  static let ridge: Float = 0.01
-  static let ridgePerUnknown: Float = 0.1
+private enum Ridge {
+  /// Half powers of ten. The gain has one maximum over λ, and these are near enough to one another: it is flat there.
+  static let candidates: [Float] = [0.01, 0.03, 0.1, 0.3, 1, 3, 10]
+  static let first = 3
+
+  /// With n tokens for as many unknowns a row as there are channels, the noise of L grows with in / n; the factor is what
+  /// judged ridges come to.
+  static func unjudged(_ whole: RepairSums) -> Float { 0.03 + 10 * Float(whole.gram.columns) / Float(whole.tokens) }
+
+  /// Climbs from the middle. Solved on all tokens, λ is as much smaller as there are more of them.
+  static func best(for whole: RepairSums, judgedOn part: RepairSums, team: ThreadTeam) -> Float? {
+    let rest = whole.without(part)
+    func gain(_ index: Int) -> Double {
+      rest.change(ridge: candidates[index], team: team).map { part.gain(of: $0, team: team) } ?? -.infinity
+    }
+    var best = (index: first, gain: gain(first))
+    for step in [1, -1] {
+      while candidates.indices.contains(best.index + step) {
+        let next = gain(best.index + step)
+        if next <= best.gain { break }
+        best = (best.index + step, next)
+      }
+      if best.index != first { break }
+    }
+    return best.gain > 0 ? candidates[best.index] * Float(rest.tokens) / Float(whole.tokens) : nil
+  }
 }

@@ -1,6 +1,6 @@
 /// A named product of a task, addressed by the SHA-256 of its bytes.
 public struct ArtifactRef: Sendable, Hashable {
-  /// What it is to the task that made it: "gram/attn_in", "hidden/3", "packed".
+  /// What it is to the task that made it: "gram/attn_in", "hidden/packed/3", "packed".
   public let name: String
   /// SHA-256, lower-case hexadecimal.
   public let digest: String
@@ -17,8 +17,8 @@ public struct ArtifactRef: Sendable, Hashable {
   public static func gramName(_ site: String) -> String { "gram/\(site)" }
   /// What is missing in a block's output, by the activations of a site that are to repair it.
   public static func lossName(_ site: String) -> String { "loss/\(site)" }
-  /// The input of block `block` for the task's shard.
-  public static func hiddenName(_ block: Int) -> String { "hidden/\(block)" }
+  /// The input of block `block` for the task's shard, of a stream.
+  public static func hiddenName(_ stream: HiddenStream, _ block: Int) -> String { "hidden/\(stream.rawValue)/\(block)" }
   /// A fitted linear, the merged linears of a block, or a tuned block.
   public static let packedName = "packed"
   /// A fitted linear among the inputs of a recollect.

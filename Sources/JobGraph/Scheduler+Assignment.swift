@@ -71,15 +71,13 @@ extension Scheduler {
   }
 
   /// Whether a fit still needs what the recollect makes, or may need it again.
-  func awaitsRecollect(block: Int, shard: Int) -> Bool {
-    guard plan.repairSite != nil, !plan.shards[shard].isHeldOut else { return false }
-    return !record(.recollect(block: block, shard: shard)).isDone
-      && plan.repairingFits(ofBlock: block).contains { !record($0).isDone }
+  func isRecollectAwaited(_ task: TaskID) -> Bool {
+    !record(task).isDone && plan.repairingFits(ofBlock: task.block).contains { !record($0).isDone }
   }
 
   private func isRecollectReady(block: Int, shard: Int, for worker: WorkerID) -> Bool {
     let task = TaskID.recollect(block: block, shard: shard)
-    guard plan.repairSite != nil, !plan.shards[shard].isHeldOut else { return false }
+    guard plan.recollects(shard) else { return false }
     return isReady(task, for: worker) && isWanted(task) && plan.repairingFits(ofBlock: block).contains(where: isWanted)
   }
 

@@ -4,7 +4,8 @@ extension Scheduler {
   func hasInputs(_ task: TaskID) -> Bool {
     switch task {
     case .collect, .tune: return true
-    case .recollect(let block, _): return plan.firstFits(ofBlock: block).allSatisfy { fitted[$0] != nil }
+    case .recollect(let block, _):
+      return plan.firstFits(ofBlock: block).allSatisfy { fitted[$0] != nil } && (block == 0 || packed(block - 1) != nil)
     case .fit(let block, let linear):
       let gram = ArtifactRef.gramName(plan.linears[linear].site)
       return plan.fitShards.allSatisfy {
@@ -19,9 +20,10 @@ extension Scheduler {
   func inputs(of task: TaskID) -> [TaskInput] {
     switch task {
     case .collect(let block, let shard):
-      return hiddenInputs(block: block, shard: shard) + studentInputs(below: block)
+      return hiddenInputs(plan.propagation.stream, block: block, shard: shard) + studentInputs(below: block)
     case .recollect(let block, let shard):
-      return hiddenInputs(block: block, shard: shard) + studentInputs(below: block) + fittedInputs(block: block)
+      return hiddenInputs(.original, block: block + 1, shard: shard) + hiddenInputs(.packed, block: block, shard: shard)
+        + packedInputs(below: block) + fittedInputs(block: block)
     case .fit(let block, let linear):
       let site = plan.linears[linear].site
       return plan.fitShards.flatMap {
@@ -30,31 +32,31 @@ extension Scheduler {
         }
       }
     case .tune(let block):
-      return (0..<block).flatMap(packedInput) + Self.input(block, merged[block])
+      return packedInputs(below: block) + Self.input(block, merged[block])
     case .verify(let block):
       let grams = plan.heldOutShards.flatMap {
         held(.collect(block: block, shard: $0), index: $0) { $0.hasPrefix(ArtifactRef.gramName("")) }
       }
-      let hidden = plan.heldOutShards.flatMap { hiddenInputs(block: block, shard: $0) }
+      let hidden = plan.heldOutShards.flatMap { hiddenInputs(plan.propagation.stream, block: block, shard: $0) }
       return grams + hidden + studentInputs(below: block) + packedInput(block)
     }
   }
 
-  /// The shard's hidden state at this block or, in student mode, at the one before, where a worker holds it.
-  /// Without it the worker starts from the tokens.
-  private func hiddenInputs(block: Int, shard: Int) -> [TaskInput] {
-    let blocks = plan.propagation == .teacher ? [block] : [block, block - 1]
-    return blocks.flatMap { input -> [TaskInput] in
-      let producer = hiddenProducer(block: input)
-      if producer < 0 { return [] }
-      return held(.collect(block: producer, shard: shard), index: shard) { $0 == ArtifactRef.hiddenName(input) }
+  /// A shard's states in front of this block or of the one before, where a worker holds them. Without them the worker starts
+  /// from the tokens.
+  private func hiddenInputs(_ stream: HiddenStream, block: Int, shard: Int) -> [TaskInput] {
+    [block, block - 1].flatMap { input -> [TaskInput] in
+      guard let producer = plan.producer(of: stream, block: input, shard: shard) else { return [] }
+      return held(producer, index: shard) { $0 == ArtifactRef.hiddenName(stream, input) }
     }
   }
 
-  /// In student mode hidden states run through the packed blocks before this one.
+  /// In student mode all hidden states run through the packed blocks before this one.
   private func studentInputs(below block: Int) -> [TaskInput] {
-    plan.propagation == .teacher ? [] : (0..<block).flatMap(packedInput)
+    plan.propagation == .teacher ? [] : packedInputs(below: block)
   }
+
+  private func packedInputs(below block: Int) -> [TaskInput] { (0..<block).flatMap(packedInput) }
 
   /// The linears of a block that are fitted first, by their index.
   private func fittedInputs(block: Int) -> [TaskInput] {

@@ -76,7 +76,7 @@ extension Scheduler {
   private mutating func findBlockedRepair(_ block: Int) {
     if plan.repairSite == nil { return }
     let recollects = plan.fitShards.map { TaskID.recollect(block: block, shard: $0) }
-    if isAnyBlocked(plan.firstFits(ofBlock: block)) {
+    if isAnyBlocked(plan.firstFits(ofBlock: block)) || block > 0 && isPackBlocked(block - 1) {
       for recollect in recollects { markBlocked(recollect) }
     }
     if isAnyBlocked(recollects) {

@@ -25,14 +25,14 @@ extension Scheduler {
       }
       shardOwners[shard] = worker
       actions.append(.acknowledge(worker, task, lease))
-      releaseHidden(shard: shard, consumedBy: block, &actions)
+      releaseHidden(shard: shard, around: block, &actions)
     case .recollect(let block, let shard):
       update(task) {
         $0.state = .done
         $0.accept(attempt, outputs)
       }
       actions.append(.acknowledge(worker, task, lease))
-      releaseHidden(shard: shard, input: block, &actions)
+      releaseHidden(shard: shard, around: block, &actions)
     case .fit, .tune, .verify:
       update(task) {
         $0.state = .storing(attempt)
@@ -125,38 +125,36 @@ extension Scheduler {
       release(plan.gramSource(block: block, linear: linear, shard: shard), &actions) {
         $0 == ArtifactRef.gramName(site) || $0 == ArtifactRef.lossName(site)
       }
-      if plan.repairs(linear) { releaseHidden(shard: shard, input: block, &actions) }
+      if plan.repairs(linear) { releaseHidden(shard: shard, around: block, &actions) }
     }
   }
 
   private mutating func releaseHeldOut(block: Int, _ actions: inout [SchedulerAction]) {
     for shard in plan.heldOutShards {
       release(.collect(block: block, shard: shard), &actions) { $0.hasPrefix(ArtifactRef.gramName("")) }
-      releaseHidden(shard: shard, input: block, &actions)
+      releaseHidden(shard: shard, around: block, &actions)
     }
   }
 
-  /// After `collect(block, shard)`: the hidden state it started from.
-  private mutating func releaseHidden(shard: Int, consumedBy block: Int, _ actions: inout [SchedulerAction]) {
-    let input = plan.propagation == .teacher ? block : block - 1
-    if input >= 0 { releaseHidden(shard: shard, input: input, &actions) }
+  /// Releases the states around a block that no task waits for any more.
+  private mutating func releaseHidden(shard: Int, around block: Int, _ actions: inout [SchedulerAction]) {
+    for stream in HiddenStream.allCases {
+      for input in block - 1...block + 1 where !isHiddenAwaited(stream, block: input, shard: shard) {
+        guard let producer = plan.producer(of: stream, block: input, shard: shard) else { continue }
+        release(producer, &actions) { $0 == ArtifactRef.hiddenName(stream, input) }
+      }
+    }
   }
 
-  /// Releases the input of block `block` once the next block has been collected and this one, if held out, verified, or else
-  /// recollected as far as that is asked for.
-  private mutating func releaseHidden(shard: Int, input block: Int, _ actions: inout [SchedulerAction]) {
-    let producer = hiddenProducer(block: block)
-    let consumer = plan.propagation == .teacher ? block : block + 1
-    guard producer >= 0 else { return }
-    if consumer < plan.blockCount, !record(.collect(block: consumer, shard: shard)).isDone { return }
-    if plan.shards[shard].isHeldOut, !record(.verify(block: block)).isDone { return }
-    if awaitsRecollect(block: block, shard: shard) { return }
-    release(.collect(block: producer, shard: shard), &actions) { $0 == ArtifactRef.hiddenName(block) }
+  /// Whether a shard's states in front of a block are still asked for: by the next collect, by the verification if it is held
+  /// out, or by a recollect.
+  private func isHiddenAwaited(_ stream: HiddenStream, block: Int, shard: Int) -> Bool {
+    if plan.recollects(using: stream, block: block, shard: shard).contains(where: isRecollectAwaited) { return true }
+    guard stream == plan.propagation.stream else { return false }
+    let consumer = stream == .original ? block : block + 1
+    if consumer < plan.blockCount, !record(.collect(block: consumer, shard: shard)).isDone { return true }
+    return plan.shards[shard].isHeldOut && block < plan.blockCount && !record(.verify(block: block)).isDone
   }
-
-  /// The block whose collect leaves the input of block `block` behind: the teacher's forward pass makes the next
-  /// block's input, the student's starts by making its own.
-  func hiddenProducer(block: Int) -> Int { plan.propagation == .teacher ? block - 1 : block }
 
   private mutating func release(
     _ task: TaskID, _ actions: inout [SchedulerAction], where matches: (String) -> Bool

@@ -1,41 +1,52 @@
 import Numerics
 
-/// Runs a block twice over the same hidden states, as it was and with some linears replaced, and keeps what its repairing
-/// linear needs to make up for the difference: the Gram matrix of what it sees in the changed block, and the ``OutputLoss``
-/// by that.
+/// Runs a block with some linears replaced, and keeps what its repairing linear needs to bring the output back to what is
+/// expected of it: the Gram matrix of what it sees in the changed block, and the ``OutputLoss`` by that.
 ///
 /// In the changed block the repairing linear still has its original weight W. With x what it sees there and y - ŷ what the
 /// output lacks, the weight that brings the output closest is W + E[(y - ŷ) xᵀ] · E[x xᵀ]⁻¹.
+///
+/// Each position counts with weight 1 / ‖y‖. What reads the stream begins with a norm, so an error matters by its share of the
+/// stream; but with 1 / ‖y‖² the few positions of massive activations, which all others attend to, would count for nothing.
 public final class RepairCollector {
-  private let original: DecoderBlock
   private let changed: DecoderBlock
   private let gram: GramAccumulator
   /// [hiddenSize, width]
   private let loss: FloatBuffer
 
-  private var outputs: Int { original.shape.hiddenSize }
+  private var outputs: Int { changed.shape.hiddenSize }
   private var width: Int { gram.width }
 
-  /// Zero. The blocks differ in weights alone.
-  public init(original: DecoderBlock, changed: DecoderBlock) {
-    self.original = original
+  /// Zero.
+  public init(_ changed: DecoderBlock) {
     self.changed = changed
-    gram = GramAccumulator(width: original.shape.width(of: LinearRole.repairing.site))
-    loss = FloatBuffer(count: original.shape.hiddenSize * gram.width)
+    gram = GramAccumulator(width: changed.shape.width(of: LinearRole.repairing.site))
+    loss = FloatBuffer(count: changed.shape.hiddenSize * gram.width)
     loss.start.update(repeating: 0, count: loss.count)
   }
 
   /// Adds all sequences, one by one: memory beside the hidden states is bounded by one of them, and sums are in their order.
   ///
+  /// - Parameters:
+  ///   - hidden: What the block sees.
+  ///   - expected: What its output should be, of the same sizes.
   /// - Throws: as ``DecoderBlock/forward(_:team:observer:)``, and what `progress` throws.
-  public func add(_ hidden: HiddenStates, team: ThreadTeam, progress: (_ sequence: Int) throws -> Void) throws {
+  public func add(
+    _ hidden: HiddenStates, expected: HiddenStates, team: ThreadTeam, progress: (_ sequence: Int) throws -> Void
+  ) throws {
+    precondition(hidden.values.count == expected.values.count, "every input has an expected output")
     for sequence in 0..<hidden.sequences {
       try progress(sequence)
       let input = hidden.slice(sequence..<sequence + 1)
-      let expected = try original.output(of: input, team: team)
+      let expected = expected.slice(sequence..<sequence + 1)
       let activations = ActivationCopy(site: LinearRole.repairing.site)
       var missing = try changed.output(of: input, team: team, observer: activations)
       for index in missing.values.indices { missing.values[index] = expected.values[index] - missing.values[index] }
+      for row in 0..<input.length {
+        let root = rootOfWeight(expected.values[row * outputs..<(row + 1) * outputs])
+        for index in row * outputs..<(row + 1) * outputs { missing.values[index] *= root }
+        for index in row * width..<(row + 1) * width { activations.values[index] *= root }
+      }
       activations.values.withUnsafeBufferPointer { seen in
         missing.values.withUnsafeBufferPointer { missing in
           guard let seen = seen.baseAddress, let missing = missing.baseAddress else { return }
@@ -44,6 +55,12 @@ public final class RepairCollector {
         }
       }
     }
+  }
+
+  /// ‖y‖^-½: both factors of a product carry the root of the position's weight.
+  private func rootOfWeight(_ output: ArraySlice<Float>) -> Float {
+    let energy = output.reduce(Float(0)) { $0 + $1 * $1 }
+    return energy > 0 ? 1 / energy.squareRoot().squareRoot() : 0
   }
 
   /// loss += missingᵀ · seen, in fixed bands of rows.
@@ -73,7 +90,7 @@ public final class RepairCollector {
 /// Keeps a site's activations of one pass, [sequences, length, width].
 private final class ActivationCopy: SiteObserver {
   let sites: Set<Site>
-  private(set) var values: [Float] = []
+  var values: [Float] = []
 
   init(site: Site) { sites = [site] }
 

@@ -13,9 +13,10 @@ struct CollectTask {
 
   func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
     let job = environment.job
-    var hidden = try environment.hiddenStates.hidden(block: block, shard: shard)
+    let stream = job.propagation.stream
+    var hidden = try environment.hiddenStates.hidden(stream, block: block, shard: shard)
     var outputs: [WireArtifactRef] = []
-    if job.propagation == .student, block > 0 { outputs.append(try store(hidden, block: block, environment)) }
+    if stream == .packed, block > 0 { outputs.append(try environment.store(hidden, stream, block: block)) }
 
     let grams = GramCollector(sites: Set(job.sites(ofShard: shard)), shape: job.model.shape)
     let observer = ObservedCollector(grams: grams, control: environment.control)
@@ -28,18 +29,12 @@ struct CollectTask {
         .gram, sizes: (gram.width, gram.tokenCount, 0), gram.upper, into: environment.store)
       outputs.append(WireArtifactRef(name: ArtifactRef.gramName(site.rawValue), artifact))
     }
-    if job.propagation == .teacher, block + 1 < job.model.blockCount {
-      outputs.append(try store(hidden, block: block + 1, environment))
+    if stream == .original, block + 1 < job.model.blockCount || job.recollects(shard) {
+      outputs.append(try environment.store(hidden, stream, block: block + 1))
     }
     var result = WireCollectResult()
     result.tokens = UInt64(hidden.rows)
     return TaskOutcome(result: .collect(result), outputs: outputs)
-  }
-
-  private func store(_ hidden: HiddenStates, block: Int, _ environment: TaskEnvironment) throws -> WireArtifactRef {
-    let artifact = try FloatArtifact.put(
-      .hidden, sizes: (hidden.sequences, hidden.length, hidden.width), hidden.values, into: environment.store)
-    return WireArtifactRef(name: ArtifactRef.hiddenName(block), artifact)
   }
 }
 

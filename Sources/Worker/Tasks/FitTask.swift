@@ -35,18 +35,9 @@ struct FitTask {
   /// What the repairing linear is fitted to; nil for the others.
   private func target(_ weight: Matrix, _ gram: Matrix, _ environment: TaskEnvironment) throws -> Matrix? {
     guard environment.job.repairs, linear.role == .repairing else { return nil }
-    var sum: OutputLoss?
-    for input in environment.inputs.all(ArtifactRef.lossName(linear.site.rawValue)) {
-      try environment.control.progress(0, "loss of block \(block)")
-      let artifact = try FloatArtifact(.loss, environment.inputs.fetch(input), in: environment.store)
-      let (rows, columns, tokens) = artifact.sizes
-      let partial = try OutputLoss(rows: rows, columns: columns, tokenCount: tokens, values: artifact.values)
-      if sum == nil { sum = partial } else { try sum?.add(partial) }
-    }
-    guard let sum, sum.rows == weight.rows, sum.columns == weight.columns else {
-      throw TaskError.other("the task came without what block \(block) lost")
-    }
-    return repairedWeight(weight, loss: sum.mean, gram: gram, tokens: sum.tokenCount, team: environment.team)
+    let source = RepairSource(linear: linear, environment: environment)
+    return repairedWeight(
+      weight, from: try source.whole(gram), judgedOn: try source.part(), team: environment.team)
   }
 
   /// The packed tensors under their names in the model, as a safetensors file.

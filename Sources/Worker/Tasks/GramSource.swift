@@ -20,9 +20,16 @@ final class GramSource: Sendable {
     let partials = inputs.all(ArtifactRef.gramName(site.rawValue))
     let digests = partials.compactMap { $0.ref.artifact?.digest }
     if let entry = last.withLock({ $0 }), entry.digests == digests { return entry.gram }
+    let gram = try sum(partials, inputs, control: control)
+    last.withLock { $0 = Entry(digests: digests, gram: gram) }
+    return gram
+  }
+
+  /// As ``gram(_:_:control:)`` of some of the inputs, and not kept.
+  func sum(_ partials: [WireInputArtifact], _ inputs: TaskInputs, control: TaskControl) throws -> Matrix {
     var total: GramTotal?
     for input in partials {
-      try control.progress(0, "Gram of \(site.rawValue)")
+      try control.progress(0, "Gram of shard \(input.shard)")
       let artifact = try FloatArtifact(.gram, inputs.fetch(input), in: inputs.store)
       let partial = try PartialGram(width: artifact.sizes.0, tokenCount: artifact.sizes.1, upper: artifact.values)
       var sum = total ?? GramTotal(width: partial.width)
@@ -30,9 +37,7 @@ final class GramSource: Sendable {
       try sum.add(partial)
       total = sum
     }
-    guard let total else { throw TaskError.other("the task came without Grams of \(site.rawValue)") }
-    let gram = try total.normalized()
-    last.withLock { $0 = Entry(digests: digests, gram: gram) }
-    return gram
+    guard let total else { throw TaskError.other("the task came without Grams") }
+    return try total.normalized()
   }
 }

@@ -4,7 +4,7 @@ import Messaging
 import Numerics
 import Transformer
 
-/// The input of a block for a shard: from this worker's cache, from the worker that has it, or made again from the tokens.
+/// A shard's hidden states in front of a block: from this worker's cache, from the worker that has it, or made again from the tokens.
 struct HiddenStateSource {
   let job: JobContext
   let inputs: TaskInputs
@@ -14,17 +14,17 @@ struct HiddenStateSource {
 
   /// - Throws: ``TaskError`` if cancelled; errors of reading model and tokens. Hidden states that cannot be fetched are
   ///   made again, not an error.
-  func hidden(block: Int, shard: Int) throws -> HiddenStates {
-    if let found = try stored(block: block, shard: shard) { return found }
-    if block > 0, let before = try stored(block: block - 1, shard: shard) {
-      return try advance(before, through: block - 1..<block)
+  func hidden(_ stream: HiddenStream, block: Int, shard: Int) throws -> HiddenStates {
+    if let found = try stored(stream, block: block, shard: shard) { return found }
+    if block > 0, let before = try stored(stream, block: block - 1, shard: shard) {
+      return try advance(before, stream, through: block - 1..<block)
     }
     let embedded = try job.model.embed(tokens: job.tokens(ofShard: shard), from: job.checkpoint)
-    return try advance(embedded, through: 0..<block)
+    return try advance(embedded, stream, through: 0..<block)
   }
 
-  private func stored(block: Int, shard: Int) throws -> HiddenStates? {
-    guard let input = inputs.find(ArtifactRef.hiddenName(block), shard: shard) else { return nil }
+  private func stored(_ stream: HiddenStream, block: Int, shard: Int) throws -> HiddenStates? {
+    guard let input = inputs.find(ArtifactRef.hiddenName(stream, block), shard: shard) else { return nil }
     do {
       let artifact = try FloatArtifact(.hidden, inputs.fetch(input), in: inputs.store)
       let (sequences, length, width) = artifact.sizes
@@ -37,12 +37,13 @@ struct HiddenStateSource {
     }
   }
 
-  /// The teacher's states run through the original blocks, the student's through the packed ones.
-  private func advance(_ hidden: HiddenStates, through range: Range<Int>) throws -> HiddenStates {
+  private func advance(
+    _ hidden: HiddenStates, _ stream: HiddenStream, through range: Range<Int>
+  ) throws -> HiddenStates {
     var hidden = hidden
     for block in range {
       try control.progress(0, "hidden states of block \(block)")
-      let loaded = job.propagation == .teacher ? try blocks.original(block) : try blocks.packed(block, inputs)
+      let loaded = stream == .original ? try blocks.original(block) : try blocks.packed(block, inputs)
       try loaded.forward(&hidden, team: team, observer: Heartbeat(control: control))
     }
     return hidden

@@ -50,8 +50,10 @@ struct JobContext: Sendable {
 
   /// The sites a collect keeps Grams of: all, but that of the repairing linear where only a recollect can tell what it will see.
   func sites(ofShard shard: Int) -> [Site] {
-    Site.allCases.filter { !repairs || shards[shard].isHeldOut || $0 != LinearRole.repairing.site }
+    Site.allCases.filter { !recollects(shard) || $0 != LinearRole.repairing.site }
   }
+
+  func recollects(_ shard: Int) -> Bool { repairs && !shards[shard].isHeldOut }
 
   func linear(named name: String) -> LinearSpec? { model.linears(ofBlock: 0).first { $0.name == name } }
 }

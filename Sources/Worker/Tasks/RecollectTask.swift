@@ -3,21 +3,29 @@ import Messaging
 import Numerics
 import Transformer
 
-/// `recollect(b, s)`: runs block b as it was and with its first linears packed, and keeps what the repairing linear needs: the
-/// Gram of what it sees in the packed block, and what the block's output lacks.
+/// `recollect(b, s)`: runs block b with its first linears packed on what the packed blocks before it make of a shard, and keeps
+/// what the repairing linear needs: the Gram of what it sees there, and what the block's output lacks of the original model's.
+///
+/// Of the two streams one is what blocks are collected on; the other's states are left for the next recollect.
 struct RecollectTask {
   let block: Int
   let shard: Int
 
   func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
-    let hidden = try environment.hiddenStates.hidden(block: block, shard: shard)
-    let original = try environment.blocks.original(block)
-    let changed = try environment.blocks.partlyPacked(block, environment.inputs)
-    let collector = RepairCollector(original: original, changed: changed)
-    try collector.add(hidden, team: environment.team) { sequence in
+    let expected = try environment.hiddenStates.hidden(.original, block: block + 1, shard: shard)
+    let hidden = try environment.hiddenStates.hidden(.packed, block: block, shard: shard)
+    let collector = RepairCollector(try environment.blocks.partlyPacked(block, environment.inputs))
+    try collector.add(hidden, expected: expected, team: environment.team) { sequence in
       try environment.control.progress(0.9 * Double(sequence) / Double(hidden.sequences), "sequence \(sequence)")
     }
     let (gram, loss) = try collector.partials()
+    var outputs: [WireArtifactRef] = []
+    switch environment.job.propagation.stream {
+    case .original where block > 0: outputs.append(try environment.store(hidden, .packed, block: block))
+    case .packed where block + 1 < environment.job.model.blockCount:
+      outputs.append(try environment.store(expected, .original, block: block + 1))
+    case .original, .packed: break
+    }
     let site = LinearRole.repairing.site.rawValue
     let gramArtifact = try FloatArtifact.put(
       .gram, sizes: (gram.width, gram.tokenCount, 0), gram.upper, into: environment.store)
@@ -27,7 +35,7 @@ struct RecollectTask {
     result.tokens = UInt64(hidden.rows)
     return TaskOutcome(
       result: .collect(result),
-      outputs: [
+      outputs: outputs + [
         WireArtifactRef(name: ArtifactRef.gramName(site), gramArtifact),
         WireArtifactRef(name: ArtifactRef.lossName(site), lossArtifact),
       ])

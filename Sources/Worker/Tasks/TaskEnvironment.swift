@@ -1,6 +1,7 @@
 import JobGraph
 import Messaging
 import Numerics
+import Transformer
 
 /// What a task has at hand while it runs.
 struct TaskEnvironment {
@@ -15,6 +16,13 @@ struct TaskEnvironment {
 
   var hiddenStates: HiddenStateSource {
     HiddenStateSource(job: job, inputs: inputs, blocks: blocks, team: team, control: control)
+  }
+
+  /// Puts a shard's hidden states in front of a block among the artifacts.
+  func store(_ hidden: HiddenStates, _ stream: HiddenStream, block: Int) throws -> WireArtifactRef {
+    let artifact = try FloatArtifact.put(
+      .hidden, sizes: (hidden.sequences, hidden.length, hidden.width), hidden.values, into: store)
+    return WireArtifactRef(name: ArtifactRef.hiddenName(stream, block), artifact)
   }
 }
 
@@ -40,7 +48,7 @@ extension TaskEnvironment {
       }
       return try CollectTask(block: block, shard: Int(task.shard)).run(self)
     case .recollect:
-      guard job.repairs, Int(task.shard) < job.shards.count else {
+      guard Int(task.shard) < job.shards.count, job.recollects(Int(task.shard)) else {
         throw TaskError.badInput("task to recollect shard \(task.shard), which this job does not have")
       }
       return try RecollectTask(block: block, shard: Int(task.shard)).run(self)

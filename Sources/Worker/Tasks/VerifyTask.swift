@@ -38,7 +38,7 @@ struct VerifyTask {
   ) throws -> Double {
     var loss = EnergyLoss()
     for (shard, plan) in environment.job.shards.enumerated() where plan.isHeldOut {
-      let hidden = try environment.hiddenStates.hidden(block: block, shard: shard)
+      let hidden = try environment.hiddenStates.hidden(environment.job.propagation.stream, block: block, shard: shard)
       let observer = Heartbeat(control: environment.control)
       let expected = try original.output(of: hidden, team: environment.team, observer: observer)
       try environment.control.progress(0.5)

@@ -116,15 +116,23 @@ extension Simulation {
     let names: [String]
     switch task {
     case .collect(let block, let shard):
-      let hidden = plan.propagation == .teacher ? block + 1 : block
       let sites = plan.sites.filter { plan.shards[shard].isHeldOut || $0 != plan.repairSite }
-      names = sites.map(ArtifactRef.gramName) + (hidden < plan.blockCount ? [ArtifactRef.hiddenName(hidden)] : [])
-    case .recollect:
-      names = plan.repairSite.map { [ArtifactRef.gramName($0), ArtifactRef.lossName($0)] } ?? []
+      names = sites.map(ArtifactRef.gramName) + hiddenNames(plan.propagation.stream, madeAt: block)
+    case .recollect(let block, _):
+      let other: HiddenStream = plan.propagation.stream == .original ? .packed : .original
+      names =
+        (plan.repairSite.map { [ArtifactRef.gramName($0), ArtifactRef.lossName($0)] } ?? [])
+        + hiddenNames(other, madeAt: block)
     case .fit, .tune: names = [ArtifactRef.packedName]
     case .verify: names = []
     }
     return names.map { ArtifactRef(name: $0, digest: "\(task) \($0)", size: 1) }
+  }
+
+  /// The original stream behind the block, the packed one in front of it.
+  private func hiddenNames(_ stream: HiddenStream, madeAt block: Int) -> [String] {
+    let block = stream == .original ? block + 1 : block
+    return block > 0 ? [ArtifactRef.hiddenName(stream, block)] : []
   }
 
   // MARK: Life and death

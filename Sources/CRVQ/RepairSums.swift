@@ -1,0 +1,93 @@
+import Numerics
+
+/// What a repair is made from: means over tokens, each weighed by how much its error counts.
+public struct RepairSums: Sendable {
+  /// H = E[x xᵀ] [in, in], symmetric, with x what the repairing linear sees in the packed block.
+  public let gram: Matrix
+  /// L = E[(y - ŷ) xᵀ] [out, in], what the block's output lacks while the linear has its original weight.
+  public let loss: Matrix
+  /// The number of tokens both are means over.
+  public let tokens: Int
+
+  public init(gram: Matrix, loss: Matrix, tokens: Int) {
+    precondition(gram.rows == gram.columns && loss.columns == gram.columns, "a loss by the Gram matrix's channels")
+    precondition(tokens > 0, "a mean over something")
+    self.gram = gram
+    self.loss = loss
+    self.tokens = tokens
+  }
+
+  /// The same without some of its tokens.
+  func without(_ part: RepairSums) -> RepairSums {
+    precondition(part.tokens < tokens, "a part is not the whole")
+    let (whole, share) = (Float(tokens) / Float(tokens - part.tokens), Float(part.tokens) / Float(tokens - part.tokens))
+    func rest(_ a: Matrix, _ b: Matrix) -> Matrix {
+      Matrix(rows: a.rows, columns: a.columns, values: zip(a.values, b.values).map { whole * $0 - share * $1 })
+    }
+    return RepairSums(gram: rest(gram, part.gram), loss: rest(loss, part.loss), tokens: tokens - part.tokens)
+  }
+
+  /// Δ = L · (H + λ · diag H)⁻¹ [out, in], what to add to the weight; nil where that is not positive definite even so.
+  ///
+  /// A ridge a channel, not one for all, because some channels are a thousand times louder than others.
+  func change(ridge: Float, team: ThreadTeam) -> Matrix? {
+    let n = gram.columns
+    // With D = diag(H): (H + λD)⁻¹ = D^-½ (D^-½ H D^-½ + λ)⁻¹ D^-½, whose inner matrix single precision can factorise.
+    let roots = (0..<n).map { gram[$0, $0] > 0 ? 1 / gram[$0, $0].squareRoot() : 0 }
+    var factor = gram
+    for row in 0..<n {
+      for column in 0..<n { factor[row, column] *= roots[row] * roots[column] }
+      factor[row, row] += roots[row] > 0 ? ridge : 1
+    }
+    let isPositive = factor.values.withUnsafeMutableBufferPointer { values in
+      values.baseAddress.map { BLAS.spotrfUpper(n: n, $0) == nil } ?? false
+    }
+    guard isPositive else { return nil }
+    var change = loss
+    change.values.withUnsafeMutableBufferPointer { values in
+      factor.values.withUnsafeBufferPointer { factor in
+        guard let start = values.baseAddress, let factor = factor.baseAddress else { return }
+        nonisolated(unsafe) let (rows, upper) = (start, factor)
+        team.forEachRange(loss.rows, grain: 64) { range in
+          for row in range { for c in 0..<n { rows[row * n + c] *= roots[c] } }
+          let band = rows + range.lowerBound * n
+          BLAS.solveUpper(.no, m: range.count, n: n, upper, lda: n, band, ldb: n)
+          BLAS.solveUpper(.yes, m: range.count, n: n, upper, lda: n, band, ldb: n)
+          for row in range { for c in 0..<n { rows[row * n + c] *= roots[c] } }
+        }
+      }
+    }
+    return change
+  }
+
+  /// By how much adding `change` to the weight lowers the mean squared error of the output on these tokens:
+  /// 2 ⟨Δ, L⟩ - tr(Δ H Δᵀ), negative if it raises it.
+  func gain(of change: Matrix, team: ThreadTeam) -> Double {
+    let n = gram.columns
+    var gains = [Double](repeating: 0, count: change.rows)
+    gains.withUnsafeMutableBufferPointer { gains in
+      nonisolated(unsafe) let gains = gains
+      team.forEachRange(change.rows, grain: 64) { range in
+        var bent = [Float](repeating: 0, count: range.count * n)
+        change.values.withUnsafeBufferPointer { values in
+          gram.values.withUnsafeBufferPointer { gram in
+            bent.withUnsafeMutableBufferPointer { bent in
+              guard let values = values.baseAddress, let gram = gram.baseAddress, let bent = bent.baseAddress else {
+                return
+              }
+              BLAS.sgemm(
+                .no, .no, m: range.count, n: n, k: n, values + range.lowerBound * n, lda: n, gram, ldb: n, bent, ldc: n)
+            }
+          }
+        }
+        for row in range {
+          for c in 0..<n {
+            let value = 2 * loss[row, c] - bent[(row - range.lowerBound) * n + c]
+            gains[row] += Double(change[row, c]) * Double(value)
+          }
+        }
+      }
+    }
+    return gains.reduce(0, +)
+  }
+}

@@ -1,0 +1,51 @@
+import CRVQ
+import JobGraph
+import Messaging
+import Numerics
+import Transformer
+
+/// Sums what the recollects of a block's shards kept for its repairing linear.
+struct RepairSource {
+  let linear: LinearSpec
+  let environment: TaskEnvironment
+
+  /// One shard in so many serves to judge a repair.
+  private static let judgingShare = 4
+
+  /// Over all shards; their Gram matrix is there already.
+  func whole(_ gram: Matrix) throws -> RepairSums {
+    let loss = try sum(environment.inputs.all(ArtifactRef.lossName(linear.site.rawValue)))
+    return RepairSums(gram: gram, loss: loss.mean, tokens: loss.tokenCount)
+  }
+
+  /// Over the shards that a repair is judged on; nil if there is one shard only.
+  func part() throws -> RepairSums? {
+    func judging(_ name: String) -> [WireInputArtifact] {
+      let all = environment.inputs.all(name)
+      return all.enumerated().filter {
+        $0.offset % Self.judgingShare == min(Self.judgingShare, all.count) - 1
+      }.map(\.element)
+    }
+    let losses = judging(ArtifactRef.lossName(linear.site.rawValue))
+    if environment.inputs.all(ArtifactRef.lossName(linear.site.rawValue)).count < 2 { return nil }
+    let gram = try environment.grams.sum(
+      judging(ArtifactRef.gramName(linear.site.rawValue)), environment.inputs, control: environment.control)
+    let loss = try sum(losses)
+    return RepairSums(gram: gram, loss: loss.mean, tokens: loss.tokenCount)
+  }
+
+  private func sum(_ inputs: [WireInputArtifact]) throws -> OutputLoss {
+    var sum: OutputLoss?
+    for input in inputs {
+      try environment.control.progress(0, "loss of shard \(input.shard)")
+      let artifact = try FloatArtifact(.loss, environment.inputs.fetch(input), in: environment.store)
+      let (rows, columns, tokens) = artifact.sizes
+      let partial = try OutputLoss(rows: rows, columns: columns, tokenCount: tokens, values: artifact.values)
+      if sum == nil { sum = partial } else { try sum?.add(partial) }
+    }
+    guard let sum, sum.rows == linear.outFeatures, sum.columns == linear.inFeatures else {
+      throw TaskError.other("the task came without what the block lost")
+    }
+    return sum
+  }
+}
