@@ -177,6 +177,9 @@ public final class ArtifactStore: Sendable {
     try file(digest, size: size).path
   }
 
+  /// Has an artifact's bytes checked again before its next use.
+  public func doubt(_ digest: Digest) { entries.withLock { $0[digest]?.verified = nil } }
+
   private func verify(_ file: ArtifactFile, _ descriptor: Int32, _ fingerprint: Fingerprint) throws(ArtifactError) {
     let found = try Self.artifact(descriptor: descriptor, path: file.path)
     let digest = file.artifact.digest

@@ -1,3 +1,4 @@
+import Checkpoint
 import Foundation
 import Logging
 import Messaging
@@ -231,6 +232,7 @@ public final class WorkerProcess: Sendable {
         job: service.job, store: store, inputs: inputs, blocks: service.blocks, grams: service.grams,
         sweep: service.sweep, team: team, control: control)
       let outcome = try environment.run(assign.task)
+      try inputs.confirm()
       copies.disown(outcome.outputs.compactMap { $0.artifact?.digest })
       var done = WireTaskDone()
       done.task = assign.task
@@ -242,8 +244,17 @@ public final class WorkerProcess: Sendable {
       send(.taskDone(done))
     } catch {
       queue.finish(assign.lease, nil)
-      report(assign.task, assign.lease, error)
+      report(assign.task, assign.lease, blamingCache(error))
     }
+  }
+
+  /// A file of the cache that makes no sense is no fault of the model. Its bytes are checked again before the next use.
+  private func blamingCache(_ error: any Error) -> any Error {
+    guard let error = error as? CheckpointError, let store = service.withLock({ $0?.store }),
+      error.path.hasPrefix(store.directory + "/")
+    else { return error }
+    if let digest = Digest(hex: String(error.path.dropFirst(store.directory.count + 1))) { store.doubt(digest) }
+    return TaskError.other("\(error)")
   }
 
   private func report(_ task: WireTaskID, _ lease: UInt64, _ error: any Error) {

@@ -46,4 +46,13 @@ struct TaskInputs: Sendable {
     }
     return try fetch(input)
   }
+
+  /// Makes sure that no input in the store has changed since it was fetched: a result made of it would be wrong.
+  ///
+  /// - Throws: ``ArtifactError`` `.corrupted`.
+  func confirm() throws {
+    for digest in inputs.compactMap({ $0.ref.artifact?.digest }) where store.contains(digest) {
+      do { _ = try store.file(digest) } catch ArtifactError.notFound { continue }
+    }
+  }
 }
