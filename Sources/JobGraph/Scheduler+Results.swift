@@ -56,7 +56,7 @@ extension Scheduler {
     case .badInput(let message):
       stop(.badInput(task, message), &actions)
     case .missingArtifact(let digest):
-      let end: AttemptEnd = disown(digest, source: attempt.sources[digest]) ? .failed : .returned
+      let end = missed(digest, by: task, source: attempt.sources[digest])
       let reason = "worker \(worker) could not get artifact \(digest.prefix(12))"
       giveUp(task, lease, of: worker, end, because: reason, &actions)
     case .cancelled:
@@ -64,6 +64,14 @@ extension Scheduler {
     case .other(let message):
       giveUp(task, lease, of: worker, .failed, because: "worker \(worker): \(message)", &actions)
     }
+  }
+
+  /// Who is to blame for an input that was not there. The task is not, the first time: a cache that is lost or damaged lacks
+  /// many of its inputs, and each is made again. If one is missing again it may be the way to its holder.
+  private mutating func missed(_ digest: String, by task: TaskID, source: WorkerID?) -> AttemptEnd {
+    let isFirst = source != nil && !record(task).missed.contains(digest)
+    update(task) { $0.missed.insert(digest) }
+    return disown(digest, source: source) && !isFirst ? .failed : .returned
   }
 
   /// An artifact is not where the worker was told: it is made again, on any worker.

@@ -26,6 +26,8 @@ struct TaskRecord: Sendable {
   var failures = 0
   /// Workers on which it failed.
   var failedOn: Set<WorkerID> = []
+  /// Digests of inputs that were not where they should be.
+  var missed: Set<String> = []
   /// Workers that were lost with it in hand, and have not come back.
   var deaths: [WorkerID] = []
 
@@ -74,6 +76,7 @@ struct TaskRecord: Sendable {
     self.outputs = outputs
     failures = 0
     failedOn = []
+    missed = []
     deaths = []
   }
 }

@@ -29,6 +29,9 @@ struct WorkerProgram: Program {
   @Option(help: "Where to keep what tasks make (default: a temporary directory that goes with the process).")
   var cache: String?
 
+  @Option(help: "Disk space for what was fetched and may be needed again, such as 4G (default: 1G).")
+  var copies: String?
+
   @Option(help: "Memory that tasks may use, such as 16G (default: all).")
   var memory: String?
 
@@ -41,8 +44,10 @@ struct WorkerProgram: Program {
     if keys != nil, insecure { throw ValidationError("--insecure is for jobs without --keys") }
     if slots < 1 { throw ValidationError("--slots is \(slots), expected at least 1") }
     if let threads, threads < 1 { throw ValidationError("--threads is \(threads), expected at least 1") }
-    if let memory, Self.bytes(memory) == nil {
-      throw ValidationError("--memory is '\(memory)', expected a number with K, M, G or T, such as 16G")
+    for (name, value) in [("--memory", memory), ("--copies", copies)] {
+      if let value, Self.bytes(value) == nil {
+        throw ValidationError("\(name) is '\(value)', expected a number with K, M, G or T, such as 16G")
+      }
     }
   }
 
@@ -51,7 +56,8 @@ struct WorkerProgram: Program {
     let parent = ProcessInfo.processInfo.environment["CRVQ_PARENT_PID"].flatMap { Int32($0) }
     let options = WorkerOptions(
       endpoint: connect, name: name, threads: threads, slots: slots, cacheDirectory: cache,
-      memoryBytes: memory.flatMap(Self.bytes), keys: keys, isInsecure: insecure, parent: parent)
+      memoryBytes: memory.flatMap(Self.bytes), copiesBytesMax: copies.flatMap(Self.bytes), keys: keys,
+      isInsecure: insecure, parent: parent)
     let worker = try WorkerProcess(options, logger: Logger(label: "crvq-worker"))
     try await runBlocking(thread: "worker", stop: { worker.stop("stopped by \($0)") }) { try worker.run() }
   }

@@ -16,6 +16,11 @@ from processes import Arguments, Programs, succeeded
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def is_full_run() -> bool:
+    """Whether `scripts/test --full` asked for everything."""
+    return bool(os.environ.get("CRVQ_FULL"))
+
+
 @pytest.fixture(scope="session")
 def binaries() -> Path:
     """The directory of the built crvq-coord and crvq-worker."""

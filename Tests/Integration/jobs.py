@@ -45,14 +45,14 @@ class Job:
         places = ["--output", self.output, "--job", self.job]
         return ["launch", *self.inputs.options(), *places, *self.options]
 
-    def run(self, *options: Arguments) -> Run[str]:
-        return self.programs.run(*self.arguments(), *options)
+    def run(self, *options: Arguments, **how: Any) -> Run[str]:
+        return self.programs.run(*self.arguments(), *options, **how)
 
-    def start(self, *options: Arguments) -> Process:
-        return self.programs.start(*self.arguments(), *options)
+    def start(self, *options: Arguments, **how: Any) -> Process:
+        return self.programs.start(*self.arguments(), *options, **how)
 
-    def resume(self, *options: Arguments) -> Run[str]:
-        return self.programs.run("resume", "--job", self.job, *options)
+    def resume(self, *options: Arguments, **how: Any) -> Run[str]:
+        return self.programs.run("resume", "--job", self.job, *options, **how)
 
     def status(self) -> dict[str, Any]:
         return self.programs.status(self.job)

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Callable
 
@@ -136,13 +137,14 @@ class Programs:
         """The one JSON object that a command prints with --json."""
         return json_object(self.succeed(*arguments, "--json"))
 
-    def start(self, *arguments: Arguments) -> Process:
-        """Starts crvq-coord."""
-        return self._start(self.coordinator, *arguments)
+    def start(self, *arguments: Arguments, prefix: Sequence[Arguments] = ()) -> Process:
+        """Starts crvq-coord, through the command `prefix` if there is one."""
+        return self._start(*prefix, self.coordinator, *arguments)
 
-    def worker(self, endpoint: str, name: str, *options: Arguments) -> Process:
+    def worker(self, endpoint: str, name: str, *options: Arguments, prefix: Sequence[Arguments] = ()) -> Process:
         threads = [] if "--threads" in options else ["--threads", "1"]
-        return self._start(self.worker_program, "--connect", endpoint, "--name", name, *threads, *options)
+        command = [*prefix, self.worker_program, "--connect", endpoint, "--name", name]
+        return self._start(*command, *threads, *options)
 
     def _start(self, *command: Arguments) -> Process:
         process = Process([str(part) for part in command], self.directory, self.environment)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Callable
 
@@ -114,52 +116,85 @@ def test_a_damaged_database(small: Inputs, make_job: MakeJob, command: str) -> N
     assert str(database) in line and "damaged" in line, line
 
 
-def flip_last_byte(path: Path) -> None:
-    bytes_ = bytearray(path.read_bytes())
-    bytes_[-1] ^= 1
-    path.write_bytes(bytes_)
-
-
-def test_results_that_were_damaged_or_lost_are_made_again(small: Inputs, small_result: Job, make_job: MakeJob) -> None:
-    """Output and a merged block are gone, one fit has a flipped byte, one is lost: two fits are made again, no more."""
+def test_an_output_that_was_removed_is_written_again(small: Inputs, small_result: Job, make_job: MakeJob) -> None:
+    """From the packed blocks, which the job keeps; nothing is fitted."""
     job = make_job(small)
     succeeded(job.run(*LOCAL, "2"))
     shutil.rmtree(job.output)
-    artifacts = job.job / "artifacts"
-    (merged,) = query(job.job, "SELECT digest FROM result WHERE kind = 'merge' AND block = 1")[0]
-    fits = dict(query(job.job, "SELECT part, digest FROM result WHERE kind = 'fit' AND block = 1"))
-    (artifacts / merged).unlink()
-    flip_last_byte(artifacts / fits[2])
-    (artifacts / fits[5]).unlink()
-    lease = job.last_lease()
-    done = succeeded(job.resume(*LOCAL, "2"))
-    assert done.stderr.count("fit of block 1 is made again") == 2
-    assert sorted(job.fit_attempts(after_lease=lease)) == [(1, 2), (1, 5)]
-    assert_same_output(small_result.output, job.output)
-
-
-def test_a_fit_that_was_merged_may_be_lost(small: Inputs, small_result: Job, make_job: MakeJob) -> None:
-    job = make_job(small)
-    succeeded(job.run(*LOCAL, "2"))
-    shutil.rmtree(job.output)
-    fits = dict(query(job.job, "SELECT part, digest FROM result WHERE kind = 'fit' AND block = 1"))
-    flip_last_byte(job.job / "artifacts" / fits[2])
-    (job.job / "artifacts" / fits[5]).unlink()
     lease = job.last_lease()
     succeeded(job.resume(*LOCAL, "2"))
     assert job.fit_attempts(after_lease=lease) == []
     assert_same_output(small_result.output, job.output)
 
 
-def test_a_port_in_use_leaves_a_job_that_can_be_resumed(small: Inputs, small_result: Job, make_job: MakeJob) -> None:
-    busy, job = make_job(small), make_job(small)
+def test_a_port_in_use_leaves_nothing_new_and_nothing_spoilt(
+    small: Inputs, small_result: Job, make_job: MakeJob
+) -> None:
+    """A launch takes back what it made, a directory of the user's stays, and an interrupted job stays as it was."""
+    busy, fresh, given, begun = (make_job(small) for _ in range(4))
     holder = busy.start(*MANUAL)
     endpoint = busy.programs.endpoint(busy.job)
-    done = job.run("--launcher", "none", "--bind", endpoint)
-    assert done.returncode == 74
-    assert endpoint in only_line(done)
+    taken = ("--launcher", "none", "--bind", endpoint)
+    given.job.mkdir()
+    stopped(begun)
+    for done in (fresh.run(*taken), given.run(*taken), begun.resume(*taken)):
+        assert done.returncode == 74
+        assert only_line(done) == f"crvq-coord: {endpoint}: address already in use; choose another port, or * for any"
+    assert list(fresh.directory.iterdir()) == []
+    assert list(given.job.iterdir()) == []
     holder.kill()
-    succeeded(job.resume(*LOCAL, "2"))
+    for job, done in ((fresh, fresh.run(*LOCAL, "2")), (begun, begun.resume(*LOCAL, "2"))):
+        succeeded(done)
+        assert_same_output(small_result.output, job.output)
+
+
+def test_of_coordinators_that_start_together_one_gets_the_job(
+    small: Inputs, small_result: Job, make_job: MakeJob
+) -> None:
+    """Launches race for a directory that is not there yet. Those that lose say why, and do not disturb the one that wins."""
+    job = make_job(small)
+    racers = [job.start(*LOCAL, "1") for _ in range(5)]
+    ends = [racer.wait() for racer in racers]
+    winners = [done for done in ends if done.returncode == 0]
+    assert len(winners) == 1, [done.stderr for done in ends]
+    for done in ends:
+        if done is winners[0]:
+            continue
+        line = only_line(done)
+        assert done.returncode in (64, 75), line
+        reasons = ("another coordinator (process ", "holds this job already", f"{job.output}: exists")
+        assert any(reason in line for reason in reasons), line
+    assert_same_output(small_result.output, job.output)
+
+
+def test_status_does_not_keep_a_coordinator_out(small: Inputs, make_job: MakeJob) -> None:
+    """Whoever asks whether there is a coordinator looks at its lock, and does not take it."""
+    job = stopped(make_job(small))
+    watch = f"while :; do {job.programs.coordinator} status --job {job.job} > {os.devnull}; done"
+    watchers = [subprocess.Popen(["sh", "-c", watch]) for _ in range(2)]
+    try:
+        for _ in range(5):
+            coordinator = job.programs.start("resume", "--job", job.job, *MANUAL)
+            job.programs.endpoint(job.job)
+            coordinator.kill()
+            assert "another coordinator" not in coordinator.stderr
+    finally:
+        for watcher in watchers:
+            watcher.kill()
+            watcher.wait()
+
+
+def test_an_output_that_somebody_else_made_is_not_taken_for_the_jobs(
+    small: Inputs, small_result: Job, make_job: MakeJob
+) -> None:
+    job = stopped(make_job(small))
+    shutil.copytree(small_result.output, job.output)
+    done = job.resume(*LOCAL, "1")
+    assert done.returncode == 64
+    line = f"crvq-coord: {job.output}: exists, and is not what this job made; remove it and resume"
+    assert only_line(done) == line
+    shutil.rmtree(job.output)
+    succeeded(job.resume(*LOCAL, "1"))
     assert_same_output(small_result.output, job.output)
 
 

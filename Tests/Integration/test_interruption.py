@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import socket
 import time
 from pathlib import Path
 from typing import Callable
@@ -198,7 +199,8 @@ def test_an_interrupted_job_has_one_coordinator(long: Inputs, make_job: MakeJob)
     job.wait_until_fitted(1)
     refused = job.resume(*LOCAL, "1")
     assert refused.returncode == 75
-    assert only_line(refused) == f"crvq-coord: {job.job}: another coordinator is running this job; " + (
-        "wait for it or stop it first"
+    assert only_line(refused) == (
+        f"crvq-coord: {job.job}: another coordinator (process {coordinator.pid} on {socket.gethostname()}) "
+        "is running this job; wait for it or stop it first"
     )
     coordinator.succeed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -10,9 +11,9 @@ from typing import Callable
 
 import numpy as np
 import pytest
-from checkpoints import SMALL, write_model
+from checkpoints import EMBEDDINGS, SMALL, change_tensor, write_model
 from conftest import ROOT
-from jobs import LOCAL, Inputs, Job, report
+from jobs import LOCAL, REPORT, Inputs, Job, report
 from processes import Programs, only_line, succeeded
 from safetensors.numpy import load_file, save_file
 
@@ -81,6 +82,35 @@ def test_verify_finds_another_original(programs: Programs, packed: Path, tmp_pat
     done = programs.run("verify", "--model", other, "--quantized", packed)
     assert done.returncode == 65
     assert "block 0 self_attn.q_proj" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("value", ["frobenius_error", "held_out_error", "output_error"])
+def test_verify_recomputes_what_the_report_says(programs: Programs, small: Inputs, packed: Path, value: str) -> None:
+    path = packed / REPORT
+    written = json.loads(path.read_text())
+    entry = written["blocks" if value == "output_error" else "linears"][1]
+    entry[value] *= 1.01
+    path.write_text(json.dumps(written))
+    done = programs.run("verify", "--model", small.model, "--quantized", packed, "--calibration", small.tokens)
+    assert done.returncode == 65
+    last = done.stderr.splitlines()[-1]
+    where = "block 1: output error" if value == "output_error" else f"block 0 {entry['name']}: "
+    assert last.startswith(f"crvq-coord: verification failed: {where}"), last
+
+
+def test_verify_finds_files_that_do_not_belong_there(programs: Programs, small: Inputs, packed: Path) -> None:
+    (packed / "model-00002-of-00002.safetensors").write_bytes(b"more")
+    done = programs.run("verify", "--model", small.model, "--quantized", packed)
+    assert done.returncode == 65
+    assert "model-00002-of-00002.safetensors: not in the report" in done.stderr.splitlines()[-1]
+
+
+def test_verify_finds_an_original_that_has_changed_elsewhere(programs: Programs, copies: Inputs, packed: Path) -> None:
+    """In its embeddings, which are not packed: no error of a linear tells."""
+    change_tensor(copies.model, EMBEDDINGS, lambda weight: -weight)
+    done = programs.run("verify", "--model", copies.model, "--quantized", packed)
+    assert done.returncode == 65
+    assert f"{copies.model}: digest " in done.stderr.splitlines()[-1]
 
 
 def test_verify_wants_the_report(programs: Programs, small: Inputs, packed: Path) -> None:

@@ -87,6 +87,7 @@ extension JobEngine {
           try client.fetch(artifact, from: [description.artifactHolder], into: artifacts)
         }
         try store.store(result)
+        if result.kind == .tune { try job.removeSpent(ofBlock: task.block) }
         link.post { [self] in
           if case .tune = report.result { tuned(task, report.tune, result.artifact) }
           decide(.stored(task, lease))
@@ -119,6 +120,7 @@ extension JobEngine {
           StoredResult(
             kind: .merge, block: block, part: 0, digest: artifact.digest, size: artifact.size, record: "{}",
             worker: "coordinator", seconds: 0))
+        try job.removeSpent(ofBlock: block)
         link.post { [self] in
           if !plan.isTuned { packed[block] = artifact }
           decide(.merged(block: block, artifact))
@@ -166,6 +168,8 @@ extension PreparedJob {
   /// Writes the output directory from the packed blocks.
   func assemble(_ blocks: [ArtifactRef]) throws {
     guard let record = try store.job() else { throw CoordinatorError.internal("the job database has no job") }
+    // Written by a coordinator that died before it could say so.
+    if try record.isOutput(options) { return }
     let results = try store.results()
     try ModelAssembler(options: options, store: artifacts).assemble(blocks) { files in
       try JobReport(options: options, plan: plan, job: record, results: results, files: files)

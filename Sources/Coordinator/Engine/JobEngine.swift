@@ -73,13 +73,14 @@ final class JobEngine: @unchecked Sendable {
   ///
   /// - Throws: ``CoordinatorError``; the job directory then holds all that was stored.
   func run() throws {
+    job.artifacts.reportDamage { [weak self] in self?.damaged($0) }
     let endpoint = link.endpoint
     try job.store.updateJob { record in
       record.state = .running
       record.endpoint = endpoint
       record.nextLease += Self.leasesReserved
     }
-    try job.store.forgetQuarantine()
+    try job.store.closeHistory()
     decide(.tick)
     var nextTick = ContinuousClock.now
     while outcome == nil {
@@ -97,6 +98,14 @@ final class JobEngine: @unchecked Sendable {
   /// Asks the job to stop where it is, from any thread.
   func stop(_ error: CoordinatorError) {
     link.post { [self] in if outcome == nil { outcome = .failed(error) } }
+  }
+
+  /// A result in the coordinator's own store has been damaged: the next coordinator has it made again. From any thread.
+  func damaged(_ error: ArtifactError) {
+    link.post { [self] in
+      logger.error("\(error)")
+      fail(.tryAgain("\(error); crvq-coord resume --job \(job.directory.path) makes it again"))
+    }
   }
 
   /// Shows a line of a launcher, from any thread.
@@ -164,12 +173,14 @@ final class JobEngine: @unchecked Sendable {
     }
     background.close()
     try? job.store.record(history)
-    try saveSeconds()
     switch outcome {
     case .failed(let error):
-      if error.exitCode != 75 { try job.store.updateJob { $0.state = .failed } }
+      // What went wrong is what the user has to know, also where it keeps this from being written.
+      try? saveSeconds()
+      if error.exitCode != 75 { _ = try? job.store.updateJob { $0.state = .failed } }
       throw error
     case .finished, nil:
+      try saveSeconds()
       enter("done")
       showProgress()
       try job.store.updateJob { $0.state = .finished }

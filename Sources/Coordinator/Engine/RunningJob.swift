@@ -38,7 +38,7 @@ public final class RunningJob: Sendable {
 
   /// Binds the endpoints.
   ///
-  /// - Throws: ``CoordinatorError``, for a port in use or a model that cannot be read.
+  /// - Throws: ``CoordinatorError``, for a port in use. A job that was to begin is then taken back, one that was resumed stays.
   public init(_ job: PreparedJob, _ settings: Settings, logger: Logger) throws {
     self.job = job
     self.settings = settings
@@ -55,6 +55,7 @@ public final class RunningJob: Sendable {
         security: security, logger: logger)
       client = try ArtifactClient(context: context, security: security)
     } catch {
+      job.discard()
       switch error {
       case .badEndpoint, .unprotected: throw CoordinatorError.usage("--bind \(error)")
       default: throw CoordinatorError.io("\(error)")

@@ -34,6 +34,12 @@ extension JobStore {
     case .left(let worker, let time):
       try database.execute(
         sql: "UPDATE worker SET left_at = ? WHERE id = ?", arguments: [time, worker.description])
+      // A result that still comes is dropped.
+      try database.execute(
+        sql: """
+          UPDATE attempt SET ended_at = ?, outcome = 'lost'
+          WHERE ended_at IS NULL AND worker = (SELECT name FROM worker WHERE id = ?)
+          """, arguments: [time, worker.description])
     case .started(let task, let lease, let worker, let time):
       try database.execute(
         sql: "INSERT OR REPLACE INTO attempt (lease, kind, block, part, worker, started_at) VALUES (?, ?, ?, ?, ?, ?)",
@@ -67,8 +73,15 @@ extension JobStore {
     }
   }
 
-  /// A new coordinator tries every task again.
-  func forgetQuarantine() throws { try write { try $0.execute(sql: "DELETE FROM quarantine") } }
+  /// What the coordinator before this one had in hand means nothing any more, and every task is tried again.
+  func closeHistory(at time: Date = Date()) throws {
+    try write { database in
+      try database.execute(sql: "DELETE FROM quarantine")
+      try database.execute(sql: "UPDATE worker SET left_at = ? WHERE left_at IS NULL", arguments: [time])
+      try database.execute(
+        sql: "UPDATE attempt SET ended_at = ?, outcome = 'abandoned' WHERE ended_at IS NULL", arguments: [time])
+    }
+  }
 
   /// Tasks that are given out no more, and the names of the workers that were lost with them.
   public func quarantine() throws -> [(task: String, workers: String)] {

@@ -7,8 +7,14 @@ public final class JobDirectory: Sendable {
   public let path: String
 
   private let lock: Int32
+  /// Whether the directory was made by this process.
+  private let isNew: Bool
+  /// Whether there was a job, or at least its database, when the directory was opened.
+  private let hadJob: Bool
 
   public static let databaseName = "job.sqlite"
+  private static let lockName = "lock"
+  private static let holderLengthMax = 512
 
   public static func databasePath(in directory: String) -> String { "\(directory)/\(databaseName)" }
   public var databasePath: String { Self.databasePath(in: path) }
@@ -24,6 +30,7 @@ public final class JobDirectory: Sendable {
   ///
   /// - Throws: ``CoordinatorError`` if another coordinator has it or it cannot be made.
   public init(_ directory: String) throws {
+    isNew = !FileManager.default.fileExists(atPath: directory)
     do {
       try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     } catch {
@@ -31,14 +38,52 @@ public final class JobDirectory: Sendable {
     }
     path = directory
     // The lock goes with the process, however it ends.
-    let lockPath = "\(directory)/lock"
+    let lockPath = "\(directory)/\(Self.lockName)"
     lock = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
     if lock < 0 { throw CoordinatorError.io("\(lockPath): \(String(cString: strerror(errno)))") }
-    if flock(lock, LOCK_EX | LOCK_NB) != 0 {
+    guard Self.lock(lock, command: Self.setLock) != nil else {
+      let holder = Self.holder(lock)
       close(lock)
       throw CoordinatorError.tryAgain(
-        "\(directory): another coordinator is running this job; wait for it or stop it first")
+        "\(directory): another coordinator\(holder) is running this job; wait for it or stop it first")
     }
+    hadJob = Self.holdsJob(directory)
+    writeHolder()
+  }
+
+  /// A write lock on the whole file that belongs to the open file, not to the process, so that asking for it does not take it
+  /// (F_OFD_SETLK and F_OFD_GETLK of fcntl, whose numbers Swift does not know).
+  private static func lock(_ descriptor: Int32, command: Int32) -> flock? {
+    var region = flock()
+    region.l_type = Int16(F_WRLCK)
+    region.l_whence = Int16(SEEK_SET)
+    return fcntl(descriptor, command, &region) == 0 ? region : nil
+  }
+  private static let setLock: Int32 = 37
+  private static let getLock: Int32 = 36
+
+  /// For people who are refused, so a failure does not matter.
+  private func writeHolder() {
+    let process = ProcessInfo.processInfo
+    let text = Array("process \(process.processIdentifier) on \(process.hostName)".utf8.prefix(Self.holderLengthMax))
+    guard ftruncate(lock, 0) == 0 else { return }
+    _ = pwrite(lock, text, text.count, 0)
+  }
+
+  /// Who has the lock, as far as is known.
+  private static func holder(_ lock: Int32) -> String {
+    var bytes = [UInt8](repeating: 0, count: holderLengthMax)
+    let count = pread(lock, &bytes, bytes.count, 0)
+    return count > 0 ? " (\(String(decoding: bytes[..<count], as: UTF8.self)))" : ""
+  }
+
+  /// Takes back what this process made here, where a job could not be started. A job that was here before stays.
+  func discard() {
+    if hadJob { return }
+    let files = FileManager.default
+    let names = ["", "-wal", "-shm", "-journal"].map { Self.databaseName + $0 } + ["artifacts", "log", Self.lockName]
+    for name in names { try? files.removeItem(atPath: "\(path)/\(name)") }
+    if isNew { rmdir(path) }
   }
 
   /// A logger that appends to the coordinator's log in this directory.
@@ -58,10 +103,10 @@ public final class JobDirectory: Sendable {
 
   /// Whether a coordinator is running the job now.
   public static func isHeld(_ directory: String) -> Bool {
-    let lock = open("\(directory)/lock", O_RDONLY | O_CLOEXEC)
-    if lock < 0 { return false }
-    defer { close(lock) }
-    return flock(lock, LOCK_SH | LOCK_NB) != 0
+    let descriptor = open("\(directory)/\(lockName)", O_RDONLY | O_CLOEXEC)
+    if descriptor < 0 { return false }
+    defer { close(descriptor) }
+    return lock(descriptor, command: getLock).map { $0.l_type != Int16(F_UNLCK) } ?? false
   }
 
   deinit { close(lock) }

@@ -25,6 +25,8 @@ public struct JobRecord: Codable, Sendable, Equatable, FetchableRecord, Persista
   /// Wall time of all coordinators so far.
   public var seconds: Double
   public var state: State
+  /// A ``RowCheck`` of all that; nil if an earlier version stored it.
+  private var rowCheck: String?
 
   enum CodingKeys: String, CodingKey {
     case id, name, options
@@ -32,14 +34,52 @@ public struct JobRecord: Codable, Sendable, Equatable, FetchableRecord, Persista
     case tokensDigest = "tokens_digest"
     case nextLease = "next_lease"
     case endpoint, seconds, state
+    case rowCheck = "row_check"
+  }
+
+  public init(
+    name: String, options: String, modelDigest: String, tokensDigest: String, nextLease: Int64 = 1,
+    state: State = .running
+  ) {
+    self.name = name
+    self.options = options
+    self.modelDigest = modelDigest
+    self.tokensDigest = tokensDigest
+    self.nextLease = nextLease
+    self.state = state
+    seconds = 0
+  }
+
+  private var check: String {
+    RowCheck.of([name, options, modelDigest, tokensDigest, nextLease, endpoint, seconds, state.rawValue])
+  }
+
+  /// Whether the row is as it was written.
+  var isIntact: Bool { rowCheck == nil || rowCheck == check }
+
+  /// The row as it is to be written.
+  fileprivate var checked: JobRecord {
+    var record = self
+    record.rowCheck = check
+    return record
   }
 }
 
 extension JobStore {
-  public func job() throws -> JobRecord? { try read { try JobRecord.fetchOne($0) } }
+  /// The job's row; nil if the coordinator that was to write it died before.
+  ///
+  /// - Throws: ``CoordinatorError`` if it is not as it was written.
+  public func job() throws -> JobRecord? {
+    let job: JobRecord? = try read { database in
+      guard try database.tableExists(JobRecord.databaseTableName) else { return nil }
+      return try JobRecord.fetchOne(database)
+    }
+    if let job, !job.isIntact { throw damage("the row of the job has changed") }
+    return job
+  }
 
   /// Writes a new job's row.
-  public func create(_ job: JobRecord) throws { try write { try job.insert($0) } }
+  public func create(_ job: JobRecord) throws { try write { try job.checked.insert($0) } }
 
   /// Changes the job's row.
   @discardableResult
@@ -47,7 +87,7 @@ extension JobStore {
     try write { database in
       guard var job = try JobRecord.fetchOne(database) else { return nil }
       change(&job)
-      try job.update(database)
+      try job.checked.update(database)
       return job
     }
   }

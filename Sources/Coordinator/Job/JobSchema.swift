@@ -62,6 +62,12 @@ enum JobSchema {
       }
       try database.alter(table: "worker") { table in table.add(column: "set_aside_until", .datetime) }
     }
+    migrator.registerMigration("row checks") { database in
+      // SQLite finds damage to its own structures, not to what it stores. nil in rows of earlier versions.
+      for name in ["job", "result"] {
+        try database.alter(table: name) { table in table.add(column: "row_check", .text) }
+      }
+    }
     return migrator
   }
 }

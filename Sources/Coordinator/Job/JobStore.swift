@@ -34,14 +34,35 @@ public final class JobStore: Sendable {
   }
 
   private static func failure(_ path: String, _ error: any Error) -> CoordinatorError {
-    guard let error = error as? DatabaseError else { return .io("\(path): \(error)") }
+    if let error = error as? CoordinatorError { return error }
+    guard let error = error as? DatabaseError else {
+      // Everything else is about values that no coordinator wrote.
+      return damage(path, "\(error)")
+    }
     let text = error.message ?? "SQLite error \(error.resultCode.rawValue)"
     switch error.resultCode {
     case .SQLITE_CORRUPT, .SQLITE_NOTADB:
-      return .badInput("\(path): the job database is damaged (\(text)); start again with another --job")
+      return damage(path, text)
     case .SQLITE_FULL: return .io("\(path): no space left; free some and resume")
+    case .SQLITE_CANTOPEN:
+      // SQLite does not say why.
+      return .io("\(path): \(text); see that its directory has space and can be written to")
     default: return .io("\(path): \(text)")
     }
+  }
+
+  private static func damage(_ path: String, _ what: String) -> CoordinatorError {
+    .badInput("\(path): the job database is damaged (\(what)); restore it, or start again with another --job")
+  }
+
+  func damage(_ what: String) -> CoordinatorError { Self.damage(path, what) }
+
+  /// Looks at every page and index. Before a job goes on, so that damage is known before anything is written.
+  ///
+  /// - Throws: ``CoordinatorError`` if something is not as SQLite left it.
+  func checkIntegrity() throws {
+    let fault = try read { try String.fetchOne($0, sql: "PRAGMA integrity_check(1)") }
+    if let fault, fault != "ok" { throw damage(fault) }
   }
 
   func write<Result: Sendable>(_ body: @Sendable (Database) throws -> Result) throws -> Result {

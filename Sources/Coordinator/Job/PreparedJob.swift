@@ -19,6 +19,8 @@ public struct PreparedJob: Sendable {
   public let results: [StoredResult]
   /// Lines for the user about results that were lost and will be made again.
   public let warnings: [String]
+  /// Whether this process started the job.
+  let isNew: Bool
 
   /// Starts a job in a directory that holds none.
   ///
@@ -28,17 +30,23 @@ public struct PreparedJob: Sendable {
       throw CoordinatorError.usage("\(options.output): exists; remove it or choose another --output")
     }
     let inputs = try JobInputs(options)
-    if JobDirectory.holdsJob(jobPath) { throw try refusal(options, inputs, jobPath) }
     let directory = try JobDirectory(jobPath)
-    let store = try JobStore(path: directory.databasePath)
-    let record = JobRecord(
-      name: UUID().uuidString.lowercased(), options: try options.json(), modelDigest: inputs.modelDigest,
-      tokensDigest: inputs.tokensDigest, nextLease: 1, endpoint: nil, seconds: 0, state: .running)
-    try store.create(record)
-    return PreparedJob(
-      directory: directory, store: store,
-      artifacts: try ArtifactStore(directory: directory.artifactsPath, durability: .durable), record: record,
-      options: options, plan: inputs.plan, modelIdentity: inputs.modelIdentity, results: [], warnings: [])
+    do {
+      let store = try JobStore(path: directory.databasePath)
+      // A coordinator that died before the job's row was written leaves none.
+      if let record = try store.job() { throw try refusal(options, inputs, record, jobPath) }
+      let record = JobRecord(
+        name: UUID().uuidString.lowercased(), options: try options.json(), modelDigest: inputs.modelDigest,
+        tokensDigest: inputs.tokensDigest)
+      let artifacts = try ArtifactStore(directory: directory.artifactsPath, durability: .durable)
+      try store.create(record)
+      return PreparedJob(
+        directory: directory, store: store, artifacts: artifacts, record: record, options: options, plan: inputs.plan,
+        modelIdentity: inputs.modelIdentity, results: [], warnings: [], isNew: true)
+    } catch {
+      directory.discard()
+      throw error
+    }
   }
 
   /// Goes on with a job, with the options it was started with.
@@ -50,10 +58,16 @@ public struct PreparedJob: Sendable {
     }
     let directory = try JobDirectory(jobPath)
     let store = try JobStore(path: directory.databasePath)
+    try store.checkIntegrity()
     let record = try existing(store, jobPath)
     let options = try JobOptions(json: record.options, path: directory.databasePath)
-    if record.state == .finished, FileManager.default.fileExists(atPath: options.output) {
-      throw CoordinatorError.usage("\(jobPath): the job is finished; its output is \(options.output)")
+    if FileManager.default.fileExists(atPath: options.output) {
+      if record.state == .finished {
+        throw CoordinatorError.usage("\(jobPath): the job is finished; its output is \(options.output)")
+      }
+      guard try record.isOutput(options) else {
+        throw CoordinatorError.usage("\(options.output): exists, and is not what this job made; remove it and resume")
+      }
     }
     let inputs = try JobInputs(options)
     if let change = inputs.differences(from: record, options).first {
@@ -61,25 +75,25 @@ public struct PreparedJob: Sendable {
         "\(jobPath): \(change) since the job was started; restore it or start another job")
     }
     let artifacts = try ArtifactStore(directory: directory.artifactsPath, durability: .durable)
-    let (results, lost) = try checked(store.results(), artifacts)
-    try store.remove(lost.map(\.result))
+    let check = try ResultCheck(store.results(), in: artifacts, linears: inputs.plan.linears.count)
+    try store.remove(check.lost.map(\.result))
+    try removeStrays(artifacts, keeping: check.kept)
     return PreparedJob(
       directory: directory, store: store, artifacts: artifacts, record: record, options: options, plan: inputs.plan,
-      modelIdentity: inputs.modelIdentity, results: results, warnings: lost.map(\.reason))
+      modelIdentity: inputs.modelIdentity, results: check.kept, warnings: check.lost.map(\.reason), isNew: false)
   }
 
   private static func existing(_ store: JobStore, _ jobPath: String) throws -> JobRecord {
     guard let record = try store.job() else {
-      throw CoordinatorError.badInput("\(jobPath): the job was never started; remove the directory and launch it again")
+      throw CoordinatorError.badInput("\(jobPath): the job was never started; launch it again")
     }
     return record
   }
 
   /// Why a launch is refused where there is a job already.
-  private static func refusal(_ options: JobOptions, _ inputs: JobInputs, _ jobPath: String) throws -> CoordinatorError
-  {
-    let store = try JobStore(path: JobDirectory.databasePath(in: jobPath), readOnly: true)
-    let record = try existing(store, jobPath)
+  private static func refusal(
+    _ options: JobOptions, _ inputs: JobInputs, _ record: JobRecord, _ jobPath: String
+  ) throws -> CoordinatorError {
     let before = try JobOptions(json: record.options, path: jobPath)
     let changes = inputs.differences(from: record, options) + options.differences(from: before)
     if changes.isEmpty {
@@ -87,42 +101,12 @@ public struct PreparedJob: Sendable {
     }
     return .badInput("\(jobPath): holds another job: \(changes.joined(separator: "; ")); choose another --job")
   }
-
-  /// Results whose artifacts are in the store, unharmed; and those that have to be made again.
-  private static func checked(
-    _ results: [StoredResult], _ artifacts: ArtifactStore
-  ) throws -> (kept: [StoredResult], lost: [(result: StoredResult, reason: String)]) {
-    var kept: [StoredResult] = []
-    var lost: [(StoredResult, String)] = []
-    for result in results {
-      guard let artifact = result.artifact else {
-        kept.append(result)
-        continue
-      }
-      do {
-        _ = try artifacts.verifiedPath(of: artifact)
-        kept.append(result)
-      } catch let error as ArtifactError {
-        lost.append((result, "\(result.kind.rawValue) of block \(result.block) is made again: \(error)"))
-      }
-    }
-    // What went into a result that is there is not needed any more: merged blocks into tuned ones, fits into merged ones.
-    for (source, user) in [(StoredResult.Kind.merge, StoredResult.Kind.tune), (.fit, .merge)] {
-      let used = Set(kept.filter { $0.kind == user }.map(\.block))
-      let spared = lost.map(\.0).filter { $0.kind == source && used.contains($0.block) }
-      kept += spared
-      lost.removeAll { spared.contains($0.0) }
-    }
-    // A verification stands for the bytes it saw.
-    let unmerged = Set(lost.map(\.0).filter { $0.kind != .verify }.map(\.block))
-    for result in kept where result.kind == .verify && unmerged.contains(result.block) {
-      lost.append((result, "block \(result.block) is verified again"))
-    }
-    return (kept.filter { result in !lost.contains { $0.0 == result } }, lost)
-  }
 }
 
 extension PreparedJob {
+  /// Takes the job back if this process started it and it cannot run: nothing has been done for it yet.
+  func discard() { if isNew { directory.discard() } }
+
   /// The scheduler as far as the job has come.
   func scheduler(policy: SchedulerPolicy = SchedulerPolicy()) -> Scheduler {
     var fitted: [TaskID: ArtifactRef] = [:]

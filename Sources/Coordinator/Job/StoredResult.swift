@@ -25,6 +25,13 @@ public struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, Persi
   /// The worker's name.
   public let worker: String
   public let seconds: Double
+  /// A ``RowCheck`` of all that; nil if an earlier version stored it.
+  private let rowCheck: String?
+
+  enum CodingKeys: String, CodingKey {
+    case kind, block, part, digest, size, record, worker, seconds
+    case rowCheck = "row_check"
+  }
 
   public init(
     kind: Kind, block: Int, part: Int, digest: String?, size: Int?, record: String, worker: String, seconds: Double
@@ -37,6 +44,12 @@ public struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, Persi
     self.record = record
     self.worker = worker
     self.seconds = seconds
+    rowCheck = RowCheck.of([kind.rawValue, block, part, digest, size, record, worker, seconds])
+  }
+
+  /// Whether the row is as it was written.
+  var isIntact: Bool {
+    rowCheck == nil || rowCheck == RowCheck.of([kind.rawValue, block, part, digest, size, record, worker, seconds])
   }
 
   /// The result's artifact.

@@ -1,6 +1,7 @@
 import CRVQ
 import Checkpoint
 import Foundation
+import JobGraph
 import Numerics
 import Transformer
 
@@ -25,6 +26,9 @@ final class BlockMeasurement {
     }
   }
 
+  /// Whether the job that made the packed model measured the same: its held-out sequences, under the original's activations.
+  let repeatsReport: Bool
+
   private let shape: DecoderShape
   private var hidden: HiddenStates
 
@@ -34,6 +38,7 @@ final class BlockMeasurement {
     let tokens = try TokenFile(path: path, vocabularySize: shape.vocabularySize)
     let options = report.options
     let isJobs = try FileDigest.of(path: path).hex == report.digests.tokens && options.sequences <= tokens.sequenceCount
+    repeatsReport = isJobs && options.propagation == JobPlan.Propagation.teacher.rawValue
     let range = isJobs ? options.sequences - options.heldOut..<options.sequences : 0..<tokens.sequenceCount
     hidden = try original.model.embed(tokens: range.map { tokens.sequence($0) }, from: original.checkpoint)
   }

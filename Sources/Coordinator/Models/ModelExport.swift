@@ -18,7 +18,6 @@ public struct ModelExport: Sendable {
   /// - Throws: errors that name the file at fault; the final name is then not taken.
   public func run(progress: (String) -> Void) throws {
     let (model, packed) = try ModelAtRest.packed(quantized)
-    let directory = try UnfinishedDirectory(output)
     let names = packed.tensorNames
     let prefixes = Set(packed.packedPrefixes)
     func prefix(of name: String) -> String? {
@@ -31,20 +30,21 @@ public struct ModelExport: Sendable {
       }
       return TensorDeclaration(name: name, elementType: .float16, shape: shape)
     }
-    let writer = try ShardedWriter(directory: directory.path, plan: ShardPlan(tensors: declarations))
-    let team = ThreadTeam(threads: ThreadTeam.availableProcessors)
-    for name in names {
-      if let prefix = prefix(of: name) {
-        try writer.append(packed.linear(prefix).decodeHalf(team: team), to: name)
-      } else {
-        try model.checkpoint.forEachChunk(of: name) { try writer.append($0, to: name) }
+    try UnfinishedDirectory.write(output) { directory in
+      let writer = try ShardedWriter(directory: directory.path, plan: ShardPlan(tensors: declarations))
+      let team = ThreadTeam(threads: ThreadTeam.availableProcessors)
+      for name in names {
+        if let prefix = prefix(of: name) {
+          try writer.append(packed.linear(prefix).decodeHalf(team: team), to: name)
+        } else {
+          try model.checkpoint.forEachChunk(of: name) { try writer.append($0, to: name) }
+        }
       }
+      try writer.finish()
+      try AtomicFile.write(
+        model.config.configJSON(withoutQuantizationAs: "float16").utf8, to: "\(directory.path)/\(ModelConfig.fileName)")
+      try directory.copyCompanions(from: quantized)
     }
-    try writer.finish()
-    try AtomicFile.write(
-      model.config.configJSON(withoutQuantizationAs: "float16").utf8, to: "\(directory.path)/\(ModelConfig.fileName)")
-    try directory.copyCompanions(from: quantized)
-    try directory.finish()
     progress("decoded \(prefixes.count) linears")
   }
 }

@@ -72,7 +72,10 @@ public struct ModelVerification: Sendable {
       // A file with another digest may not decode any more. The digest comes first: it names the file.
       faults.append("\(error)")
     }
-    faults += linears.flatMap { faultsOf($0, report) }
+    let repeatsReport = measurement?.repeatsReport ?? false
+    faults += linears.flatMap { faultsOf($0, report, repeatsReport: repeatsReport) }
+    if repeatsReport { faults += outputFaults(outputErrors, report) }
+    faults += try strangerFaults(original, report)
     return Result(
       linears: linears, outputErrors: outputErrors, filesChecked: report.digests.files.count, faults: faults,
       seconds: (ContinuousClock.now - started) / .seconds(1))
@@ -105,15 +108,46 @@ public struct ModelVerification: Sendable {
     }
   }
 
-  private func faultsOf(_ linear: Linear, _ report: JobReport) -> [String] {
+  /// Files that the report does not know, and an original that is not the one it tells of.
+  private func strangerFaults(_ original: ModelAtRest, _ report: JobReport) throws -> [String] {
+    let known = Set(report.digests.files.keys).union([JobReport.fileName])
+    let names = try FileManager.default.contentsOfDirectory(atPath: quantized).sorted()
+    var faults = names.filter { !known.contains($0) }.map { "\(quantized)/\($0): not in the report" }
+    let digest = try FileDigest.of(files: [original.config.path] + original.checkpoint.weightFilePaths).hex
+    if digest != report.digests.model {
+      let expected = report.digests.model.prefix(12)
+      faults.append("\(model): digest \(digest.prefix(12)), but the packed model was made from \(expected)")
+    }
+    return faults
+  }
+
+  private func outputFaults(_ errors: [Double], _ report: JobReport) -> [String] {
+    errors.enumerated().compactMap { block, error in
+      guard let reported = report.blocks.first(where: { $0.block == block })?.outputError else {
+        return "block \(block): not in the report"
+      }
+      return Self.agree(error, reported)
+        ? nil : "block \(block): output error \(error.fixed(6)), reported \(reported.fixed(6))"
+    }
+  }
+
+  private static func agree(_ measured: Double, _ reported: Double) -> Bool {
+    abs(measured - reported) <= agreement * max(reported, 1e-9)
+  }
+
+  private func faultsOf(_ linear: Linear, _ report: JobReport, repeatsReport: Bool) -> [String] {
     let name = "block \(linear.block) \(linear.name)"
     guard let reported = report.linears.first(where: { $0.block == linear.block && $0.name == linear.name }) else {
       return ["\(name): not in the report"]
     }
     var faults: [String] = []
     let expected = reported.frobeniusError
-    if abs(linear.frobeniusError - expected) > Self.agreement * max(expected, 1e-9) {
+    if !Self.agree(linear.frobeniusError, expected) {
       faults.append("\(name): error \(linear.frobeniusError.fixed(6)) of its weights, reported \(expected.fixed(6))")
+    }
+    if repeatsReport, let measured = linear.relativeError, !Self.agree(measured, reported.heldOutError) {
+      let held = reported.heldOutError.fixed(6)
+      faults.append("\(name): relative error \(measured.fixed(6)) on held-out tokens, reported \(held)")
     }
     let error = linear.relativeError ?? reported.relativeError
     if let bound = maximumRelativeError, error > bound {

@@ -17,16 +17,16 @@ struct ModelAssembler {
   ///   - report: the report, given the digests of the files written.
   /// - Throws: ``CheckpointError``, ``ArtifactError``, ``CoordinatorError``; the final name is then not taken.
   func assemble(_ blocks: [ArtifactRef], report: (_ digests: [String: String]) throws -> JobReport) throws {
-    let directory = try UnfinishedDirectory(options.output)
     let config = try ModelConfig(directory: options.model)
-    try writeTensors(blocks, config, to: directory.path)
-    let quantization = try JSONValue(encoding: QuantizationConfig(options.fit.format))
-    try AtomicFile.write(
-      config.configJSON(adding: quantization).utf8, to: "\(directory.path)/\(ModelConfig.fileName)")
-    try directory.copyCompanions(from: options.model)
-    let text = try report(try directory.digests()).json()
-    try AtomicFile.write(text.utf8, to: "\(directory.path)/\(JobReport.fileName)")
-    try directory.finish()
+    try UnfinishedDirectory.write(options.output) { directory in
+      try writeTensors(blocks, config, to: directory.path)
+      let quantization = try JSONValue(encoding: QuantizationConfig(options.fit.format))
+      try AtomicFile.write(
+        config.configJSON(adding: quantization).utf8, to: "\(directory.path)/\(ModelConfig.fileName)")
+      try directory.copyCompanions(from: options.model)
+      let text = try report(try directory.digests()).json()
+      try AtomicFile.write(text.utf8, to: "\(directory.path)/\(JobReport.fileName)")
+    }
   }
 
   /// The packed tensors block by block, then what the original has besides, by name.

@@ -15,10 +15,22 @@ struct UnfinishedDirectory {
   /// The longest companion file that is copied.
   static let companionByteCountMax = 1 << 28
 
-  /// Starts afresh; what an earlier attempt left under the temporary name is removed.
+  /// Makes a directory that `fill` fills. If it fails nothing stays: on a full disk it would only take space. What a process
+  /// that was killed left under the temporary name is removed.
   ///
-  /// - Throws: ``CoordinatorError`` if the final name is taken or the directory cannot be made.
-  init(_ finalPath: String) throws {
+  /// - Throws: ``CoordinatorError`` if the final name is taken or the directory cannot be made; what `fill` throws.
+  static func write(_ finalPath: String, _ fill: (UnfinishedDirectory) throws -> Void) throws {
+    let directory = try UnfinishedDirectory(finalPath)
+    do {
+      try fill(directory)
+      try directory.finish()
+    } catch {
+      try? FileManager.default.removeItem(atPath: directory.path)
+      throw error
+    }
+  }
+
+  private init(_ finalPath: String) throws {
     self.finalPath = finalPath
     path = finalPath + ".incomplete"
     let files = FileManager.default
@@ -48,8 +60,7 @@ struct UnfinishedDirectory {
     return try Dictionary(uniqueKeysWithValues: names.map { ($0, try FileDigest.of(path: "\(path)/\($0)").hex) })
   }
 
-  /// Gives the directory its final name.
-  func finish() throws {
+  private func finish() throws {
     if rename(path, finalPath) != 0 {
       throw CoordinatorError.io("\(finalPath): cannot take its final name: \(String(cString: strerror(errno)))")
     }

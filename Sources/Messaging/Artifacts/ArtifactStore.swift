@@ -31,6 +31,7 @@ public final class ArtifactStore: Sendable {
     var verified: Fingerprint?
   }
   private let entries = Mutex<[Digest: Entry]>([:])
+  private let damageReport = Mutex<(@Sendable (ArtifactError) -> Void)?>(nil)
 
   /// Opens a store, making the directory if there is none.
   ///
@@ -54,6 +55,22 @@ public final class ArtifactStore: Sendable {
       guard let digest = Digest(hex: name), let size = Self.size(ofFile: path(of: digest)) else { continue }
       entries.withLock { $0[digest] = Entry(size: size, verified: nil) }
     }
+  }
+
+  /// Has every file told of that is found to have other bytes than its name says, from the thread that finds it. Whoever
+  /// asked for it may go on without a word: it is fetched or made again.
+  public func reportDamage(to report: @escaping @Sendable (ArtifactError) -> Void) {
+    damageReport.withLock { $0 = report }
+  }
+
+  /// Removes a store's directory with all artifacts, if no process has it open.
+  ///
+  /// - Returns: whether it is gone.
+  @discardableResult
+  public static func removeIdle(_ directory: String) -> Bool {
+    _ = StagingDirectory.sweep(directory)
+    if StagingDirectory.isAny(in: directory) { return false }
+    return (try? FileManager.default.removeItem(atPath: directory)) != nil
   }
 
   // MARK: Putting in
@@ -160,6 +177,9 @@ public final class ArtifactStore: Sendable {
     try file(digest, size: size).path
   }
 
+  /// Has an artifact's bytes checked again before its next use.
+  public func doubt(_ digest: Digest) { entries.withLock { $0[digest]?.verified = nil } }
+
   private func verify(_ file: ArtifactFile, _ descriptor: Int32, _ fingerprint: Fingerprint) throws(ArtifactError) {
     let found = try Self.artifact(descriptor: descriptor, path: file.path)
     let digest = file.artifact.digest
@@ -167,7 +187,9 @@ public final class ArtifactStore: Sendable {
       // Only the file that was read: another thread may have put a good one in its place meanwhile.
       if Fingerprint(path: file.path) == fingerprint { unlink(file.path) }
       entries.withLock { $0[digest] = nil }
-      throw .corrupted(path: file.path, expected: digest, found: found.digest)
+      let damage = ArtifactError.corrupted(path: file.path, expected: digest, found: found.digest)
+      damageReport.withLock { $0 }?(damage)
+      throw damage
     }
     entries.withLock { $0[digest] = Entry(size: found.size, verified: fingerprint) }
   }

@@ -35,6 +35,17 @@ struct CacheDirectory {
   /// Enough that no two jobs meet.
   private static let jobNameLength = 32
 
+  /// Removes what workers that have ended left of other jobs; nobody asks for it any more.
+  func removeOthers(than job: String) {
+    let own = path(ofJob: job)
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] {
+      let directory = "\(path)/\(name)"
+      // Only what this program can have made.
+      guard name.count == Self.jobNameLength, name.allSatisfy(\.isHexDigit), directory != own else { continue }
+      ArtifactStore.removeIdle(directory)
+    }
+  }
+
   func remove() {
     if isTemporary { try? FileManager.default.removeItem(atPath: path) }
   }

@@ -15,6 +15,8 @@ public struct WorkerOptions: Sendable {
   public var cacheDirectory: String?
   /// Bytes that tasks may use.
   public var memoryBytes: UInt64
+  /// Bytes of fetched inputs that are kept although no task in hand needs them.
+  public var copiesBytesMax: UInt64
   /// The directory with the job's keys; nil for none.
   public var keys: String?
   /// Whether a coordinator on another machine is trusted without keys.
@@ -24,7 +26,7 @@ public struct WorkerOptions: Sendable {
 
   public init(
     endpoint: String, name: String?, threads: Int?, slots: Int, cacheDirectory: String?, memoryBytes: UInt64?,
-    keys: String? = nil, isInsecure: Bool = false, parent: Int32?
+    copiesBytesMax: UInt64? = nil, keys: String? = nil, isInsecure: Bool = false, parent: Int32?
   ) {
     let process = ProcessInfo.processInfo
     self.endpoint = endpoint
@@ -33,6 +35,7 @@ public struct WorkerOptions: Sendable {
     self.slots = slots
     self.cacheDirectory = cacheDirectory
     self.memoryBytes = memoryBytes ?? process.physicalMemory
+    self.copiesBytesMax = copiesBytesMax ?? InputCopies.idleBytesMax
     self.keys = keys
     self.isInsecure = isInsecure
     self.parent = parent

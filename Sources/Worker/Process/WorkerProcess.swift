@@ -1,3 +1,4 @@
+import Checkpoint
 import Foundation
 import Logging
 import Messaging
@@ -33,6 +34,7 @@ public final class WorkerProcess: Sendable {
     let job: JobContext
     /// Of this job alone: who may ask for its artifacts must not get those of another.
     let store: ArtifactStore
+    let copies: InputCopies
     let blocks: BlockSource
     let grams: GramSource
     let sweep: SweepStates
@@ -178,9 +180,13 @@ public final class WorkerProcess: Sendable {
       do {
         store = try ArtifactStore(directory: cache.path(ofJob: job.jobID), durability: .cache)
       } catch { throw WorkerError.io("\(error)") }
+      store.reportDamage { [logger] in logger.warning("\($0)") }
+      cache.removeOthers(than: job.jobID)
       server.serve(store)
       service.withLock {
-        $0 = Service(job: job, store: store, blocks: BlockSource(job), grams: GramSource(), sweep: SweepStates())
+        $0 = Service(
+          job: job, store: store, copies: InputCopies(in: store, idleBytesMax: options.copiesBytesMax),
+          blocks: BlockSource(job), grams: GramSource(), sweep: SweepStates())
       }
       logger.info("serving job \(job.jobID)")
     }
@@ -216,7 +222,9 @@ public final class WorkerProcess: Sendable {
       guard let service = service.withLock({ $0 }) else { throw TaskError.other("a task came before the welcome") }
       try control.progress(0, "started")
       let store = service.store
-      let inputs = TaskInputs(store: store, inputs: assign.inputs) {
+      let copies = service.copies
+      defer { copies.release(assign.lease) }
+      let inputs = TaskInputs(store: store, inputs: assign.inputs, lease: assign.lease, copies: copies) {
         [client] artifact, holders throws(ArtifactError) in
         try client.fetch(artifact, from: holders, into: store) { control.wasCancelled }
       }
@@ -224,6 +232,8 @@ public final class WorkerProcess: Sendable {
         job: service.job, store: store, inputs: inputs, blocks: service.blocks, grams: service.grams,
         sweep: service.sweep, team: team, control: control)
       let outcome = try environment.run(assign.task)
+      try inputs.confirm()
+      copies.disown(outcome.outputs.compactMap { $0.artifact?.digest })
       var done = WireTaskDone()
       done.task = assign.task
       done.lease = assign.lease
@@ -234,8 +244,17 @@ public final class WorkerProcess: Sendable {
       send(.taskDone(done))
     } catch {
       queue.finish(assign.lease, nil)
-      report(assign.task, assign.lease, error)
+      report(assign.task, assign.lease, blamingCache(error))
     }
+  }
+
+  /// A file of the cache that makes no sense is no fault of the model. Its bytes are checked again before the next use.
+  private func blamingCache(_ error: any Error) -> any Error {
+    guard let error = error as? CheckpointError, let store = service.withLock({ $0?.store }),
+      error.path.hasPrefix(store.directory + "/")
+    else { return error }
+    if let digest = Digest(hex: String(error.path.dropFirst(store.directory.count + 1))) { store.doubt(digest) }
+    return TaskError.other("\(error)")
   }
 
   private func report(_ task: WireTaskID, _ lease: UInt64, _ error: any Error) {

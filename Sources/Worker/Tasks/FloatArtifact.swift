@@ -57,5 +57,7 @@ package struct FloatArtifact {
       }
       return ((Int(sizes[0]), Int(sizes[1]), Int(sizes[2])), values)
     }
+    // The file may have changed between the check and the copy.
+    _ = try store.file(digest)
   }
 }

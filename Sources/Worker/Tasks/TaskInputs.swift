@@ -5,6 +5,9 @@ import Messaging
 struct TaskInputs: Sendable {
   let store: ArtifactStore
   let inputs: [WireInputArtifact]
+  /// Of the task.
+  let lease: UInt64
+  let copies: InputCopies
   /// Brings an artifact into the store from one of the endpoints.
   let fetcher: @Sendable (_ artifact: Artifact, _ holders: [ArtifactHolder]) throws(ArtifactError) -> Void
 
@@ -20,12 +23,12 @@ struct TaskInputs: Sendable {
   /// The packed blocks among the inputs, in order.
   var packedBlocks: [WireInputArtifact] { all(ArtifactRef.packedName) }
 
-  /// Makes sure that an input is in the store.
+  /// Makes sure that an input is in the store, unharmed: a file with other bytes than its digest says is fetched anew.
   ///
   /// - Throws: ``TaskError/missing(_:holder:reason:)``.
   func fetch(_ input: WireInputArtifact) throws -> Digest {
     guard let artifact = input.ref.artifact else { throw TaskError.other("an input has no digest") }
-    if store.contains(artifact.digest, size: artifact.size) { return artifact.digest }
+    copies.claim(artifact, for: lease)
     do {
       try fetcher(artifact, input.artifactHolders)
     } catch {
@@ -42,5 +45,14 @@ struct TaskInputs: Sendable {
       throw TaskError.other("the task came without its input \(name) \(shard)")
     }
     return try fetch(input)
+  }
+
+  /// Makes sure that no input in the store has changed since it was fetched: a result made of it would be wrong.
+  ///
+  /// - Throws: ``ArtifactError`` `.corrupted`.
+  func confirm() throws {
+    for digest in inputs.compactMap({ $0.ref.artifact?.digest }) where store.contains(digest) {
+      do { _ = try store.file(digest) } catch ArtifactError.notFound { continue }
+    }
   }
 }

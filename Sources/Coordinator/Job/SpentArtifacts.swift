@@ -1,0 +1,42 @@
+import JobGraph
+import Messaging
+
+// What a result is made of is not needed once the result is stored: fits that are merged, merged blocks that are tuned. So the
+// coordinator's artifacts take the space of the packed model and, while a block is merged or tuned, of that block once more.
+extension StoredResult {
+  /// Digests of the artifacts that the job still needs.
+  ///
+  /// - Parameter results: all that are stored.
+  static func neededDigests(_ results: [StoredResult]) -> Set<String> {
+    func blocks(_ kind: Kind) -> Set<Int> { Set(results.filter { $0.kind == kind }.map(\.block)) }
+    let (merged, tuned) = (blocks(.merge), blocks(.tune))
+    let needed = results.filter { result in
+      switch result.kind {
+      case .fit: !merged.contains(result.block) && !tuned.contains(result.block)
+      case .merge: !tuned.contains(result.block)
+      case .tune, .verify: true
+      }
+    }
+    return Set(needed.compactMap(\.digest))
+  }
+}
+
+extension PreparedJob {
+  /// Removes what the block's last stored result was made of.
+  ///
+  /// - Throws: ``CoordinatorError``, ``ArtifactError``.
+  func removeSpent(ofBlock block: Int) throws {
+    let results = try store.results()
+    let needed = StoredResult.neededDigests(results)
+    for digest in results.filter({ $0.block == block }).compactMap(\.digest) where !needed.contains(digest) {
+      if let digest = Digest(hex: digest) { try artifacts.remove(digest) }
+    }
+  }
+
+  /// Removes artifacts that no stored result needs: a coordinator died before it could remove them, or before it had written down
+  /// what they are.
+  static func removeStrays(_ artifacts: ArtifactStore, keeping results: [StoredResult]) throws {
+    let needed = StoredResult.neededDigests(results)
+    for digest in artifacts.digests where !needed.contains(digest.hex) { try artifacts.remove(digest) }
+  }
+}

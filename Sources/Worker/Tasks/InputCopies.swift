@@ -1,0 +1,65 @@
+import Messaging
+import Synchronization
+
+/// What a worker has fetched for its tasks: kept for those to come, within a bound.
+///
+/// What this worker made itself is not among it: others count on it, and the coordinator says when it may go.
+package final class InputCopies: Sendable {
+  /// Bytes of copies that no task in hand needs.
+  package static let idleBytesMax: UInt64 = 1 << 30
+
+  private struct Copy {
+    let size: UInt64
+    var lastUse: UInt64
+    /// Leases of the tasks in hand that need it.
+    var users: Set<UInt64>
+  }
+
+  private struct State {
+    var copies: [Digest: Copy] = [:]
+    var uses: UInt64 = 0
+  }
+
+  private let store: ArtifactStore
+  private let idleBytesMax: UInt64
+  private let state = Mutex(State())
+
+  package init(in store: ArtifactStore, idleBytesMax: UInt64 = InputCopies.idleBytesMax) {
+    self.store = store
+    self.idleBytesMax = idleBytesMax
+  }
+
+  /// A task is about to need an artifact. It stays until ``release(_:)``, if it is not one that this worker made.
+  package func claim(_ artifact: Artifact, for lease: UInt64) {
+    state.withLock { state in
+      state.uses += 1
+      if state.copies[artifact.digest] == nil {
+        if store.contains(artifact.digest, size: artifact.size) { return }
+        state.copies[artifact.digest] = Copy(size: artifact.size, lastUse: 0, users: [])
+      }
+      state.copies[artifact.digest]?.lastUse = state.uses
+      state.copies[artifact.digest]?.users.insert(lease)
+    }
+  }
+
+  /// This worker made these: they are no copies, if they were before.
+  package func disown(_ digests: some Sequence<Digest>) {
+    state.withLock { state in for digest in digests { state.copies[digest] = nil } }
+  }
+
+  /// A task has ended. Copies that none needs any more go, those first that were not used for longest, until the rest is within
+  /// the bound.
+  package func release(_ lease: UInt64) {
+    state.withLock { state in
+      for digest in state.copies.keys { state.copies[digest]?.users.remove(lease) }
+      let idle = state.copies.filter(\.value.users.isEmpty).sorted { $0.value.lastUse < $1.value.lastUse }
+      var bytes = idle.reduce(0) { $0 + $1.value.size }
+      for (digest, copy) in idle where bytes > idleBytesMax {
+        // A file that cannot be removed is tried again when the store is opened next.
+        _ = try? store.remove(digest)
+        state.copies[digest] = nil
+        bytes -= copy.size
+      }
+    }
+  }
+}

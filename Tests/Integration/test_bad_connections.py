@@ -1,0 +1,86 @@
+"""Connections that delay, throttle, change what they carry or are cut anywhere: the job ends, and no byte differs."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from checkpoints import Shape, write_model, write_tokens
+from conftest import finished, is_full_run
+from jobs import Inputs, Job, assert_same_output
+from native import compile_library
+from processes import query, succeeded
+from proxy import Faults, Proxy
+
+MakeJob = Callable[..., Job]
+# Grams of 100 KB and more: they take many pieces.
+SHAPE = Shape(hidden=128, mlp=352, heads=8, key_heads=2, head=16, blocks=4)
+WORKERS = 3
+# A lease, and the longest pause before a task is given out again, seconds.
+LEASE, PAUSE = 120, 16
+
+FAULTS = {
+    "delayed by 200 ms": Faults(delay=0.2),
+    "throttled": Faults(rate=400_000),
+    "cut in mid-frame": Faults(cut=0.5),
+    "reset": Faults(reset=0.5),
+    "stalled": Faults(stall=0.2, stall_time=6),
+    "changed": Faults(flip=0.03),
+    "all together": Faults(delay=0.05, rate=2_000_000, cut=0.2, reset=0.2, stall=0.05, flip=0.01, stall_time=6),
+}
+SHORT = ("delayed by 200 ms", "cut in mid-frame", "changed", "all together")
+
+
+@pytest.fixture(scope="module")
+def detour(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    library = compile_library("detour", tmp_path_factory.mktemp("detour"))
+    if library is None:
+        pytest.skip("no C compiler on this machine")
+    return library
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    directory = tmp_path_factory.mktemp("connections")
+    return Inputs(write_model(directory / "model", SHAPE), write_tokens(directory / "tokens.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def expected(binaries: Path, inputs: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    return finished(binaries, inputs, tmp_path_factory.mktemp("connections-result"))
+
+
+def longest_silence(job: Job) -> float:
+    """The longest time without a result, seconds."""
+    times = [time for (time,) in query(job.job, "SELECT julianday(ended_at) * 86400 FROM attempt WHERE outcome = 'done'")]
+    times.sort()
+    return max((later - earlier for earlier, later in zip(times, times[1:])), default=0)
+
+
+@pytest.mark.parametrize("kind", FAULTS if is_full_run() else SHORT)
+def test_the_job_ends(detour: Path, inputs: Inputs, expected: Job, make_job: MakeJob, kind: str) -> None:
+    seed = int(os.environ.get("CRVQ_SEED", random.randrange(1 << 32)))
+    print(f"seed {seed}")
+    job = make_job(inputs)
+    with Proxy(FAULTS[kind], seed) as proxy:
+        job.programs.environment |= {"LD_PRELOAD": str(detour), "DETOUR_PORT": str(proxy.port)}
+        coordinator = job.start("--launcher", "none", "--bind", "tcp://127.0.0.1:*")
+        workers = [job.worker(f"w{number}") for number in range(WORKERS)]
+        succeeded(coordinator.wait())
+        for worker in workers:
+            worker.kill()
+    print(f"{kind}: {dict(proxy.events)}, longest silence {longest_silence(job):.1f} s")
+    assert_happened(proxy, kind)
+    assert_same_output(expected.output, job.output)
+    assert longest_silence(job) < LEASE + PAUSE
+
+
+def assert_happened(proxy: Proxy, kind: str) -> None:
+    assert proxy.events["connections"] > WORKERS
+    faults: Any = FAULTS[kind]
+    for event in ("cut", "reset", "stall", "flip"):
+        if getattr(faults, event) >= 0.03:
+            assert proxy.events[event] > 0, proxy.events

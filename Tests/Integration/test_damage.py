@@ -1,0 +1,174 @@
+"""Files that change under a job's hands: what is damaged is found before it is used, named, and fetched or made again."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sqlite3
+import time
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from checkpoints import LONG
+from conftest import is_full_run
+from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
+from processes import Process, last_line, only_line, query, succeeded
+
+MakeJob = Callable[..., Job]
+FITS = LONG.blocks * len(LONG.linears)
+DATABASE = ("job.sqlite", "job.sqlite-wal")
+
+
+def flip_byte(path: Path, position: int, bit: int = 0) -> None:
+    with path.open("r+b") as file:
+        file.seek(position)
+        (byte,) = file.read(1)
+        file.seek(position)
+        file.write(bytes([byte ^ 1 << bit]))
+
+
+def interrupted(job: Job, fits: int) -> Job:
+    """A job that was killed with so many fits stored, and more to come."""
+    coordinator = job.start(*LOCAL, "2")
+    job.wait_until_fitted(fits)
+    coordinator.kill()
+    assert len(job.stored_fits()) < FITS
+    return job
+
+
+def spoil_artifacts(directory: Path, chance: random.Random) -> int:
+    """Flips a bit in every artifact there is at the moment, but those so new that their time of change stays the same."""
+    count = 0
+    for path in directory.rglob("*"):
+        if len(path.name) == 64 and path.is_file():
+            try:
+                if time.time() - path.stat().st_mtime < 0.1:
+                    continue
+                flip_byte(path, chance.randrange(path.stat().st_size), chance.randrange(8))
+                count += 1
+            except FileNotFoundError:
+                continue
+    return count
+
+
+def worker_logs(workers: list[Process]) -> str:
+    return "".join(worker.stderr for worker in workers)
+
+
+@pytest.mark.parametrize("owner", ["one worker", "both workers"])
+def test_a_workers_cache_is_spoilt(
+    long: Inputs, long_result: Job, make_job: MakeJob, tmp_path: Path, owner: str
+) -> None:
+    """Grams and hidden states of which a bit is flipped, several times in the course of the job."""
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    job = make_job(long)
+    coordinator = job.start(*MANUAL)
+    caches = [tmp_path / "cache-1", tmp_path / "cache-2"]
+    workers = [job.worker(cache.name, "--cache", cache) for cache in caches]
+    spoilt = 0
+    for fits in (FITS // 8, FITS // 4, FITS // 2):
+        job.wait_until_fitted(fits)
+        spoilt += sum(spoil_artifacts(cache, chance) for cache in (caches[:1] if owner == "one worker" else caches))
+    assert spoilt > 0
+    done = coordinator.succeed()
+    for worker in workers:
+        worker.succeed()
+    assert "corrupted and removed, its bytes have digest" in worker_logs(workers)
+    assert_same_output(long_result.output, job.output)
+    assert "is set aside" not in done.stderr, done.stderr
+
+
+def test_artifacts_of_a_running_coordinator_are_spoilt(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+    """It names the file, and the next one has it made again."""
+    job = make_job(long)
+    coordinator = job.start(*LOCAL, "2")
+    job.wait_until_fitted(FITS // 4)
+    assert spoil_artifacts(job.job / "artifacts", random.Random(1)) > 0
+    done = coordinator.wait()
+    assert done.returncode == 75
+    line = last_line(done)
+    assert line.startswith(f"crvq-coord: {job.job}/artifacts/") and "corrupted and removed" in line, line
+    assert f"crvq-coord resume --job {job.job} makes it again" in line, line
+    resumed = succeeded(job.resume(*LOCAL, "2"))
+    assert "is made again" in resumed.stderr
+    assert_same_output(long_result.output, job.output)
+
+
+def test_artifacts_of_an_interrupted_job_are_damaged_or_lost(
+    long: Inputs, long_result: Job, make_job: MakeJob
+) -> None:
+    """A fit and a merged block each: the fit alone is made again, and all of the block of which nothing else was kept."""
+    job = interrupted(make_job(long), FITS // 2)
+    artifacts = job.job / "artifacts"
+    merged = dict(query(job.job, "SELECT block, digest FROM result WHERE kind = 'merge'"))
+    fits = query(job.job, "SELECT block, part, digest FROM result WHERE kind = 'fit'")
+    loose = [(block, part, digest) for block, part, digest in fits if block not in merged]
+    assert merged and loose
+    (spoilt, digest), (block, part, lost) = min(merged.items()), loose[0]
+    flip_byte(artifacts / digest, 1000)
+    (artifacts / lost).unlink()
+    lease = job.last_lease()
+    done = succeeded(job.resume(*LOCAL, "2"))
+    assert f"{artifacts / digest}: corrupted and removed" in done.stderr
+    again = set(job.fit_attempts(after_lease=lease))
+    kept = {(b, p) for b, p, _ in fits} - {(block, part)} - {(spoilt, p) for p in range(len(LONG.linears))}
+    assert again == {(b, p) for b in range(LONG.blocks) for p in range(len(LONG.linears))} - kept
+    assert_same_output(long_result.output, job.output)
+
+
+def test_the_job_database_has_a_flipped_bit(long: Inputs, long_result: Job, make_job: MakeJob, tmp_path: Path) -> None:
+    """Anywhere. Either one line says that it is damaged, and a copy of what it was goes on; or the bytes are the same."""
+    seed = int(os.environ.get("CRVQ_SEED", random.randrange(1 << 32)))
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    # The most of a log is in the database by then, for the sake of the test.
+    job = interrupted(make_job(long), FITS * 3 // 4)
+    query(job.job, "SELECT 1")
+    backup = Path(shutil.copytree(job.job, tmp_path / "backup"))
+    ends = {"refused": 0, "made again": 0, "no matter": 0}
+    for _ in range(150 if is_full_run() else 10):
+        files = [name for name in DATABASE if (backup / name).exists() and (backup / name).stat().st_size]
+        name = chance.choice(files)
+        position, bit = chance.randrange((backup / name).stat().st_size), chance.randrange(8)
+        flip_byte(job.job / name, position, bit)
+        where = f"seed {seed}: {name}, bit {bit} of byte {position}"
+        done = job.resume(*LOCAL, "2")
+        if done.returncode == 65:
+            line = only_line(done)
+            assert f"{job.job}" in line and ("damaged" in line or "never started" in line), f"{where}: {line}"
+            ends["refused"] += 1
+        else:
+            assert done.returncode == 0, f"{where}: {done.stderr}"
+            assert_same_output(long_result.output, job.output)
+            shutil.rmtree(job.output)
+            ends["made again" if "made again" in done.stderr else "no matter"] += 1
+        shutil.rmtree(job.job)
+        shutil.copytree(backup, job.job)
+    print(ends)
+    succeeded(job.resume(*LOCAL, "2"))
+    assert_same_output(long_result.output, job.output)
+
+
+def test_rows_of_the_job_database_are_changed(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+    """By something that knows SQLite: its own checks find nothing."""
+    job = interrupted(make_job(long), FITS // 2)
+
+    def change(sql: str) -> None:
+        with sqlite3.connect(job.job / "job.sqlite") as connection:
+            assert connection.execute(sql).rowcount == 1
+        connection.close()
+
+    merged = query(job.job, "SELECT block FROM result WHERE kind = 'merge' ORDER BY block")[0][0]
+    change(f"UPDATE result SET record = replace(record, '0.', '1.') WHERE kind = 'fit' AND block = {merged} AND part = 2")
+    done = succeeded(job.resume(*LOCAL, "2"))
+    assert f"fit of block {merged} is made again: its row in the job database has changed" in done.stderr
+    assert_same_output(long_result.output, job.output)
+    shutil.rmtree(job.output)
+    change("UPDATE job SET next_lease = next_lease - 1")
+    done = job.resume(*LOCAL, "2")
+    assert done.returncode == 65
+    assert only_line(done).startswith(f"crvq-coord: {job.job}/job.sqlite: the job database is damaged")
