@@ -17,6 +17,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
     .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
   ],
   targets: [
@@ -56,6 +57,7 @@ let package = Package(
         "CRVQ", "Checkpoint", "JobGraph", "Messaging", "Numerics", "Transformer",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "Yams", package: "Yams"),
       ]
     ),
 
@@ -78,7 +80,7 @@ let package = Package(
     .executableTarget(
       name: "crvq-worker",
       dependencies: [
-        "Program", "Worker",
+        "JobGraph", "Program", "Worker",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]
@@ -86,7 +88,8 @@ let package = Package(
 
     .testTarget(name: "CRVQTests", dependencies: ["CRVQ", "Checkpoint", "Numerics"]),
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Numerics"], exclude: ["Golden"]),
-    .testTarget(name: "CoordinatorTests", dependencies: ["CRVQ", "Coordinator", "JobGraph"]),
+    .testTarget(
+      name: "CoordinatorTests", dependencies: ["CRVQ", "Checkpoint", "Coordinator", "JobGraph", "Transformer"]),
     .testTarget(name: "JobGraphTests", dependencies: ["JobGraph"]),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging"]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),

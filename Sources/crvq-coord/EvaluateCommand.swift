@@ -32,7 +32,6 @@ struct EvaluateCommand: ParsableCommand {
   }
 
   func run() throws {
-    _ = try launcher.security()
     let evaluation = ModelEvaluation(model: model, tokens: tokens, window: window, maximumWindows: maxWindows)
     let shown = report
     let result = try evaluation.run(team: ThreadTeam(threads: threads ?? ThreadTeam.availableProcessors)) { line in

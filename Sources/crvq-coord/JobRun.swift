@@ -8,21 +8,22 @@ import UnixSignals
 /// Runs a prepared job in the foreground: display, signals, report. The first Ctrl-C or SIGTERM leaves a job that can be resumed.
 struct JobRun {
   private let job: PreparedJob
-  private let options: LauncherOptions
+  private let launch: Launch
   private let security: SocketSecurity
+  private let printsJSON: Bool
 
-  init(_ job: PreparedJob, _ options: LauncherOptions, _ security: SocketSecurity) {
+  init(_ job: PreparedJob, _ launch: Launch, _ security: SocketSecurity, json: Bool) {
     self.job = job
-    self.options = options
+    self.launch = launch
     self.security = security
+    printsJSON = json
   }
 
   func run() async throws {
     let display: any ProgressDisplay = isatty(STDERR_FILENO) == 1 ? TerminalDisplay() : PlainDisplay()
     let settings = RunningJob.Settings(
-      endpoint: options.endpoint, security: security,
-      resumeOptions: options.workerOptions.map { " \($0)" }.joined(),
-      launcher: try options.makeLauncher(logDirectory: job.directory.logPath),
+      endpoint: launch.endpoint, security: security, resumeOptions: launch.workerOptions,
+      launcher: try launch.launcher(logDirectory: job.directory.logPath),
       display: display)
     let running = try RunningJob(job, settings, logger: try job.directory.logger())
     let stop = { @Sendable (signal: UnixSignal) in
@@ -30,7 +31,7 @@ struct JobRun {
       running.stop("stopped by \(signal); go on with: \(running.resumeCommand)")
     }
     let report = try await runBlocking(thread: "job", stop: stop) { try running.run() }
-    if options.json { return try JSONOutput.print(report) }
+    if printsJSON { return try JSONOutput.print(report) }
     print(report.table)
     print(
       "\n\(report.totals.linears) linears, \(report.totals.bitsPerWeight.fixed(3)) bits a weight, "

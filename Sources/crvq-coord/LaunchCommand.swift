@@ -48,6 +48,9 @@ struct LaunchCommand: AsyncParsableCommand {
 
   @OptionGroup(title: "Workers") var launcher: LauncherOptions
 
+  @Flag(help: "Print what would run where, what memory it takes and about how long, and start nothing.")
+  var dryRun = false
+
   func validate() throws {
     guard (0...JobOptions.tuneEpochsMax).contains(tuneEpochs) else {
       throw ValidationError("--tune-epochs is \(tuneEpochs), expected 0 to \(JobOptions.tuneEpochsMax)")
@@ -61,10 +64,25 @@ struct LaunchCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    let security = try launcher.security()
     let options = try jobOptions()
+    let shape = try JobShape(options)
+    let launch = try Launch(launcher, shape)
+    let security = try launch.security()
+    if dryRun { return try show(launch.plan, shape) }
     let prepared = try PreparedJob.create(options, in: absolute(job ?? output + ".job"))
-    try await JobRun(prepared, launcher, security).run()
+    try await JobRun(prepared, launch, security, json: launcher.json).run()
+  }
+
+  private func show(_ plan: LaunchPlan?, _ shape: JobShape) throws {
+    guard let plan else {
+      throw CoordinatorError.usage("--dry-run needs workers to plan for; --launcher none has none")
+    }
+    let dryRun = DryRun(plan, shape)
+    if launcher.json { return try JSONOutput.print(dryRun) }
+    print(plan.text)
+    print(
+      "about \(dryRun.estimatedSeconds.asTime) at \(dryRun.gigaflopsPerThread.fixed(0)) GF/s a thread, "
+        + "the speed of this machine now")
   }
 
   private func jobOptions() throws -> JobOptions {

@@ -2,7 +2,6 @@ import ArgumentParser
 import Coordinator
 import Foundation
 import Messaging
-import Numerics
 
 /// How a job gets its workers.
 struct LauncherOptions: ParsableArguments {
@@ -10,13 +9,15 @@ struct LauncherOptions: ParsableArguments {
     case local, ssh, slurm, none
   }
 
-  @Option(help: ArgumentHelp("Who starts the workers.", valueName: "local|ssh|slurm|none"))
-  var launcher = Launcher.local
+  @Option(
+    help: ArgumentHelp(
+      "Who starts the workers (default: the engine of --cluster, else local).", valueName: "local|ssh|slurm|none"))
+  var launcher: Launcher?
 
-  @Option(help: "Workers to start on this machine (default: one for every two cores).")
+  @Option(help: "Workers to start, on each machine (default: as many as cores and memory allow).")
   var workers: Int?
 
-  @Option(help: "A description of the cluster (comes with the ssh and slurm launchers).")
+  @Option(help: ArgumentHelp("A description of the cluster; see cluster/README.md.", valueName: "file.yaml"))
   var cluster: String?
 
   @Option(help: "Where workers connect to (default: a free port on loopback; with --launcher none port 7711).")
@@ -35,52 +36,42 @@ struct LauncherOptions: ParsableArguments {
   var json = false
 
   func validate() throws {
-    if launcher == .ssh || launcher == .slurm {
-      throw ValidationError(
-        "--launcher \(launcher.rawValue) comes in a later release; use local, or none and start crvq-worker by hand")
-    }
-    if cluster != nil { throw ValidationError("--cluster comes in a later release, with the ssh and slurm launchers") }
     if keys != nil, insecure { throw ValidationError("--insecure is for jobs without --keys") }
     if dashboard != nil { throw ValidationError("--dashboard comes in a later release; see crvq-coord status --watch") }
     if let workers, workers < 1 { throw ValidationError("--workers is \(workers), expected at least 1") }
-    if let bind {
+    if let bind, cluster == nil {
       do throws(MessagingError) {
         let endpoint = try Endpoint(bind)
         if !endpoint.isLoopback, keys == nil, !insecure { throw .unprotected(bind) }
       } catch { throw ValidationError("--bind \(error)") }
     }
-    if launcher == .none, workers != nil { throw ValidationError("--workers goes with --launcher local") }
-  }
-
-  func makeLauncher(logDirectory: String) throws -> any WorkerLauncher {
     switch launcher {
-    case .none: return ManualLauncher(options: workerOptions.map { " \($0)" }.joined())
-    default:
-      let cores = ThreadTeam.availableProcessors
-      let count = workers ?? max(1, cores / 2)
-      return LocalLauncher(
-        LocalLauncher.Configuration(
-          executable: try LocalLauncher.findExecutable(), workers: count, threads: max(1, cores / count),
-          logDirectory: logDirectory, options: workerOptions))
+    case .none?:
+      if workers != nil { throw ValidationError("--workers goes with --launcher local, ssh or slurm") }
+      if cluster != nil { throw ValidationError("--cluster goes with --launcher local, ssh or slurm") }
+    case .ssh, .slurm:
+      if cluster == nil {
+        throw ValidationError("--launcher \(launcher?.rawValue ?? "") needs --cluster FILE.yaml, which says where")
+      }
+    case .local, nil: break
     }
   }
 
-  /// How coordinator and workers know each other. Before anything is made, so that keys that cannot be used stop a job early.
+  /// The cluster the job runs on, with what the command line says in place of what the file says; nil for `--launcher none`.
   ///
-  /// - Throws: ``KeyError``.
-  func security() throws -> SocketSecurity {
-    guard let keys else { return insecure ? .insecure : .plain }
-    let directory = KeyDirectory(absolute(keys))
-    // The workers of this machine find theirs in the same place.
-    if launcher == .local { _ = try directory.credentials(of: .worker(name: "")) }
-    return .curve(try directory.credentials(of: .coordinator))
+  /// - Throws: ``CoordinatorError``, ``KeyError`` for what cannot be used, before anything is made.
+  func settings() throws -> ClusterFile? {
+    if launcher == Launcher.none { return nil }
+    var settings = try cluster.map { try ClusterFile(path: $0) } ?? ClusterFile(engine: .local)
+    if let launcher, launcher.rawValue != settings.engine.rawValue {
+      throw CoordinatorError.usage(
+        "--launcher is \(launcher.rawValue), but \(cluster ?? "") is for engine \(settings.engine.rawValue); drop one")
+    }
+    if let workers {
+      settings.workers = workers
+      for index in settings.hosts.indices { settings.hosts[index].workers = workers }
+    }
+    if let keys { settings.keys = absolute(keys) }
+    return settings
   }
-
-  /// What workers have to be given so that they and the coordinator know each other.
-  var workerOptions: [String] {
-    if let keys { return ["--keys", absolute(keys)] }
-    return insecure ? ["--insecure"] : []
-  }
-
-  var endpoint: String { bind ?? (launcher == .none ? "tcp://127.0.0.1:7711" : "tcp://127.0.0.1:*") }
 }

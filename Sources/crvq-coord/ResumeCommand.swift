@@ -12,7 +12,8 @@ struct ResumeCommand: AsyncParsableCommand {
   @OptionGroup(title: "Workers") var launcher: LauncherOptions
 
   func run() async throws {
-    let security = try launcher.security()
-    try await JobRun(try PreparedJob.resume(absolute(job)), launcher, security).run()
+    let prepared = try PreparedJob.resume(absolute(job))
+    let launch = try Launch(launcher, JobShape(prepared.options))
+    try await JobRun(prepared, launch, launch.security(), json: launcher.json).run()
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import JobGraph
 import Logging
 import Program
 import Worker
@@ -45,7 +46,7 @@ struct WorkerProgram: Program {
     if slots < 1 { throw ValidationError("--slots is \(slots), expected at least 1") }
     if let threads, threads < 1 { throw ValidationError("--threads is \(threads), expected at least 1") }
     for (name, value) in [("--memory", memory), ("--copies", copies)] {
-      if let value, Self.bytes(value) == nil {
+      if let value, ByteSize(value) == nil {
         throw ValidationError("\(name) is '\(value)', expected a number with K, M, G or T, such as 16G")
       }
     }
@@ -56,19 +57,9 @@ struct WorkerProgram: Program {
     let parent = ProcessInfo.processInfo.environment["CRVQ_PARENT_PID"].flatMap { Int32($0) }
     let options = WorkerOptions(
       endpoint: connect, name: name, threads: threads, slots: slots, cacheDirectory: cache,
-      memoryBytes: memory.flatMap(Self.bytes), copiesBytesMax: copies.flatMap(Self.bytes), keys: keys,
-      isInsecure: insecure, parent: parent)
+      memoryBytes: memory.flatMap { ByteSize($0)?.bytes }, copiesBytesMax: copies.flatMap { ByteSize($0)?.bytes },
+      keys: keys, isInsecure: insecure, parent: parent)
     let worker = try WorkerProcess(options, logger: Logger(label: "crvq-worker"))
     try await runBlocking(thread: "worker", stop: { worker.stop("stopped by \($0)") }) { try worker.run() }
-  }
-
-  private static func bytes(_ text: String) -> UInt64? {
-    let units: [Character: UInt64] = ["K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40]
-    let upper = text.uppercased()
-    guard let last = upper.last else { return nil }
-    let unit = units[last]
-    guard let number = UInt64(unit == nil ? upper : String(upper.dropLast())) else { return nil }
-    let (bytes, overflow) = number.multipliedReportingOverflow(by: unit ?? 1)
-    return overflow || bytes == 0 ? nil : bytes
   }
 }

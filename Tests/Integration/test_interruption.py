@@ -85,7 +85,7 @@ def test_a_killed_worker_is_started_again(long: Inputs, long_result: Job, make_j
     os.kill(victim, signal.SIGKILL)
     assert_under_way(job)
     done = coordinator.succeed()
-    assert "was killed by signal 9; starting it again" in done.stderr
+    assert "was killed by signal 9, Killed; starting it again" in done.stderr
     assert_same_output(long_result.output, job.output)
 
 

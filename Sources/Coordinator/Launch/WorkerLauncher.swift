@@ -12,6 +12,8 @@ public protocol WorkerLauncher: AnyObject, Sendable {
 /// What a launcher has to say.
 public enum LauncherEvent: Sendable {
   case note(String)
+  /// The kernel, or the engine, has ended the worker of this name for want of memory; with what to change.
+  case outOfMemory(worker: String, String)
   /// No worker is left and none will be started again.
   case exhausted(String)
 }

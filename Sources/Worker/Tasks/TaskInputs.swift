@@ -52,7 +52,12 @@ struct TaskInputs: Sendable {
   /// - Throws: ``ArtifactError`` `.corrupted`.
   func confirm() throws {
     for digest in inputs.compactMap({ $0.ref.artifact?.digest }) where store.contains(digest) {
-      do { _ = try store.file(digest) } catch ArtifactError.notFound { continue }
+      do throws(ArtifactError) {
+        _ = try store.file(digest)
+      } catch {
+        if case .notFound = error { continue }
+        throw error
+      }
     }
   }
 }

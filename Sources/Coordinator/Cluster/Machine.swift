@@ -1,0 +1,40 @@
+import Foundation
+import JobGraph
+import Numerics
+
+/// What is known of a machine that may run workers.
+public struct Machine: Sendable, Equatable {
+  /// As the engine calls it.
+  public var name: String
+  public var cores: Int
+  /// What processes may still take.
+  public var memory: ByteSize
+
+  public init(name: String, cores: Int, memory: ByteSize) {
+    self.name = name
+    self.cores = cores
+    self.memory = memory
+  }
+
+  /// This machine: the cores this process may use, and what is free or can be freed, within the limits of its control group.
+  public static var local: Machine {
+    var available = ProcessInfo.processInfo.physicalMemory
+    if let meminfo = try? String(contentsOfFile: "/proc/meminfo", encoding: .utf8),
+      let free = availableMemory(meminfo: meminfo)
+    {
+      available = free.bytes
+    }
+    if let left = ControlGroup.own?.memoryLeft { available = min(available, left.bytes) }
+    return Machine(
+      name: "this machine", cores: ThreadTeam.availableProcessors, memory: ByteSize(bytes: UInt64(available)))
+  }
+
+  /// MemAvailable of a /proc/meminfo.
+  package static func availableMemory(meminfo: String) -> ByteSize? {
+    for line in meminfo.split(separator: "\n") where line.hasPrefix("MemAvailable:") {
+      let words = line.split(separator: " ")
+      return words.count == 3 && words[2] == "kB" ? ByteSize("\(words[1])K") : nil
+    }
+    return nil
+  }
+}

@@ -1,0 +1,124 @@
+import JobGraph
+import Transformer
+
+/// What a worker holds in memory at its worst, from shapes alone. Files that it maps (model, artifacts) are the kernel's to drop
+/// and do not count.
+public struct MemoryNeed: Sendable, Equatable {
+  /// One kind of task at its largest.
+  public struct Task: Sendable, Equatable {
+    /// What it is, for people: "fit of mlp.down_proj, 4096 × 11008".
+    public let name: String
+    public let size: ByteSize
+  }
+
+  /// The program itself, its threads and its queues.
+  static let process = ByteSize(bytes: UInt64(96 << 20))
+  private static let float = Double(MemoryLayout<Float>.stride)
+  /// Activations that a pass holds beside the hidden states; `DecoderBlock.workingBytesMax`.
+  private static let activations = Double(256 << 20)
+  /// Rows that a thread of the solver works on at a time, three buffers of them; see the article Solver.
+  private static let solverRows = 3.0 * 128
+
+  /// The largest task of each kind, the largest first.
+  public let tasks: [Task]
+  public let slots: Int
+
+  /// - Parameters:
+  ///   - threads: of the worker, over all its slots.
+  ///   - slots: tasks at a time, each of which may be the largest.
+  public init(_ job: JobShape, threads: Int, slots: Int) {
+    self.slots = slots
+    let threadsPerSlot = Double(max(1, threads / slots))
+    var tasks = [Self.fit(job, threadsPerSlot), Self.collect(job), Self.verify(job)]
+    if job.isRepaired { tasks.append(Self.recollect(job)) }
+    if job.isTuned { tasks.append(Self.tune(job)) }
+    self.tasks = tasks.sorted { $0.size > $1.size }
+  }
+
+  /// Of one worker.
+  public var total: ByteSize {
+    let task = Double(largest.size.bytes)
+    return ByteSize(bytes: Double(Self.process.bytes) + Double(slots) * task)
+  }
+
+  /// There is a task of every kind.
+  public var largest: Task { tasks[0] }
+
+  /// W, W·H and, for the one that repairs, its target and what was lost; H as it is kept for the site's next linear and as the
+  /// solver works on it, and one partial Gram; codes, and the solver's rows.
+  private static func fit(_ job: JobShape, _ threads: Double) -> Task {
+    let sized = job.linears.map { linear in
+      let (rows, columns) = (Double(linear.outFeatures), Double(linear.inFeatures))
+      let repairs = job.isRepaired && linear.role == .repairing
+      let weights = (repairs ? 5.0 : 3.0) * rows * columns
+      let values = weights + 2.5 * columns * columns + threads * solverRows * columns
+      return (linear, float * values + 2 * rows * columns / 8)
+    }
+    let (linear, bytes) = sized.max { $0.1 < $1.1 } ?? (job.decoder.linear(.down), 0)
+    return Task(
+      name: "fit of \(linear.name), \(linear.outFeatures) × \(linear.inFeatures)", size: ByteSize(bytes: bytes))
+  }
+
+  /// The block, one shard's hidden states, activations of a part of it, and a Gram a site.
+  private static func collect(_ job: JobShape) -> Task {
+    let grams = Site.allCases.reduce(0.0) { sum, site in
+      let width = Double(job.decoder.width(of: site))
+      return sum + width * width
+    }
+    let widest = Double(job.decoder.intermediateSize)
+    return Task(
+      name: "collect of \(shard(job))",
+      size: ByteSize(
+        bytes: float * (job.blockWeights + hidden(job) + grams + 0.5 * widest * widest) + working(job)))
+  }
+
+  /// The block twice, a shard's hidden states, one Gram and what the output lacks.
+  private static func recollect(_ job: JobShape) -> Task {
+    let linear = job.decoder.linear(.repairing)
+    let (rows, columns) = (Double(linear.outFeatures), Double(linear.inFeatures))
+    return Task(
+      name: "recollect of \(shard(job))",
+      size: ByteSize(
+        bytes: float * (2 * job.blockWeights + hidden(job) + 1.5 * columns * columns + 2 * rows * columns)
+          + 2 * working(job)))
+  }
+
+  /// The block twice, a shard's hidden states before it and after it both ways; or a Gram and two products with it.
+  private static func verify(_ job: JobShape) -> Task {
+    let measured = job.linears.map { linear in
+      let (rows, columns) = (Double(linear.outFeatures), Double(linear.inFeatures))
+      return 1.5 * columns * columns + 2 * rows * columns
+    }
+    let passed = 3 * hidden(job) + working(job) / float
+    return Task(
+      name: "verify of a block",
+      size: ByteSize(bytes: float * (2 * job.blockWeights + max(measured.max() ?? 0, passed))))
+  }
+
+  /// See the article Tuning: both streams of all sequences, the block twice, one weight's gradient, a micro-batch.
+  private static func tune(_ job: JobShape) -> Task {
+    let tokens = Double(job.sequences) * Double(job.length)
+    let streams = 2 * tokens * Double(job.decoder.hiddenSize)
+    let gradient = Double(job.linears.map(\.weightCount).max() ?? 0)
+    return Task(
+      name: "tune of a block over \(job.sequences) sequences",
+      size: ByteSize(bytes: float * (streams + 3 * job.blockWeights + gradient) + 2 * working(job)))
+  }
+
+  private static func shard(_ job: JobShape) -> String {
+    "a shard of \(job.shards.max() ?? 0) sequences of \(job.length) tokens"
+  }
+
+  /// Hidden states of the largest shard.
+  private static func hidden(_ job: JobShape) -> Double {
+    Double(job.shards.max() ?? 0) * Double(job.length) * Double(job.decoder.hiddenSize)
+  }
+
+  /// A pass goes through a shard in groups of sequences; at least one sequence is held.
+  private static func working(_ job: JobShape) -> Double {
+    let shape = job.decoder
+    let widths = Double(shape.queryWidth + 2 * shape.keyValueWidth + 2 * shape.hiddenSize + 3 * shape.intermediateSize)
+    let sequence = float * widths * Double(job.length)
+    return min(max(activations, sequence), sequence * Double(job.shards.max() ?? 1))
+  }
+}

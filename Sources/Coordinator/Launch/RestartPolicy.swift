@@ -1,0 +1,27 @@
+/// Whether and when a worker that ended is started again: after a pause that doubles, up to a limit.
+package struct RestartPolicy: Sendable {
+  package enum Decision: Sendable, Equatable {
+    case restart(after: Duration)
+    case giveUp
+  }
+
+  /// A worker that dies more often than this stays dead.
+  package static let restartsMax = 20
+  /// A worker that lived this long has its pause start over.
+  package static let steady = Duration.seconds(60)
+  package static let shortestPause = Duration.milliseconds(500)
+  package static let longestPause = Duration.seconds(30)
+
+  private var deaths = 0
+  private var pause = RestartPolicy.shortestPause
+
+  package init() {}
+
+  package mutating func ended(_ end: ProcessEnd, after life: Duration) -> Decision {
+    deaths += 1
+    if end.isHopeless || deaths > Self.restartsMax { return .giveUp }
+    if life > Self.steady { pause = Self.shortestPause }
+    defer { pause = min(pause * 2, Self.longestPause) }
+    return .restart(after: pause)
+  }
+}

@@ -1,0 +1,160 @@
+import Foundation
+import Synchronization
+
+/// Worker processes started by this one, each started again when it ends, as ``RestartPolicy`` says.
+final class Supervisor: Sendable {
+  /// One worker's place, filled again when it is empty.
+  struct Post: Sendable {
+    /// The worker's name.
+    let worker: String
+    let executable: String
+    let arguments: [String]
+    let environment: [String: String]
+    /// Written to its standard input, which then stays open until the process is to end; nil for no input.
+    var input: [UInt8]?
+    /// Where its standard error goes.
+    let log: String
+    /// What it was estimated to need and may change, for people; when it has died for want of memory.
+    let memoryAdvice: String
+  }
+
+  private static let stopPatience = 10.0
+  /// Of a log, as much as is searched for a last line.
+  private static let logTail: UInt64 = 4096
+
+  /// A process and the end of its input.
+  private struct Life: Sendable {
+    let process: Process
+    let input: FileHandle?
+  }
+
+  private struct State {
+    var running: [String: Life] = [:]
+    /// Posts that are filled or will be filled again.
+    var supervised = 0
+    var isStopping = false
+  }
+
+  private let state = Mutex(State())
+  private let memory: OutOfMemoryWatch
+
+  init(memory: OutOfMemoryWatch = OutOfMemoryWatch()) { self.memory = memory }
+
+  /// Fills the posts, on a thread each.
+  func supervise(_ posts: [Post], report: @escaping @Sendable (LauncherEvent) -> Void) {
+    state.withLock { $0.supervised += posts.count }
+    for post in posts {
+      let thread = Thread { [self] in
+        guard let reason = supervise(post, report) else { return }
+        let left = state.withLock { state in
+          state.supervised -= 1
+          return state.supervised
+        }
+        report(left == 0 ? .exhausted(reason) : .note(reason))
+      }
+      thread.name = "launch-\(post.worker)"
+      thread.start()
+    }
+  }
+
+  /// One worker's life after another.
+  ///
+  /// - Returns: why it is not started again; nil when the launcher was told to stop.
+  private func supervise(_ post: Post, _ report: @Sendable (LauncherEvent) -> Void) -> String? {
+    var policy = RestartPolicy()
+    while true {
+      let started = ContinuousClock.now
+      let logStart = size(of: post.log)
+      let end: ProcessEnd
+      do {
+        guard let life = try run(post) else { return nil }
+        life.process.waitUntilExit()
+        end = ProcessEnd(life.process)
+      } catch {
+        return "worker \(post.worker): cannot start \(post.executable): \(error.localizedDescription)"
+      }
+      let isStopping = state.withLock { state in
+        state.running[post.worker] = nil
+        return state.isStopping
+      }
+      if isStopping { return nil }
+      // A program that gave up said why; one that was killed did not expect it.
+      let lastWords = end.isKill ? nil : lastLine(of: post.log, from: logStart)
+      if memory.explains(end) { report(.outOfMemory(worker: post.worker, post.memoryAdvice)) }
+      let account = "worker \(post.worker) \(end)" + (lastWords.map { ": \($0)" } ?? "")
+      switch policy.ended(end, after: .now - started) {
+      case .giveUp: return "\(account); it is not started again, its log: \(post.log)"
+      case .restart(let pause):
+        report(.note("\(account); starting it again in \((pause / .seconds(1)).fixed(1)) s"))
+        Thread.sleep(forTimeInterval: pause / .seconds(1))
+      }
+    }
+  }
+
+  /// - Returns: nil if the launcher was told to stop.
+  private func run(_ post: Post) throws -> Life? {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: post.executable)
+    process.arguments = post.arguments
+    process.environment = post.environment
+    process.standardOutput = FileHandle.nullDevice
+    process.standardError = log(post.log)
+    let pipe = post.input == nil ? nil : Pipe()
+    process.standardInput = pipe ?? FileHandle.nullDevice
+    let life = Life(process: process, input: pipe?.fileHandleForWriting)
+    let isRunning = try state.withLock { state in
+      if state.isStopping { return false }
+      try process.run()
+      state.running[post.worker] = life
+      return true
+    }
+    if !isRunning { return nil }
+    // Less than a pipe holds, so it does not wait; a process that is gone already is noticed by its end.
+    if let input = post.input { try? life.input?.write(contentsOf: Data(input)) }
+    return life
+  }
+
+  /// Ends the processes and waits for them, for a bounded time.
+  func stop() {
+    let running = state.withLock { state in
+      state.isStopping = true
+      return Array(state.running.values)
+    }
+    for life in running {
+      if let input = life.input {
+        // A worker at the other end of a connection takes this as its end, and has time for it.
+        try? input.close()
+      } else if life.process.isRunning {
+        life.process.terminate()
+      }
+    }
+    let deadline = Date(timeIntervalSinceNow: Self.stopPatience)
+    while running.contains(where: \.process.isRunning), Date() < deadline { Thread.sleep(forTimeInterval: 0.05) }
+    for life in running where life.process.isRunning { kill(life.process.processIdentifier, SIGKILL) }
+  }
+
+  // MARK: logs
+
+  /// Appended to, so that the log of a worker that died is still there.
+  private func log(_ path: String) -> FileHandle {
+    let folder = (path as NSString).deletingLastPathComponent
+    try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+    return descriptor < 0 ? .nullDevice : FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+  }
+
+  private func size(of path: String) -> UInt64 {
+    var status = stat()
+    return stat(path, &status) == 0 ? UInt64(max(0, status.st_size)) : 0
+  }
+
+  /// The last line that a life has left in its log.
+  private func lastLine(of path: String, from start: UInt64) -> String? {
+    guard let file = FileHandle(forReadingAtPath: path) else { return nil }
+    defer { try? file.close() }
+    let end = size(of: path)
+    guard end > start, (try? file.seek(toOffset: max(start, end - min(end, Self.logTail)))) != nil else { return nil }
+    let text = String(decoding: (try? file.readToEnd()) ?? Data(), as: UTF8.self)
+    return text.split(whereSeparator: \.isNewline).last { !$0.allSatisfy(\.isWhitespace) }.map(String.init)
+  }
+}

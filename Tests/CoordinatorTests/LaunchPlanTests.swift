@@ -1,0 +1,109 @@
+import Checkpoint
+import Coordinator
+import JobGraph
+import Testing
+import Transformer
+
+@Suite struct LaunchPlanTests {
+  /// The sizes of Llama-2-7B.
+  private static func decoder() throws -> DecoderShape {
+    let json = """
+      {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008,
+       "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 32000, "rms_norm_eps": 1e-5}
+      """
+    return try LanguageModel(config: ModelConfig(document: JSONValue(parsing: Array(json.utf8)), path: "x")).shape
+  }
+
+  private func job(shards: [Int] = Array(repeating: 16, count: 16)) throws -> JobShape {
+    JobShape(decoder: try Self.decoder(), length: 2048, shards: shards)
+  }
+
+  private func machine(cores: Int, gibibytes: UInt64) -> Machine {
+    Machine(name: "m", cores: cores, memory: ByteSize(bytes: gibibytes << 30))
+  }
+
+  private var local: ClusterFile { ClusterFile(engine: .local) }
+
+  /// By hand: W, W·H, a copy, target and loss of 4096 × 11008, two and a half Grams of 11008², codes, and the solver's rows.
+  @Test func theLargestFitIsThatOfTheShapes() throws {
+    let need = MemoryNeed(try job(), threads: 2, slots: 1)
+    let fit = try #require(need.tasks.first { $0.name.hasPrefix("fit") })
+    #expect(fit.name == "fit of mlp.down_proj, 4096 × 11008")
+    let weights = 4096.0 * 11008
+    let values = 5 * weights + 2.5 * 11008 * 11008 + 2 * 3 * 128 * 11008
+    #expect(fit.size == ByteSize(bytes: 4 * values + weights / 4))
+    #expect(need.largest.size == need.tasks.map(\.size).max())
+  }
+
+  @Test func moreSlotsNeedMore() throws {
+    let (one, two) = (MemoryNeed(try job(), threads: 2, slots: 1), MemoryNeed(try job(), threads: 2, slots: 2))
+    #expect(two.total > one.total)
+    #expect(two.total.bytes < 2 * one.total.bytes)
+  }
+
+  @Test func asManyWorkersAsCoresAndMemoryAllow() throws {
+    let need = MemoryNeed(try job(), threads: 4, slots: 1).total.bytes >> 30 + 1
+    let roomy = try LaunchPlan(local: local, machine: machine(cores: 8, gibibytes: 4 * need), job: job())
+    #expect(roomy.places.map(\.workers) == [4])
+    #expect(roomy.places.map(\.threads) == [2])
+    let tight = try LaunchPlan(local: local, machine: machine(cores: 8, gibibytes: 2 * need), job: job())
+    #expect(tight.places.map(\.workers) == [2])
+    #expect(tight.places.map(\.threads) == [4])
+    let single = try LaunchPlan(local: local, machine: machine(cores: 1, gibibytes: 4 * need), job: job())
+    #expect(single.places.map(\.workers) == [1])
+  }
+
+  private func refusal(_ body: () throws -> LaunchPlan) throws -> String {
+    let error = #expect(throws: CoordinatorError.self) { _ = try body() }
+    #expect(error?.exitCode == 64)
+    return "\(try #require(error))"
+  }
+
+  @Test func aPlanThatCannotFitSaysWhatWould() throws {
+    var asked = local
+    asked.workers = 8
+    let need = MemoryNeed(try job(), threads: 1, slots: 1).total.bytes >> 30 + 1
+    let many = try refusal { try LaunchPlan(local: asked, machine: machine(cores: 8, gibibytes: 3 * need), job: job()) }
+    #expect(many.hasPrefix("m: 8 workers need ") && many.hasSuffix("; 3 would fit"), "\(many)")
+
+    let large = try refusal {
+      try LaunchPlan(local: local, machine: machine(cores: 8, gibibytes: 10), job: job(shards: [256, 256]))
+    }
+    #expect(large.contains("--shards ") && large.hasSuffix(" would fit"), "\(large)")
+
+    var slots = local
+    slots.worker.slots = 4
+    let wide = try refusal { try LaunchPlan(local: slots, machine: machine(cores: 4, gibibytes: 8), job: job()) }
+    #expect(wide.hasSuffix("; one slot in place of 4 would fit"), "\(wide)")
+
+    let small = try refusal { try LaunchPlan(local: local, machine: machine(cores: 8, gibibytes: 1), job: job()) }
+    #expect(small.contains("it takes a machine with at least "), "\(small)")
+  }
+
+  @Test func slurmIsAskedForWhatAWorkerNeeds() throws {
+    var cluster = ClusterFile(engine: .slurm)
+    cluster.worker.threads = 16
+    cluster.slurm.nodes = 4
+    cluster.workers = 2
+    let plan = try LaunchPlan(slurm: cluster, job: job())
+    let place = try #require(plan.places.first)
+    #expect(plan.workers == 8)
+    #expect(try #require(place.memory) > place.need.total)
+    cluster.worker.memory = ByteSize("1G")
+    let refused = try refusal { try LaunchPlan(slurm: cluster, job: job()) }
+    #expect(refused.contains("1.0 GiB is available"), "\(refused)")
+  }
+
+  @Test func moreThreadsAreFaster() throws {
+    let estimate = TimeEstimate(try job())
+    let seconds = estimate.seconds(threads: 8, operationsPerSecond: 1e11)
+    #expect(seconds == 2 * estimate.seconds(threads: 16, operationsPerSecond: 1e11))
+    #expect(seconds > 60)
+  }
+
+  @Test func availableMemoryIsRead() {
+    let text = "MemTotal:  8 kB\nMemAvailable:   2048 kB\n"
+    #expect(Machine.availableMemory(meminfo: text) == ByteSize("2M"))
+    #expect(Machine.availableMemory(meminfo: "MemTotal: 8 kB") == nil)
+  }
+}

@@ -1,0 +1,85 @@
+import Coordinator
+import Foundation
+import JobGraph
+import Synchronization
+import Testing
+
+@Suite struct RestartTests {
+  @Test func thePauseDoublesUpToALimit() {
+    var policy = RestartPolicy()
+    let pauses = (1...RestartPolicy.restartsMax).map { _ in policy.ended(.exited(70), after: .seconds(1)) }
+    #expect(
+      pauses.prefix(3) == [
+        .restart(after: .milliseconds(500)), .restart(after: .seconds(1)), .restart(after: .seconds(2)),
+      ])
+    #expect(pauses.last == .restart(after: RestartPolicy.longestPause))
+    #expect(policy.ended(.exited(70), after: .seconds(1)) == .giveUp)
+  }
+
+  @Test func aSteadyLifeStartsThePauseOver() {
+    var policy = RestartPolicy()
+    for _ in 1...5 { _ = policy.ended(.killed(signal: SIGKILL), after: .seconds(1)) }
+    #expect(policy.ended(.killed(signal: SIGKILL), after: .seconds(61)) == .restart(after: RestartPolicy.shortestPause))
+  }
+
+  @Test(arguments: [64, 65, 126, 127])
+  func whatWouldEndTheSameWayIsNotStartedAgain(status: Int32) {
+    var policy = RestartPolicy()
+    #expect(policy.ended(.exited(status), after: .seconds(100)) == .giveUp)
+  }
+
+  @Test func endsAreNamed() {
+    #expect("\(ProcessEnd(status: 75))" == "ended with status 75, the coordinator was lost")
+    #expect("\(ProcessEnd(status: 1))" == "ended with status 1")
+    #expect("\(ProcessEnd(status: 137))" == "was killed by signal 9, Killed")
+    #expect(ProcessEnd(status: 137).isKill)
+    #expect("\(ProcessEnd(status: 255))" == "ended with status 255, no connection")
+  }
+}
+
+@Suite struct OutOfMemoryTests {
+  @Test func eachKillOfTheKernelExplainsOneDeath() {
+    let count = Mutex(3)
+    let watch = OutOfMemoryWatch { count.withLock { $0 } }
+    let kill = ProcessEnd.killed(signal: SIGKILL)
+    // Somebody killed it.
+    #expect(!watch.explains(kill))
+    count.withLock { $0 = 4 }
+    #expect(!watch.explains(.killed(signal: SIGSEGV)))
+    #expect(!watch.explains(.exited(70)))
+    #expect(watch.explains(kill))
+    #expect(!watch.explains(kill))
+  }
+
+  @Test func withoutACountNothingIsExplained() {
+    #expect(!OutOfMemoryWatch { nil }.explains(.killed(signal: SIGKILL)))
+  }
+
+  private func group(_ files: [String: String], in directory: String) throws {
+    for (name, text) in files {
+      let path = "\(directory)/\(name)"
+      try FileManager.default.createDirectory(
+        atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
+      try text.write(toFile: path, atomically: false, encoding: .utf8)
+    }
+  }
+
+  @Test func bothVersionsOfControlGroupsAreRead() throws {
+    let root = NSTemporaryDirectory() + "crvq-cgroup-\(UUID().uuidString)"
+    defer { try? FileManager.default.removeItem(atPath: root) }
+    try group(
+      [
+        "job/memory.events": "low 0\noom 5\noom_kill 2\n", "job/memory.max": "1000\n", "job/memory.current": "700\n",
+        "job/memory.stat": "anon 1\ninactive_file 200\n", "memory/old/memory.oom_control": "under_oom 0\noom_kill 7\n",
+        "memory/old/memory.limit_in_bytes": "9223372036854771712\n", "memory/old/memory.usage_in_bytes": "1\n",
+      ], in: root)
+    let new = try #require(ControlGroup(membership: "0::/job\n", root: root))
+    #expect(new.outOfMemoryKills == 2)
+    #expect(new.memoryLeft?.bytes == 500)
+    let old = try #require(ControlGroup(membership: "9:name=systemd:/\n4:cpu,memory:/old\n0::/\n", root: root))
+    #expect(old.outOfMemoryKills == 7)
+    #expect(old.memoryLeft == nil)
+    #expect(ControlGroup(membership: "0::/elsewhere\n", root: root) == nil)
+    #expect(ControlGroup(membership: "", root: root) == nil)
+  }
+}
