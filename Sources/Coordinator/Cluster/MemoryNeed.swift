@@ -44,14 +44,15 @@ public struct MemoryNeed: Sendable, Equatable {
   /// There is a task of every kind.
   public var largest: Task { tasks[0] }
 
-  /// W, W·H and, for the one that repairs, its target and what was lost; H as it is kept for the site's next linear and as the
-  /// solver works on it, and one partial Gram; codes, and the solver's rows.
+  /// W and W·H; H as it is kept for the site's next linear and as the solver works on it, and one partial Gram; codes, and the
+  /// solver's rows. The one that repairs solves for its target before: H and the loss of all tokens, of those it judges by and
+  /// of the rest, a factor of H, the change and the target.
   private static func fit(_ job: JobShape, _ threads: Double) -> Task {
     let sized = job.linears.map { linear in
       let (rows, columns) = (Double(linear.outFeatures), Double(linear.inFeatures))
       let repairs = job.isRepaired && linear.role == .repairing
-      let weights = (repairs ? 5.0 : 3.0) * rows * columns
-      let values = weights + 2.5 * columns * columns + threads * solverRows * columns
+      let weights = (repairs ? 6.0 : 3.0) * rows * columns
+      let values = weights + (repairs ? 4.5 : 2.5) * columns * columns + threads * solverRows * columns
       return (linear, float * values + 2 * rows * columns / 8)
     }
     let (linear, bytes) = sized.max { $0.1 < $1.1 } ?? (job.decoder.linear(.down), 0)
@@ -72,14 +73,15 @@ public struct MemoryNeed: Sendable, Equatable {
         bytes: float * (job.blockWeights + hidden(job) + grams + 0.5 * widest * widest) + working(job)))
   }
 
-  /// The block twice, a shard's hidden states, one Gram and what the output lacks.
+  /// The original block, the partly packed one and the packed one before it; a shard's hidden states in both streams, one Gram
+  /// and what the output lacks.
   private static func recollect(_ job: JobShape) -> Task {
     let linear = job.decoder.linear(.repairing)
     let (rows, columns) = (Double(linear.outFeatures), Double(linear.inFeatures))
     return Task(
       name: "recollect of \(shard(job))",
       size: ByteSize(
-        bytes: float * (2 * job.blockWeights + hidden(job) + 1.5 * columns * columns + 2 * rows * columns)
+        bytes: float * (3 * job.blockWeights + 2 * hidden(job) + 1.5 * columns * columns + 2 * rows * columns)
           + 2 * working(job)))
   }
 

@@ -12,26 +12,27 @@ struct RepairSource {
   /// One shard in so many serves to judge a repair.
   private static let judgingShare = 4
 
+  private var losses: [WireInputArtifact] { environment.inputs.all(ArtifactRef.lossName(linear.site.rawValue)) }
+  private var grams: [WireInputArtifact] { environment.inputs.all(ArtifactRef.gramName(linear.site.rawValue)) }
+
   /// Over all shards; their Gram matrix is there already.
   func whole(_ gram: Matrix) throws -> RepairSums {
-    let loss = try sum(environment.inputs.all(ArtifactRef.lossName(linear.site.rawValue)))
+    let loss = try sum(losses)
     return RepairSums(gram: gram, loss: loss.mean, tokens: loss.tokenCount)
   }
 
   /// Over the shards that a repair is judged on; nil if there is one shard only.
   func part() throws -> RepairSums? {
-    func judging(_ name: String) -> [WireInputArtifact] {
-      let all = environment.inputs.all(name)
-      return all.enumerated().filter {
-        $0.offset % Self.judgingShare == min(Self.judgingShare, all.count) - 1
-      }.map(\.element)
-    }
-    let losses = judging(ArtifactRef.lossName(linear.site.rawValue))
-    if environment.inputs.all(ArtifactRef.lossName(linear.site.rawValue)).count < 2 { return nil }
-    let gram = try environment.grams.sum(
-      judging(ArtifactRef.gramName(linear.site.rawValue)), environment.inputs, control: environment.control)
-    let loss = try sum(losses)
+    if losses.count < 2 { return nil }
+    let gram = try environment.grams.sum(Self.judging(grams), environment.inputs, control: environment.control)
+    let loss = try sum(Self.judging(losses))
     return RepairSums(gram: gram, loss: loss.mean, tokens: loss.tokenCount)
+  }
+
+  /// The fourth, the eighth and so on; the last of fewer.
+  private static func judging(_ shards: [WireInputArtifact]) -> [WireInputArtifact] {
+    let share = min(judgingShare, shards.count)
+    return stride(from: share - 1, to: shards.count, by: share).map { shards[$0] }
   }
 
   private func sum(_ inputs: [WireInputArtifact]) throws -> OutputLoss {
