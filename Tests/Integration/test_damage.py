@@ -61,7 +61,7 @@ def worker_logs(workers: list[Process]) -> str:
 def test_a_workers_cache_is_spoilt(
     long: Inputs, long_result: Job, make_job: MakeJob, tmp_path: Path, owner: str
 ) -> None:
-    """Grams and hidden states of which a bit is flipped, several times in the course of the job."""
+    """Grams and hidden states of which a bit is flipped: twice those of one worker, or once all there are."""
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     chance = random.Random(seed)
@@ -70,7 +70,7 @@ def test_a_workers_cache_is_spoilt(
     caches = [tmp_path / "cache-1", tmp_path / "cache-2"]
     workers = [job.worker(cache.name, "--cache", cache) for cache in caches]
     spoilt = 0
-    for fits in (FITS // 8, FITS // 4, FITS // 2):
+    for fits in (FITS // 8, FITS // 2) if owner == "one worker" else (FITS // 4,):
         job.wait_until_fitted(fits)
         spoilt += sum(spoil_artifacts(cache, chance) for cache in (caches[:1] if owner == "one worker" else caches))
     assert spoilt > 0
@@ -125,12 +125,10 @@ def test_the_job_database_has_a_flipped_bit(long: Inputs, long_result: Job, make
     seed = int(os.environ.get("CRVQ_SEED", random.randrange(1 << 32)))
     print(f"seed {seed}")
     chance = random.Random(seed)
-    # The most of a log is in the database by then, for the sake of the test.
     job = interrupted(make_job(long), FITS * 3 // 4)
-    query(job.job, "SELECT 1")
     backup = Path(shutil.copytree(job.job, tmp_path / "backup"))
     ends = {"refused": 0, "made again": 0, "no matter": 0}
-    for _ in range(150 if is_full_run() else 10):
+    for _ in range(150 if is_full_run() else 6):
         files = [name for name in DATABASE if (backup / name).exists() and (backup / name).stat().st_size]
         name = chance.choice(files)
         position, bit = chance.randrange((backup / name).stat().st_size), chance.randrange(8)

@@ -25,7 +25,7 @@ MakeJob = Callable[..., Job]
 TINY = Shape(hidden=16, mlp=24, heads=2, key_heads=1, head=8, blocks=2, vocabulary=32)
 TUNED = ("--tune-epochs", "1")
 # Of each kind of fault, in a short run.
-SPREAD = 14
+SPREAD = 9
 LIVES_MAX = 100
 
 

@@ -250,6 +250,9 @@ public final class WorkerProcess: Sendable {
 
   /// A file of the cache that makes no sense is no fault of the model. Its bytes are checked again before the next use.
   private func blamingCache(_ error: any Error) -> any Error {
+    if case ArtifactError.corrupted(_, let digest, _) = error {
+      return TaskError.missing(digest, holder: options.name, reason: "\(error)")
+    }
     guard let error = error as? CheckpointError, let store = service.withLock({ $0?.store }),
       error.path.hasPrefix(store.directory + "/")
     else { return error }
