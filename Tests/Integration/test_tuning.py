@@ -53,6 +53,8 @@ def test_a_tune_lowers_its_loss_and_keeps_the_codes(tuned: Job, long_result: Job
         return
     before, after = tensors(long_result.output), tensors(tuned.output)
     assert before.keys() == after.keys()
+    # Later blocks are repaired on what the tuned ones before them make, so their last linears have other codes.
+    before = {name: value for name, value in before.items() if ".layers.0." in name}
     changed = {name.rsplit(".", 1)[1] for name in before if (before[name] != after[name]).any()}
     assert changed == {"codebooks", "scales", "weight"}
     weights = {name for name in before if name.endswith(".weight") and (before[name] != after[name]).any()}
