@@ -9,21 +9,19 @@ import UnixSignals
 struct JobRun {
   private let job: PreparedJob
   private let launch: Launch
-  private let security: SocketSecurity
   private let printsJSON: Bool
 
-  init(_ job: PreparedJob, _ launch: Launch, _ security: SocketSecurity, json: Bool) {
+  init(_ job: PreparedJob, _ launch: Launch, json: Bool) {
     self.job = job
     self.launch = launch
-    self.security = security
     printsJSON = json
   }
 
   func run() async throws {
     let display: any ProgressDisplay = isatty(STDERR_FILENO) == 1 ? TerminalDisplay() : PlainDisplay()
     let settings = RunningJob.Settings(
-      endpoint: launch.endpoint, security: security, resumeOptions: launch.workerOptions,
-      launcher: try launch.launcher(logDirectory: job.directory.logPath),
+      endpoint: launch.endpoint, security: try launch.security(of: job.directory), resumeOptions: launch.workerOptions,
+      launcher: try launch.launcher(of: job.directory),
       display: display)
     let running = try RunningJob(job, settings, logger: try job.directory.logger())
     let stop = { @Sendable (signal: UnixSignal) in

@@ -13,22 +13,38 @@ struct Launch {
 
   /// - Throws: ``CoordinatorError`` for a cluster file with a mistake, or a plan that cannot fit.
   init(_ options: LauncherOptions, _ job: JobShape) throws {
-    cluster = try options.settings()
+    let cluster = try options.settings()
+    self.cluster = cluster
+    self.job = job
+    file = options.cluster.map(absolute)
     isInsecure = options.insecure
     keys = cluster?.keys ?? options.keys.map(absolute)
     endpoint = try Self.endpoint(options, cluster)
-    switch cluster?.engine {
-    case .local?: plan = try LaunchPlan(local: cluster ?? ClusterFile(engine: .local), machine: .local, job: job)
-    case .slurm?: plan = try LaunchPlan(slurm: cluster ?? ClusterFile(engine: .slurm), job: job)
-    case .ssh?: throw Self.later
-    case nil: plan = nil
+    guard let cluster else {
+      (plan, hosts, unreachable) = (nil, nil, [])
+      return
+    }
+    switch cluster.engine {
+    case .local:
+      (plan, hosts, unreachable) = (try LaunchPlan(local: cluster, machine: .local, job: job), nil, [])
+    case .slurm: (plan, hosts, unreachable) = (try LaunchPlan(slurm: cluster, job: job), nil, [])
+    case .ssh:
+      let hosts = try SSHHosts(cluster, version: CoordinatorProgram.configuration.version)
+      let answers = hosts.probe()
+      let machines = answers.compactMap { try? $0.machine.get() }
+      unreachable = answers.compactMap { if case .failure(let error) = $0.machine { error } else { nil } }
+      if let error = unreachable.first, machines.isEmpty { throw error }
+      plan = try LaunchPlan(ssh: cluster, machines: machines, job: job)
+      self.hosts = hosts
     }
   }
 
+  private let job: JobShape
+  private let file: String?
   private let keys: String?
-
-  private static let later = CoordinatorError.usage(
-    "this engine comes in a later release; use --launcher none and start crvq-worker by hand")
+  private let hosts: SSHHosts?
+  /// Hosts that do not answer now.
+  let unreachable: [CoordinatorError]
 
   private static func endpoint(_ options: LauncherOptions, _ cluster: ClusterFile?) throws -> String {
     if let bind = options.bind { return bind }
@@ -45,24 +61,43 @@ struct Launch {
   func security() throws -> SocketSecurity {
     guard let keys else { return isInsecure ? .insecure : .plain }
     let directory = KeyDirectory(keys)
-    // The workers of this machine find theirs in the same place.
+    // Launchers find those of the workers in the same place.
     if cluster != nil { _ = try directory.credentials(of: .worker(name: "")) }
     return .curve(try directory.credentials(of: .coordinator))
   }
 
+  /// As ``security()`` for a job that has its directory. Where workers come from other machines and the user has made no keys,
+  /// the job has its own there.
+  ///
+  /// - Throws: ``KeyError``.
+  func security(of job: JobDirectory) throws -> SocketSecurity {
+    guard let own = ownKeys(of: job) else { return try security() }
+    if !FileManager.default.fileExists(atPath: own) { try KeyDirectory.create(at: own) }
+    return .curve(try KeyDirectory(own).credentials(of: .coordinator))
+  }
+
+  private func ownKeys(of job: JobDirectory) -> String? {
+    guard keys == nil, !isInsecure, let cluster, cluster.engine != .local else { return nil }
+    return "\(job.path)/keys"
+  }
+
   /// What has to be repeated, for people, when the job is resumed or a worker is started by hand.
   var workerOptions: String {
+    if let file { return " --cluster \(file)" }
     if let keys { return " --keys \(keys)" }
     return isInsecure ? " --insecure" : ""
   }
 
-  func launcher(logDirectory: String) throws -> any WorkerLauncher {
+  func launcher(of directory: JobDirectory) throws -> any WorkerLauncher {
     guard let cluster, let plan, let place = plan.places.first else { return ManualLauncher(options: workerOptions) }
-    guard cluster.engine == .local else { throw Self.later }
-    let keys = keys.map { WorkerKeys.directory($0) } ?? (isInsecure ? .insecure : .none)
-    return LocalLauncher(
-      program: try cluster.program ?? LocalLauncher.findProgram(), place, cluster, keys: keys,
-      logDirectory: logDirectory)
+    let keys = (keys ?? ownKeys(of: directory)).map { WorkerKeys.directory($0) } ?? (isInsecure ? .insecure : .none)
+    if let hosts { return SSHLauncher(hosts, job, keys: keys, logDirectory: directory.logPath) }
+    let program = try cluster.program ?? LocalLauncher.findProgram()
+    if cluster.engine == .slurm {
+      return SlurmLauncher(
+        program: program, place, cluster, keys: keys, jobDirectory: directory.path, logDirectory: directory.logPath)
+    }
+    return LocalLauncher(program: program, place, cluster, keys: keys, logDirectory: directory.logPath)
   }
 }
 

@@ -67,17 +67,18 @@ struct LaunchCommand: AsyncParsableCommand {
     let options = try jobOptions()
     let shape = try JobShape(options)
     let launch = try Launch(launcher, shape)
-    let security = try launch.security()
-    if dryRun { return try show(launch.plan, shape) }
+    _ = try launch.security()
+    if dryRun { return try show(launch, shape) }
     let prepared = try PreparedJob.create(options, in: absolute(job ?? output + ".job"))
-    try await JobRun(prepared, launch, security, json: launcher.json).run()
+    try await JobRun(prepared, launch, json: launcher.json).run()
   }
 
-  private func show(_ plan: LaunchPlan?, _ shape: JobShape) throws {
-    guard let plan else {
+  private func show(_ launch: Launch, _ shape: JobShape) throws {
+    guard let plan = launch.plan else {
       throw CoordinatorError.usage("--dry-run needs workers to plan for; --launcher none has none")
     }
     let dryRun = DryRun(plan, shape)
+    for error in launch.unreachable { report("\(error)") }
     if launcher.json { return try JSONOutput.print(dryRun) }
     print(plan.text)
     print(

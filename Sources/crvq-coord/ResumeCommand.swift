@@ -14,6 +14,7 @@ struct ResumeCommand: AsyncParsableCommand {
   func run() async throws {
     let prepared = try PreparedJob.resume(absolute(job))
     let launch = try Launch(launcher, JobShape(prepared.options))
-    try await JobRun(prepared, launch, launch.security(), json: launcher.json).run()
+    _ = try launch.security()
+    try await JobRun(prepared, launch, json: launcher.json).run()
   }
 }

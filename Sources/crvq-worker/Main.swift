@@ -15,7 +15,9 @@ struct WorkerProgram: Program {
   @Option(help: "The coordinator's endpoint: tcp://HOST:PORT.")
   var connect: String
 
-  @Option(help: ArgumentHelp("The job's keys, made by crvq-coord keygen.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp("The job's keys, made by crvq-coord keygen; - reads them from standard input.", valueName: "dir")
+  )
   var keys: String?
 
   @Flag(help: "Trust a coordinator on another machine, and everyone between, without keys.")
@@ -39,6 +41,14 @@ struct WorkerProgram: Program {
   @Option(help: "What to be called in logs and reports (default: host and process).")
   var name: String?
 
+  @Flag(help: "End when standard input does: for a worker that is started over a connection.")
+  var endsWithInput = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Leave in good order before this time, in seconds since 1970 (default: SLURM_JOB_END_TIME).", valueName: "time"))
+  var endsAt: Int?
+
   static func code(of error: any Error) -> Int32? { (error as? WorkerError)?.exitCode }
 
   func validate() throws {
@@ -55,10 +65,13 @@ struct WorkerProgram: Program {
   func run() async throws {
     LoggingSystem.bootstrap { label in StreamLogHandler.standardError(label: label) }
     let parent = ProcessInfo.processInfo.environment["CRVQ_PARENT_PID"].flatMap { Int32($0) }
-    let options = WorkerOptions(
+    var options = WorkerOptions(
       endpoint: connect, name: name, threads: threads, slots: slots, cacheDirectory: cache,
       memoryBytes: memory.flatMap { ByteSize($0)?.bytes }, copiesBytesMax: copies.flatMap { ByteSize($0)?.bytes },
       keys: keys, isInsecure: insecure, parent: parent)
+    options.endsWithInput = endsWithInput
+    let allocationEnd = endsAt ?? ProcessInfo.processInfo.environment["SLURM_JOB_END_TIME"].flatMap { Int($0) }
+    options.allocationEnd = allocationEnd.map { Date(timeIntervalSince1970: Double($0)) }
     let worker = try WorkerProcess(options, logger: Logger(label: "crvq-worker"))
     try await runBlocking(thread: "worker", stop: { worker.stop("stopped by \($0)") }) { try worker.run() }
   }

@@ -24,13 +24,13 @@ import Transformer
 
   private var local: ClusterFile { ClusterFile(engine: .local) }
 
-  /// By hand: W, W·H, a copy, target and loss of 4096 × 11008, two and a half Grams of 11008², codes, and the solver's rows.
+  /// By hand: six matrices of 4096 × 11008, four and a half Grams of 11008², codes, and the solver's rows.
   @Test func theLargestFitIsThatOfTheShapes() throws {
     let need = MemoryNeed(try job(), threads: 2, slots: 1)
     let fit = try #require(need.tasks.first { $0.name.hasPrefix("fit") })
     #expect(fit.name == "fit of mlp.down_proj, 4096 × 11008")
     let weights = 4096.0 * 11008
-    let values = 5 * weights + 2.5 * 11008 * 11008 + 2 * 3 * 128 * 11008
+    let values = 6 * weights + 4.5 * 11008 * 11008 + 2 * 3 * 128 * 11008
     #expect(fit.size == ByteSize(bytes: 4 * values + weights / 4))
     #expect(need.largest.size == need.tasks.map(\.size).max())
   }

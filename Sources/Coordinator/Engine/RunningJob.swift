@@ -88,7 +88,7 @@ public final class RunningJob: Sendable {
       // Workers started by hand would wait long for a shutdown that is lost.
       context.terminate()
     }
-    try settings.launcher.start(endpoint: link.endpoint) { [engine] event in engine.handle(event) }
+    try settings.launcher.start(endpoint: Self.advertised(link.endpoint)) { [engine] event in engine.handle(event) }
     try engine.run()
     return try JobReport(directory: job.options.output)
   }

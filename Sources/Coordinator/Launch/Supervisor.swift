@@ -11,11 +11,13 @@ final class Supervisor: Sendable {
     let arguments: [String]
     let environment: [String: String]
     /// Written to its standard input, which then stays open until the process is to end; nil for no input.
-    var input: [UInt8]?
+    var input: [UInt8]? = nil
     /// Where its standard error goes.
     let log: String
     /// What it was estimated to need and may change, for people; when it has died for want of memory.
     let memoryAdvice: String
+    /// The last line of the log of a process that died of it elsewhere; nil for processes of this machine.
+    var outOfMemoryLine: String? = nil
   }
 
   private static let stopPatience = 10.0
@@ -25,7 +27,7 @@ final class Supervisor: Sendable {
   /// A process and the end of its input.
   private struct Life: Sendable {
     let process: Process
-    let input: FileHandle?
+    let input: InputPair?
   }
 
   private struct State {
@@ -40,17 +42,27 @@ final class Supervisor: Sendable {
 
   init(memory: OutOfMemoryWatch = OutOfMemoryWatch()) { self.memory = memory }
 
+  /// A place for workers that are not there yet: until ``expectNoMore(_:report:)`` not all hope is lost.
+  func expect() { state.withLock { $0.supervised += 1 } }
+
+  /// Takes ``expect()`` back.
+  ///
+  /// - Parameter reason: why, if it was in vain.
+  func expectNoMore(_ reason: String?, report: @Sendable (LauncherEvent) -> Void) {
+    let left = state.withLock { state in
+      state.supervised -= 1
+      return state.supervised
+    }
+    if let reason { report(left == 0 ? .exhausted(reason) : .note(reason)) }
+  }
+
   /// Fills the posts, on a thread each.
   func supervise(_ posts: [Post], report: @escaping @Sendable (LauncherEvent) -> Void) {
     state.withLock { $0.supervised += posts.count }
     for post in posts {
       let thread = Thread { [self] in
-        guard let reason = supervise(post, report) else { return }
-        let left = state.withLock { state in
-          state.supervised -= 1
-          return state.supervised
-        }
-        report(left == 0 ? .exhausted(reason) : .note(reason))
+        let reason = supervise(post, report)
+        expectNoMore(reason, report: report)
       }
       thread.name = "launch-\(post.worker)"
       thread.start()
@@ -78,9 +90,11 @@ final class Supervisor: Sendable {
         return state.isStopping
       }
       if isStopping { return nil }
+      let lastLine = lastLine(of: post.log, from: logStart)
       // A program that gave up said why; one that was killed did not expect it.
-      let lastWords = end.isKill ? nil : lastLine(of: post.log, from: logStart)
-      if memory.explains(end) { report(.outOfMemory(worker: post.worker, post.memoryAdvice)) }
+      let lastWords = end.isKill ? nil : lastLine
+      let isOutOfMemory = post.outOfMemoryLine.map { end.isKill && $0 == lastLine } ?? memory.explains(end)
+      if isOutOfMemory { report(.outOfMemory(worker: post.worker, post.memoryAdvice)) }
       let account = "worker \(post.worker) \(end)" + (lastWords.map { ": \($0)" } ?? "")
       switch policy.ended(end, after: .now - started) {
       case .giveUp: return "\(account); it is not started again, its log: \(post.log)"
@@ -99,9 +113,9 @@ final class Supervisor: Sendable {
     process.environment = post.environment
     process.standardOutput = FileHandle.nullDevice
     process.standardError = log(post.log)
-    let pipe = post.input == nil ? nil : Pipe()
-    process.standardInput = pipe ?? FileHandle.nullDevice
-    let life = Life(process: process, input: pipe?.fileHandleForWriting)
+    let input = try post.input == nil ? nil : InputPair()
+    process.standardInput = input?.processEnd ?? FileHandle.nullDevice
+    let life = Life(process: process, input: input)
     let isRunning = try state.withLock { state in
       if state.isStopping { return false }
       try process.run()
@@ -109,8 +123,9 @@ final class Supervisor: Sendable {
       return true
     }
     if !isRunning { return nil }
-    // Less than a pipe holds, so it does not wait; a process that is gone already is noticed by its end.
-    if let input = post.input { try? life.input?.write(contentsOf: Data(input)) }
+    input?.hold()
+    // A process that is gone already is noticed by its end.
+    if let bytes = post.input { input?.send(bytes) }
     return life
   }
 
@@ -123,7 +138,7 @@ final class Supervisor: Sendable {
     for life in running {
       if let input = life.input {
         // A worker at the other end of a connection takes this as its end, and has time for it.
-        try? input.close()
+        input.close()
       } else if life.process.isRunning {
         life.process.terminate()
       }

@@ -65,6 +65,13 @@ package final class TaskQueue: @unchecked Sendable {
     return results.sorted { $0.key < $1.key }.map(\.value)
   }
 
+  /// Whether nothing waits, runs, or has a result that is not acknowledged.
+  package var isIdle: Bool {
+    condition.lock()
+    defer { condition.unlock() }
+    return waiting.isEmpty && controls.isEmpty && results.isEmpty
+  }
+
   /// Drops what waits, cancels what runs, lets the slots end.
   package func close() {
     condition.lock()

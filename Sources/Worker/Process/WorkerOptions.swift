@@ -17,12 +17,16 @@ public struct WorkerOptions: Sendable {
   public var memoryBytes: UInt64
   /// Bytes of fetched inputs that are kept although no task in hand needs them.
   public var copiesBytesMax: UInt64
-  /// The directory with the job's keys; nil for none.
+  /// The directory with the job's keys, or "-" to read them from standard input; nil for none.
   public var keys: String?
   /// Whether a coordinator on another machine is trusted without keys.
   public var isInsecure: Bool
   /// End when this process is no longer the parent; nil to run on.
   public var parent: Int32?
+  /// Whether to end with standard input: the connection of whoever started the worker from afar.
+  public var endsWithInput = false
+  /// When this machine is taken away from the worker; nil if it is not.
+  public var allocationEnd: Date?
 
   public init(
     endpoint: String, name: String?, threads: Int?, slots: Int, cacheDirectory: String?, memoryBytes: UInt64?,

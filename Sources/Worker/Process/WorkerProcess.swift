@@ -26,6 +26,7 @@ public final class WorkerProcess: Sendable {
   private let link: WorkerLink
   private let queue = TaskQueue()
   private let slots = DispatchGroup()
+  private let allocation: SharedAllocationEnd
   private let stopReason = Mutex<String?>(nil)
   private let service = Mutex<Service?>(nil)
 
@@ -46,6 +47,7 @@ public final class WorkerProcess: Sendable {
   public init(_ options: WorkerOptions, logger: Logger) throws {
     self.options = options
     self.logger = logger
+    allocation = SharedAllocationEnd(options.allocationEnd)
     let security = try options.security()
     cache = CacheDirectory(options.cacheDirectory)
     do {
@@ -82,6 +84,7 @@ public final class WorkerProcess: Sendable {
   /// - Throws: ``WorkerError``.
   public func run() throws {
     startSlots()
+    if options.endsWithInput { watchInput() }
     logger.info("worker \(options.name) connects to \(options.endpoint), artifacts at \(server.endpoint)")
     let end = Result { try serve() }
     queue.close()
@@ -106,10 +109,27 @@ public final class WorkerProcess: Sendable {
       if let reason = stopReason.withLock({ $0 }) {
         return sayGoodbye(reason)
       }
+      if let reason = allocation.reasonToLeave(isIdle: queue.isIdle) {
+        logger.info("leaving: \(reason)")
+        return sayGoodbye(reason)
+      }
       if let parent = options.parent, getppid() != parent {
         throw WorkerError.lostCoordinator("the coordinator's process \(parent) has ended")
       }
     }
+  }
+
+  /// Standard input carries nothing more: it ends when the connection does by which this worker was started.
+  private func watchInput() {
+    let thread = Thread { [self] in
+      var bytes = [UInt8](repeating: 0, count: 256)
+      while true {
+        let count = read(STDIN_FILENO, &bytes, bytes.count)
+        if count == 0 || (count < 0 && errno != EINTR) { return stop("the connection it was started by is gone") }
+      }
+    }
+    thread.name = "input"
+    thread.start()
   }
 
   private enum Next {
@@ -142,6 +162,8 @@ public final class WorkerProcess: Sendable {
     switch message {
     case .welcome(let welcome): try enter(welcome)
     case .assign(let assign):
+      // Not held, so that the coordinator finds it missing and gives it to another.
+      if !allocation.takes(assign.task) { break }
       client.trust(assign.inputs.flatMap(\.holders))
       link.hold(assign.task, lease: assign.lease)
       queue.add(assign)
@@ -240,6 +262,7 @@ public final class WorkerProcess: Sendable {
       done.seconds = (ContinuousClock.now - started) / .seconds(1)
       done.result = outcome.result
       done.outputs = outcome.outputs
+      allocation.finished(assign.task, seconds: done.seconds)
       queue.finish(assign.lease, done)
       send(.taskDone(done))
     } catch {

@@ -1,0 +1,106 @@
+import Foundation
+import JobGraph
+import Synchronization
+
+/// Hosts as ssh reaches them now: asked what they are, and given the worker program where they have none.
+public final class SSHHosts: Sendable {
+  /// Hosts asked at a time.
+  private static let atATime = 32
+  /// A host that has not answered for so long does not.
+  private static let patience = 60.0
+  /// To bring the program to a host.
+  private static let copyPatience = 600.0
+  private static let answerMax = 1 << 16
+
+  let cluster: ClusterFile
+  /// Our own worker program, to be brought to hosts without one.
+  private let ownProgram: String
+  private let ownDigest: String
+  /// What `crvq-worker --version` says of a program that fits.
+  private let version: String
+
+  /// - Throws: ``CoordinatorError`` if this machine has no worker program to bring along.
+  public init(_ cluster: ClusterFile, version: String) throws {
+    self.cluster = cluster
+    self.version = version
+    ownProgram = try LocalLauncher.findProgram()
+    ownDigest = String(try FileDigest.of(path: ownProgram).hex.prefix(32))
+  }
+
+  /// Asks all hosts at the same time.
+  ///
+  /// - Returns: what each is, or why it is out of reach, in the order of the file.
+  public func probe() -> [(host: ClusterFile.Host, machine: Result<Machine, CoordinatorError>)] {
+    let answers = Mutex([Int: Result<Machine, CoordinatorError>]())
+    let next = Mutex(0)
+    let group = DispatchGroup()
+    for _ in 0..<min(Self.atATime, cluster.hosts.count) {
+      group.enter()
+      let thread = Thread { [self] in
+        while true {
+          let index = next.withLock { next in
+            next += 1
+            return next - 1
+          }
+          if index >= cluster.hosts.count { break }
+          let answer = Result { try ask(cluster.hosts[index]) }
+            .map { Machine(name: cluster.hosts[index].name, cores: $0.cores, memory: $0.memory) }
+            .mapError { ($0 as? CoordinatorError) ?? .internal("\($0)") }
+          answers.withLock { $0[index] = answer }
+        }
+        group.leave()
+      }
+      thread.name = "ssh-probe"
+      thread.start()
+    }
+    group.wait()
+    let all = answers.withLock { $0 }
+    return cluster.hosts.enumerated().compactMap { index, host in all[index].map { (host, $0) } }
+  }
+
+  /// - Throws: ``CoordinatorError``: one line that names the host.
+  func ask(_ host: ClusterFile.Host) throws -> HostProbe {
+    let words = [ownDigest, cluster.program ?? ""]
+    let answer = try run(host, script: HostProbe.script, words, within: Self.patience)
+    guard let probe = HostProbe(answer: answer, program: cluster.program) else {
+      throw CoordinatorError.io("\(host.name): no Linux machine with a POSIX shell answers there")
+    }
+    if probe.source(program: cluster.program, version: version) == .missing, let program = cluster.program {
+      throw CoordinatorError.usage("\(host.name): \(program): not there, or not a program")
+    }
+    return probe
+  }
+
+  /// The path of a worker program on the host, brought there if need be.
+  func program(on host: ClusterFile.Host, _ probe: HostProbe) throws -> String {
+    switch probe.source(program: cluster.program, version: version) {
+    case .there(let path): return path
+    case .missing: throw CoordinatorError.usage("\(host.name): no worker program")
+    case .brought(let directory):
+      let size = try FileManager.default.attributesOfItem(atPath: ownProgram)[.size] as? Int ?? 0
+      guard let file = FileHandle(forReadingAtPath: ownProgram) else {
+        throw CoordinatorError.io("\(ownProgram): cannot be read")
+      }
+      defer { try? file.close() }
+      _ = try run(
+        host, script: RemoteWorker.receive, [directory, HostProbe.name, "\(size)"], input: file,
+        within: Self.copyPatience)
+      return "\(directory)/\(HostProbe.name)"
+    }
+  }
+
+  /// - Returns: standard output.
+  private func run(
+    _ host: ClusterFile.Host, script: String, _ words: [String], input: FileHandle = .nullDevice,
+    within patience: Double
+  ) throws -> String {
+    let ssh = SSHCommand(host: host.name, options: cluster.options)
+    let done = try ShortProcess.run(
+      "ssh", ssh.arguments(script: script, words), input: input, within: patience, outputMax: Self.answerMax)
+    guard done.end == .exited(0) else {
+      let words = done.lastError ?? "\(done.end)"
+      throw CoordinatorError.io("\(host.name): \(words)")
+    }
+    return done.output
+  }
+}

@@ -1,0 +1,106 @@
+import Foundation
+import Messaging
+import Synchronization
+
+/// Workers on machines that ssh reaches. A connection a worker: it brings the keys, and when it is gone the worker ends.
+///
+/// A host that is out of reach is tried again now and then, and does not stop the others.
+public final class SSHLauncher: WorkerLauncher {
+  private let hosts: SSHHosts
+  private let job: JobShape
+  private let keys: WorkerKeys
+  private let logDirectory: String
+  private let supervisor = Supervisor()
+  private let isStopping = Mutex(false)
+
+  /// - Parameters:
+  ///   - keys: a directory on this machine, whose keys are sent to each worker over its connection.
+  ///   - logDirectory: where the workers' logs go, on this machine.
+  public init(_ hosts: SSHHosts, _ job: JobShape, keys: WorkerKeys, logDirectory: String) {
+    self.hosts = hosts
+    self.job = job
+    self.keys = keys
+    self.logDirectory = logDirectory
+  }
+
+  public func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws {
+    for host in hosts.cluster.hosts {
+      supervisor.expect()
+      let thread = Thread { [self] in
+        let reason = open(host, endpoint, report)
+        supervisor.expectNoMore(reason, report: report)
+      }
+      thread.name = "ssh-\(host.name)"
+      thread.start()
+    }
+  }
+
+  /// Starts the workers of a host, tried again as long as it is worth it.
+  ///
+  /// - Returns: why the host is given up; nil if its workers are supervised.
+  private func open(
+    _ host: ClusterFile.Host, _ endpoint: String, _ report: @escaping @Sendable (LauncherEvent) -> Void
+  ) -> String? {
+    var policy = RestartPolicy()
+    while true {
+      do {
+        let posts = try posts(on: host, endpoint)
+        supervisor.supervise(posts, report: report)
+        return nil
+      } catch {
+        let isHopeless = (error as? CoordinatorError)?.exitCode == EX_USAGE
+        let end: ProcessEnd = isHopeless ? .exited(EX_USAGE) : .exited(255)
+        guard case .restart(let pause) = policy.ended(end, after: .zero), !isStopping.withLock({ $0 }) else {
+          return "\(error); no worker is started there"
+        }
+        report(.note("\(error); trying again in \((pause / .seconds(1)).fixed(1)) s"))
+        Thread.sleep(forTimeInterval: pause / .seconds(1))
+        if isStopping.withLock({ $0 }) { return nil }
+      }
+    }
+  }
+
+  private func posts(on host: ClusterFile.Host, _ endpoint: String) throws -> [Supervisor.Post] {
+    let cluster = hosts.cluster
+    let probe = try hosts.ask(host)
+    let machine = Machine(name: host.name, cores: probe.cores, memory: probe.memory)
+    let plan = try LaunchPlan(ssh: cluster, machines: [machine], job: job)
+    guard let place = plan.places.first else { return [] }
+    let program = try hosts.program(on: host, probe)
+    let ssh = SSHCommand(host: host.name, options: cluster.options)
+    return try (1...place.workers).map { index in
+      let name = Self.workerName(host.name, index)
+      var command = WorkerCommand(name, place, cluster, keys: .none)
+      var input: [UInt8] = []
+      switch keys {
+      case .none: break
+      case .insecure: command.keys = .insecure
+      case .directory(let path):
+        command.keys = .standardInput
+        input = Array(try KeyDirectory(path).bundle(forWorker: name).text.utf8)
+      }
+      let environment = cluster.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
+      let words = ["env"] + environment + [program] + command.arguments(connecting: endpoint) + ["--ends-with-input"]
+      return Supervisor.Post(
+        worker: name, executable: "/usr/bin/env", arguments: ["ssh"] + ssh.arguments(script: RemoteWorker.run, words),
+        environment: ProcessInfo.processInfo.environment, input: input, log: "\(logDirectory)/\(name).log",
+        memoryAdvice: place.memoryAdvice, outOfMemoryLine: RemoteWorker.outOfMemory)
+    }
+  }
+
+  /// A name for logs and files: the host's with what has no place there replaced.
+  static func workerName(_ host: String, _ index: Int) -> String {
+    let kept = host.unicodeScalars.map { scalar in
+      scalar.isASCII
+        && (scalar.properties.isAlphabetic || scalar.properties.numericType != nil
+          || "-._".unicodeScalars.contains(scalar))
+        ? Character(scalar) : "_"
+    }
+    return "\(String(kept.prefix(80)))-\(index)"
+  }
+
+  public func stop() {
+    isStopping.withLock { $0 = true }
+    supervisor.stop()
+  }
+}

@@ -1,0 +1,76 @@
+import Foundation
+import Synchronization
+
+/// A command of the system that ends by itself soon: ssh with a question, sbatch, squeue, scancel.
+struct ShortProcess: Sendable {
+  let end: ProcessEnd
+  let output: String
+  /// The last line of standard error that is not empty.
+  let lastError: String?
+
+  /// Runs a program that is found on the path, and waits for it.
+  ///
+  /// - Parameters:
+  ///   - patience: seconds until it is killed.
+  ///   - outputMax: bytes of output that are kept.
+  /// - Throws: ``CoordinatorError`` if there is no such program or it cannot be started.
+  static func run(
+    _ name: String, _ arguments: [String], input: FileHandle = .nullDevice, within patience: Double,
+    outputMax: Int = 1 << 22
+  ) throws -> ShortProcess {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: try path(of: name))
+    process.arguments = arguments
+    process.standardInput = input
+    let (output, error) = (Pipe(), Pipe())
+    process.standardOutput = output
+    process.standardError = error
+    do { try process.run() } catch {
+      throw CoordinatorError.io("\(name): cannot be started: \(error.localizedDescription)")
+    }
+    let outputText = Reading(output.fileHandleForReading, limit: outputMax)
+    let errorText = Reading(error.fileHandleForReading, limit: outputMax)
+    let deadline = Date(timeIntervalSinceNow: patience)
+    while process.isRunning, Date() < deadline { Thread.sleep(forTimeInterval: 0.02) }
+    let isLate = process.isRunning
+    if isLate { kill(process.processIdentifier, SIGKILL) }
+    process.waitUntilExit()
+    let lastLine = errorText.text.split(whereSeparator: \.isNewline).last { !$0.allSatisfy(\.isWhitespace) }
+    return ShortProcess(
+      end: ProcessEnd(process), output: outputText.text,
+      lastError: isLate ? "no answer within \(patience.asTime)" : lastLine.map(String.init))
+  }
+
+  private static func path(of name: String) throws -> String {
+    let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
+    let candidates = path.split(separator: ":").map { "\($0)/\(name)" }
+    guard let found = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
+      throw CoordinatorError.usage("\(name): not on the PATH; install it, or use another engine")
+    }
+    return found
+  }
+
+  /// Drains a pipe on a thread of its own, so that a process that says much does not wait for its reader.
+  private final class Reading: Sendable {
+    private let bytes = Mutex(Data())
+    private let group = DispatchGroup()
+
+    init(_ file: FileHandle, limit: Int) {
+      group.enter()
+      let thread = Thread { [self] in
+        while let chunk = try? file.read(upToCount: 1 << 16), !chunk.isEmpty {
+          bytes.withLock { if $0.count < limit { $0.append(chunk.prefix(limit - $0.count)) } }
+        }
+        group.leave()
+      }
+      thread.name = "pipe"
+      thread.start()
+    }
+
+    /// Waits a moment for the end: a grandchild may keep the pipe open.
+    var text: String {
+      _ = group.wait(timeout: .now() + 1)
+      return bytes.withLock { String(decoding: $0, as: UTF8.self) }
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import Foundation
+import Synchronization
+
+/// Workers as a job array of Slurm, which finds the nodes, requeues what it preempts and what a lost node ran, and ends what
+/// reaches its limit. What ends otherwise is asked for again.
+public final class SlurmLauncher: WorkerLauncher {
+  private static let period = Duration.seconds(2)
+  private static let patience = 60.0
+
+  private let script: SlurmScript
+  /// Where the number of the array is kept, so that a later coordinator can cancel what this one left.
+  private let record: String
+  private let state = Mutex(State())
+  private let watcher = DispatchGroup()
+
+  private struct State {
+    var job: String?
+    var isStopping = false
+  }
+
+  /// - Parameters:
+  ///   - program: of the workers, at a path that the nodes have too.
+  ///   - jobDirectory: absolute, on a file system of the nodes too: logs of the workers go there.
+  public init(
+    program: String, _ place: LaunchPlan.Place, _ cluster: ClusterFile, keys: WorkerKeys, jobDirectory: String,
+    logDirectory: String
+  ) {
+    script = SlurmScript(place, cluster, keys: keys.onThisMachine, program: program, logDirectory: logDirectory)
+    record = "\(jobDirectory)/slurm-array"
+  }
+
+  public func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws {
+    if let old = try? String(contentsOfFile: record, encoding: .utf8) { cancel(old) }
+    try? FileManager.default.createDirectory(atPath: script.logDirectory, withIntermediateDirectories: true)
+    let input = Pipe()
+    // Far less than a pipe holds.
+    try input.fileHandleForWriting.write(contentsOf: Data(script.text(connecting: endpoint).utf8))
+    try input.fileHandleForWriting.close()
+    let done = try ShortProcess.run(
+      "sbatch", script.arguments, input: input.fileHandleForReading, within: Self.patience)
+    // "ID" or "ID;CLUSTER".
+    let job = done.output.trimmingCharacters(in: .whitespacesAndNewlines).prefix { $0 != ";" }
+    guard done.end == .exited(0), !job.isEmpty, job.allSatisfy(\.isNumber) else {
+      throw CoordinatorError.io("sbatch: \(done.lastError ?? "\(done.end)")")
+    }
+    state.withLock { $0.job = String(job) }
+    try? String(job).write(toFile: record, atomically: true, encoding: .utf8)
+    report(.note("Slurm job array \(job): \(script.place.workers) workers of \(script.place.threads) threads"))
+    watcher.enter()
+    let thread = Thread { [self] in
+      watch(String(job), report)
+      watcher.leave()
+    }
+    thread.name = "slurm"
+    thread.start()
+  }
+
+  private func watch(_ job: String, _ report: @Sendable (LauncherEvent) -> Void) {
+    var array = SlurmArray(count: script.place.workers)
+    let start = ContinuousClock.now
+    while !state.withLock({ $0.isStopping }) {
+      Thread.sleep(forTimeInterval: Self.period / .seconds(1))
+      let words = ["--noheader", "--array", "--states=all", "--jobs=\(job)", "--format=\(SlurmArray.Row.format)"]
+      // A controller that does not answer for a while is no reason to give up: workers go on without it.
+      guard let done = try? ShortProcess.run("squeue", words, within: Self.patience), done.end == .exited(0) else {
+        continue
+      }
+      for action in array.update(SlurmArray.Row.rows(squeue: done.output), at: .now - start) {
+        switch action {
+        case .note(let line): report(.note(line))
+        case .outOfMemory(let worker): report(.outOfMemory(worker: worker, script.place.memoryAdvice))
+        case .requeue(let index):
+          if state.withLock({ $0.isStopping }) { return }
+          let done = try? ShortProcess.run("scontrol", ["requeue", "\(job)_\(index)"], within: Self.patience)
+          if let done, done.end != .exited(0) {
+            report(.note("\(SlurmArray.worker(index)): scontrol requeue: \(done.lastError ?? "\(done.end)")"))
+          }
+        case .exhausted(let line): report(.exhausted(line))
+        }
+      }
+    }
+  }
+
+  public func stop() {
+    let job = state.withLock { state in
+      state.isStopping = true
+      return state.job
+    }
+    if let job { cancel(job) }
+    _ = watcher.wait(timeout: .now() + Self.patience)
+    try? FileManager.default.removeItem(atPath: record)
+  }
+
+  private func cancel(_ job: String) {
+    let number = job.trimmingCharacters(in: .whitespacesAndNewlines)
+    guard !number.isEmpty, number.allSatisfy(\.isNumber) else { return }
+    _ = try? ShortProcess.run("scancel", ["--quiet", number], within: Self.patience)
+  }
+}

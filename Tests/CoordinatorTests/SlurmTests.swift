@@ -1,0 +1,115 @@
+import Coordinator
+import Foundation
+import Testing
+
+@Suite struct SlurmArrayTests {
+  private typealias Row = SlurmArray.Row
+
+  private func update(_ array: inout SlurmArray, _ rows: [Row], _ seconds: Int) -> [SlurmArray.Action] {
+    array.update(rows, at: .seconds(seconds))
+  }
+
+  @Test func rowsAreRead() {
+    #expect(
+      Row.rows(squeue: "0|RUNNING|None|n1\n12|PENDING|Nodes required are DOWN|\nN/A|x|y|z\nbroken\n")
+        == [
+          Row(index: 0, state: "RUNNING", nodes: "n1"),
+          Row(index: 12, state: "PENDING", reason: "Nodes required are DOWN"),
+        ])
+  }
+
+  @Test func aTaskThatIsTakenBackIsSlurmsToStartAgain() {
+    var array = SlurmArray(count: 1)
+    #expect(update(&array, [Row(index: 0, state: "PENDING", reason: "Resources")], 1) == [])
+    #expect(update(&array, [Row(index: 0, state: "RUNNING", nodes: "n1")], 2) == [])
+    let taken = array.update([Row(index: 0, state: "PENDING", reason: "BeginTime")], at: .seconds(3))
+    #expect(taken == [.note("worker slurm-0 on n1 was taken back by Slurm and waits in its queue")])
+    #expect(update(&array, [Row(index: 0, state: "PENDING", reason: "BeginTime")], 4) == [])
+  }
+
+  @Test func aTaskThatEndedIsAskedForAgainAfterAPause() {
+    var array = SlurmArray(count: 2)
+    let running = Row(index: 1, state: "RUNNING", nodes: "n2")
+    _ = array.update([Row(index: 0, state: "RUNNING", nodes: "n1"), running], at: .seconds(1))
+    let ended = Row(index: 0, state: "TIMEOUT", reason: "TimeLimit")
+    #expect(
+      update(&array, [ended, running], 9)
+        == [.note("worker slurm-0 on n1 ended, TIMEOUT; asking Slurm for it again")])
+    #expect(update(&array, [ended, running], 9) == [])
+    #expect(update(&array, [ended, running], 10) == [.requeue(index: 0)])
+  }
+
+  @Test func outOfMemoryIsNamed() {
+    var array = SlurmArray(count: 1)
+    _ = array.update([Row(index: 0, state: "RUNNING", nodes: "n1")], at: .seconds(1))
+    let actions = array.update([Row(index: 0, state: "OUT_OF_MEMORY")], at: .seconds(2))
+    #expect(
+      actions == [
+        .outOfMemory(worker: "slurm-0"),
+        .note("worker slurm-0 on n1 ended, OUT_OF_MEMORY; asking Slurm for it again"),
+      ])
+  }
+
+  @Test func anArrayThatSomeoneCancelsIsAtItsEnd() {
+    var array = SlurmArray(count: 2)
+    let rows = [0, 1].map { Row(index: $0, state: "CANCELLED") }
+    #expect(
+      update(&array, rows, 1) == [
+        .note("worker slurm-0 ended, CANCELLED; it is not started again"),
+        .note("worker slurm-1 ended, CANCELLED; it is not started again"),
+        .exhausted("worker slurm-1 ended, CANCELLED; it is not started again"),
+      ])
+    #expect(update(&array, rows, 2) == [])
+  }
+
+  @Test func whatFailsAgainAndAgainIsGivenUp() {
+    var array = SlurmArray(count: 1)
+    var actions: [SlurmArray.Action] = []
+    for second in 0..<1000 where !actions.contains(where: { if case .exhausted = $0 { true } else { false } }) {
+      actions += array.update([Row(index: 0, state: "FAILED")], at: .seconds(second))
+    }
+    #expect(actions.filter { $0 == .requeue(index: 0) }.count == RestartPolicy.restartsMax)
+    #expect(actions.last == .exhausted("worker slurm-0 ended, FAILED; it is not started again"))
+  }
+}
+
+@Suite struct SSHTests {
+  @Test func wordsReachTheOtherShellAsTheyAre() {
+    #expect(SSHCommand.quoted("/opt/crvq-1.0:a=b,c") == "/opt/crvq-1.0:a=b,c")
+    #expect(SSHCommand.quoted("it's") == "'it'\\''s'")
+    #expect(SSHCommand.quoted("$(x) `y`") == "'$(x) `y`'")
+    #expect(SSHCommand.quoted("") == "''")
+  }
+
+  @Test func theHostIsNoOption() {
+    let words = SSHCommand(host: "node1", options: ["-p", "2222"]).arguments(script: "echo $1", ["a b"])
+    #expect(words.prefix(2) == ["-p", "2222"])
+    #expect(words.suffix(3) == ["--", "node1", "sh -c 'echo $1' crvq 'a b'"])
+    #expect(words.contains("-oBatchMode=yes"))
+  }
+
+  private let answer = """
+    Welcome to node1!
+    crvq-probe-1
+    cores 8
+    memory 1024 kB
+    directory /home/ada/.cache/crvq/abc
+    """
+
+  @Test func aProbeIsRead() throws {
+    let bare = try #require(HostProbe(answer: answer, program: nil))
+    #expect((bare.cores, bare.memory.bytes) == (8, 1 << 20))
+    #expect(bare.source(program: nil, version: "1") == .brought(directory: "/home/ada/.cache/crvq/abc"))
+    let more = "\ncopy\nversion 0\npath /usr/bin/crvq-worker\n"
+    let copied = try #require(HostProbe(answer: answer + more, program: nil))
+    #expect(copied.source(program: nil, version: "1") == .there("/home/ada/.cache/crvq/abc/crvq-worker"))
+    #expect(copied.source(program: nil, version: "0") == .there("/usr/bin/crvq-worker"))
+    let named = try #require(HostProbe(answer: answer + "\nprogram\n", program: "/opt/w"))
+    #expect(named.source(program: "/opt/w", version: "1") == .there("/opt/w"))
+    let missing = try #require(HostProbe(answer: answer, program: "/opt/w"))
+    #expect(missing.source(program: "/opt/w", version: "1") == .missing)
+  }
+
+  @Test(arguments: ["", "crvq-probe-1\ncores x\n", "cores 8\nmemory 1 kB\ndirectory /d\n"])
+  func whatIsNoAnswerIsRefused(answer: String) { #expect(HostProbe(answer: answer, program: nil) == nil) }
+}

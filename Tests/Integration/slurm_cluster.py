@@ -1,0 +1,158 @@
+"""A Slurm of one's own: munged, slurmctld and several slurmd on this machine, on ports and in a directory of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from processes import wait_until
+from ssh_hosts import descendants, free_port
+
+DAEMONS = ("munged", "slurmctld", "slurmd")
+CLIENTS = ("sbatch", "squeue", "scontrol", "scancel")
+
+
+def why_not() -> str | None:
+    """Why no Slurm can be started here."""
+    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+    missing = [name for name in (*DAEMONS, *CLIENTS) if shutil.which(name, path=path) is None]
+    if missing:
+        return (
+            f"{', '.join(missing)} not installed (Debian's munge, slurmctld, slurmd, slurm-client; "
+            "scripts/test installs them)"
+        )
+    if os.geteuid() != 0:
+        return "the daemons of Slurm are started as root"
+    return None
+
+
+class Slurm:
+    """Nodes n1, n2, … of two cores and 2,000 MB each."""
+
+    def __init__(self, directory: Path, nodes: int) -> None:
+        self.directory = directory
+        self.nodes = [f"n{index}" for index in range(1, nodes + 1)]
+        (directory / "state").mkdir(parents=True)
+        # Others may look for munge's socket; nobody may change what is on the way there.
+        self.munge = directory / "munge"
+        self.munge.mkdir(mode=0o755)
+        (self.munge / "key").write_bytes(os.urandom(1024))
+        (self.munge / "key").chmod(0o400)
+        self.config = directory / "slurm.conf"
+        self.config.write_text(self.text())
+        self.environment = {**os.environ, "SLURM_CONF": str(self.config)}
+        self.environment["PATH"] += ":/usr/sbin:/sbin"
+        self.daemons: dict[str, subprocess.Popen[bytes]] = {}
+
+    def text(self) -> str:
+        host = socket.gethostname().split(".")[0]
+        here = self.directory
+        lines = [
+            "ClusterName=crvq",
+            f"SlurmctldHost={host}(127.0.0.1)",
+            f"SlurmctldPort={free_port()}",
+            "AuthType=auth/munge",
+            "CryptoType=crypto/munge",
+            # A requeued task waits as long as credentials last: two minutes unless told otherwise.
+            f"AuthInfo=socket={self.munge}/socket,cred_expire=5",
+            "SlurmUser=root",
+            "SlurmdUser=root",
+            f"StateSaveLocation={here}/state",
+            f"SlurmdSpoolDir={here}/spool-%n",
+            f"SlurmctldPidFile={here}/slurmctld.pid",
+            f"SlurmdPidFile={here}/slurmd-%n.pid",
+            f"SlurmctldLogFile={here}/slurmctld.log",
+            f"SlurmdLogFile={here}/slurmd-%n.log",
+            "ProctrackType=proctrack/linuxproc",
+            "TaskPlugin=task/none",
+            "SwitchType=switch/none",
+            "MpiDefault=none",
+            "SelectType=select/cons_tres",
+            "SelectTypeParameters=CR_Core_Memory",
+            # A lost node is noticed within seconds, and what it ran starts again at once.
+            "SlurmdTimeout=5",
+            "KillWait=2",
+            "ReturnToService=2",
+            "JobRequeue=1",
+            "SchedulerParameters=sched_interval=1,batch_sched_delay=0",
+        ]
+        for name in self.nodes:
+            node = f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={free_port()}"
+            lines.append(f"{node} CPUs=2 RealMemory=2000")
+        lines.append(f"PartitionName=cpu Nodes={','.join(self.nodes)} Default=YES MaxTime=INFINITE State=UP")
+        return "\n".join(lines) + "\n"
+
+    def start(self) -> None:
+        self._start(
+            "munged", "--foreground", "--force", f"--key-file={self.munge}/key", f"--socket={self.munge}/socket",
+            f"--pid-file={self.munge}/pid", f"--log-file={self.munge}/log", f"--seed-file={self.munge}/seed",
+        )  # fmt: skip
+        wait_until((self.munge / "socket").exists, "munged listens")
+        self._start("slurmctld", "-D", "-f", str(self.config))
+        for name in self.nodes:
+            self._start("slurmd", "-D", "-N", name, "-f", str(self.config), key=name)
+        wait_until(
+            lambda: self.run("sinfo", "-h", "-N", "-o", "%T").split() == ["idle"] * len(self.nodes), "all nodes are idle"
+        )
+
+    def _start(self, *command: str, key: str = "") -> None:
+        log = (self.directory / f"{key or command[0]}.out").open("wb")
+        self.daemons[key or command[0]] = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment
+        )
+
+    def run(self, *command: str) -> str:
+        """A command of Slurm; what it prints, or nothing if it fails."""
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self.environment, timeout=60)
+        return done.stdout if done.returncode == 0 else ""
+
+    def array(self) -> str:
+        """The number of the array of workers."""
+        return wait_until(lambda: self.run("squeue", "-h", "-o", "%F").split(), "an array of workers is queued")[0]
+
+    def node(self, task: str) -> str:
+        return wait_until(lambda: self.running_on(task), f"{task} runs")
+
+    def running_on(self, task: str) -> str:
+        """The node of a task that runs; nothing if it does not."""
+        return self.run("squeue", "-h", "-t", "R", "-j", task, "-o", "%N").strip()
+
+    def lose(self, node: str) -> None:
+        """The machine is gone: its slurmd, and whatever ran there."""
+        self.daemons[node].kill()
+        self.daemons[node].wait()
+        for pid in self.steps(node):
+            for victim in (*descendants(pid), pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(victim, 9)
+
+    def steps(self, node: str) -> list[int]:
+        """Processes of slurmstepd that keep their files in the node's spool."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (path / "comm").read_text().strip() == "slurmstepd":
+                    files = [os.readlink(file) for file in (path / "fd").iterdir()]
+                    if any(file.startswith(f"{self.directory}/spool-{node}/") for file in files) or any(
+                        file == f"{self.directory}/slurmd-{node}.log" for file in files
+                    ):
+                        found.append(int(path.name))
+        return found
+
+    def close(self) -> None:
+        with contextlib.suppress(subprocess.SubprocessError):
+            self.run("scancel", "--state=RUNNING", "--state=PENDING", "--partition=cpu")
+            time.sleep(0.5)
+        for node in self.nodes:
+            for pid in self.steps(node):
+                for victim in (*descendants(pid), pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(victim, 9)
+        for daemon in reversed(self.daemons.values()):
+            daemon.kill()
+            daemon.wait()

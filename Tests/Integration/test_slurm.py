@@ -1,0 +1,115 @@
+"""`--launcher slurm` against a real Slurm: the same bytes as local workers make, lost nodes and requeues included."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Callable
+
+import pytest
+from jobs import Inputs, Job, assert_same_output, report
+from processes import Programs, last_line, query, succeeded, wait_until
+from slurm_cluster import Slurm, why_not
+
+MakeJob = Callable[..., Job]
+
+if reason := why_not():
+    pytest.skip(reason, allow_module_level=True)
+
+LOOPBACK = ("--bind", "tcp://127.0.0.1:*")
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[Slurm]:
+    # Short: paths of sockets are.
+    with tempfile.TemporaryDirectory(prefix="crvq-slurm-") as directory:
+        os.chmod(directory, 0o755)
+        slurm = Slurm(Path(directory) / "s", 3)
+        try:
+            slurm.start()
+            yield slurm
+        finally:
+            slurm.close()
+
+
+@pytest.fixture
+def on_slurm(slurm: Slurm, programs: Programs) -> Slurm:
+    programs.environment.update(SLURM_CONF=str(slurm.config), PATH=slurm.environment["PATH"])
+    return slurm
+
+
+def cluster(job: Job, *lines: str) -> Path:
+    path = job.directory / "cluster.yaml"
+    path.write_text("\n".join(["engine: slurm", "partition: cpu", "threads: 1", *lines]) + "\n")
+    return path
+
+
+def test_a_job_array_makes_the_same_bytes(
+    small: Inputs, small_result: Job, make_job: MakeJob, on_slurm: Slurm
+) -> None:
+    job = make_job(small)
+    file = cluster(job, "nodes: 2", "time: 10", "environment: {CRVQ_PLACE: 'over ''there'}", "options: [--comment=crvq]")
+    succeeded(job.run("--launcher", "slurm", "--cluster", file, *LOOPBACK))
+    assert_same_output(small_result.output, job.output)
+    assert {entry["worker"] for entry in report(job.output)["linears"]} <= {"slurm-0", "slurm-1"}
+    wait_until(lambda: on_slurm.run("squeue", "-h", "-o", "%F|").strip() == "", "no task is left in the queue")
+
+
+def test_a_lost_node_and_a_requeue(long: Inputs, long_result: Job, make_job: MakeJob, on_slurm: Slurm) -> None:
+    """The only worker is lost with its node; Slurm starts it again on another. Then it is preempted there."""
+    job = make_job(long)
+    file = cluster(job, "nodes: 1", "options: [--no-kill=off]")
+    coordinator = job.start("--cluster", file, *LOOPBACK)
+    task = f"{on_slurm.array()}_0"
+    job.wait_until_fitted(2)
+    first = on_slurm.node(task)
+    on_slurm.lose(first)
+    second = wait_until(lambda: (node := on_slurm.running_on(task)) != first and node, "the task runs elsewhere")
+    assert second != first
+    job.wait_until_fitted(20)
+    on_slurm.run("scontrol", "requeue", task)
+    done = coordinator.succeed()
+    assert_same_output(long_result.output, job.output)
+    assert f"worker slurm-0 on {first} was taken back by Slurm and waits in its queue" in done.stderr
+    workers = query(job.job, "SELECT name FROM worker")
+    assert len(workers) >= 3 and set(workers) == {("slurm-0",)}
+
+
+def test_a_coordinator_that_is_killed_leaves_no_array_behind(
+    long: Inputs, long_result: Job, make_job: MakeJob, on_slurm: Slurm
+) -> None:
+    job = make_job(long)
+    file = cluster(job, "nodes: 1")
+    coordinator = job.start("--cluster", file, *LOOPBACK)
+    first = on_slurm.array()
+    job.wait_until_fitted(2)
+    coordinator.kill()
+    assert (job.job / "slurm-array").read_text() == first
+    succeeded(job.resume("--cluster", file, *LOOPBACK))
+    assert_same_output(long_result.output, job.output)
+    states = on_slurm.run("squeue", "-h", "-t", "all", "-j", first, "-o", "%T").split()
+    assert "RUNNING" not in states and "PENDING" not in states
+    assert not (job.job / "slurm-array").exists()
+
+
+def test_what_slurm_refuses_is_one_line(small: Inputs, make_job: MakeJob, on_slurm: Slurm) -> None:
+    job = make_job(small)
+    path = cluster(job)
+    path.write_text(path.read_text().replace("cpu", "gpu"))
+    done = job.run("--cluster", path, *LOOPBACK)
+    assert done.returncode == 74
+    assert last_line(done).startswith("crvq-coord: sbatch: ") and "partition" in last_line(done)
+
+
+def test_a_worker_leaves_before_its_allocation_ends(long: Inputs, make_job: MakeJob) -> None:
+    """Needs no Slurm: only the time at which it takes the machine away."""
+    job = make_job(long)
+    coordinator = job.start("--launcher", "none", *LOOPBACK)
+    brief = job.worker("brief", "--ends-at", int(time.time()) + 15)
+    done = brief.succeed()
+    assert "its allocation ends at" in done.stderr
+    job.worker("lasting")
+    coordinator.succeed()

@@ -1,0 +1,113 @@
+"""`--launcher ssh` against real ssh servers: the same bytes as local workers make, a coordinator that dies, and a host that never was."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Callable
+
+import pytest
+from jobs import Inputs, Job, assert_same_output, report
+from keys import Keys
+from processes import last_line, only_line, query, succeeded, wait_until
+from ssh_hosts import Machines, descendants, on_loopback, why_not
+
+MakeJob = Callable[..., Job]
+
+if reason := why_not():
+    pytest.skip(reason, allow_module_level=True)
+
+
+@pytest.fixture
+def loop(tmp_path: Path) -> Iterator[Machines]:
+    (tmp_path / "ssh").mkdir()
+    with on_loopback(tmp_path / "ssh") as machines:
+        yield machines
+
+
+def cluster(job: Job, machines: Machines, hosts: str, *more: str) -> Path:
+    path = job.directory / "cluster.yaml"
+    lines = ["engine: ssh", f"hosts: {hosts}", f'options: ["-F", "{machines.config}"]', *more]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+LOOPBACK = ("--bind", "tcp://127.0.0.1:*")
+
+
+def test_two_workers_over_ssh_make_the_same_bytes(
+    small: Inputs, small_result: Job, make_job: MakeJob, loop: Machines
+) -> None:
+    """Without a word about programs and keys: one is brought there, the others are made and travel inside the connection."""
+    job = make_job(small)
+    file = cluster(job, loop, "[loop]", "workers: 2", "threads: 1", "environment: {CRVQ_PLACE: over there}")
+    succeeded(job.run("--cluster", file, *LOOPBACK))
+    assert_same_output(small_result.output, job.output)
+    assert {entry["worker"] for entry in report(job.output)["linears"]} <= {"loop-1", "loop-2"}
+    (program,) = loop.hosts[0].home.rglob("crvq-worker")
+    assert stat.S_IMODE(program.stat().st_mode) == 0o700
+    # Secrets are on this machine alone, and the job's own.
+    assert stat.S_IMODE((job.job / "keys" / "worker.key").stat().st_mode) == 0o600
+    assert list(loop.hosts[0].home.rglob("*.key")) == []
+    for pid in (pid for (pid,) in query(job.job, "SELECT pid FROM worker")):
+        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"worker {pid} has ended")
+
+
+def test_what_runs_over_there_holds_no_secret_in_its_words(
+    long: Inputs, make_job: MakeJob, loop: Machines, programs: Any
+) -> None:
+    job = make_job(long)
+    keys = Keys.make(programs, job.directory / "keys")
+    file = cluster(job, loop, "[loop]", "threads: 1", "keys: keys")
+    coordinator = job.start("--cluster", file, *LOOPBACK)
+    job.wait_until_fitted(1)
+    seen = []
+    for pid in (*descendants(coordinator.pid), *descendants(loop.hosts[0].daemon.pid)):
+        path = Path(f"/proc/{pid}")
+        seen += [(path / name).read_bytes() for name in ("cmdline", "environ") if path.exists()]
+    assert any(b"crvq-worker" in text for text in seen)
+    for text in seen:
+        assert keys.secret("worker").encode() not in text
+    (worker,) = (pid for (pid,) in query(job.job, "SELECT pid FROM worker"))
+    # The coordinator is killed: its connections go with it, and so does the worker, at once and not after 45 seconds.
+    coordinator.kill()
+    wait_until(lambda: not Path(f"/proc/{worker}").exists(), "the worker has ended")
+
+
+def test_a_host_that_never_was_does_not_stop_the_rest(
+    small: Inputs, small_result: Job, make_job: MakeJob, loop: Machines
+) -> None:
+    loop.write_config("Host gone\n  HostName 127.0.0.1\n  Port 1\n")
+    job = make_job(small)
+    file = cluster(job, loop, "[gone, loop]", "threads: 1")
+    done = succeeded(job.run("--cluster", file, *LOOPBACK))
+    assert "gone: ssh: connect to host 127.0.0.1 port 1: Connection refused" in done.stderr
+    assert_same_output(small_result.output, job.output)
+
+
+def test_no_host_at_all_is_one_line(small: Inputs, make_job: MakeJob, loop: Machines) -> None:
+    loop.write_config("Host gone\n  HostName 127.0.0.1\n  Port 1\n")
+    job = make_job(small)
+    done = job.run("--cluster", cluster(job, loop, "[gone]"), *LOOPBACK)
+    assert done.returncode == 74
+    assert only_line(done) == "crvq-coord: gone: ssh: connect to host 127.0.0.1 port 1: Connection refused"
+    assert not job.job.exists()
+
+
+def test_a_program_that_is_not_there(small: Inputs, make_job: MakeJob, loop: Machines) -> None:
+    job = make_job(small)
+    done = job.run("--cluster", cluster(job, loop, "[loop]", "program: /opt/none/crvq-worker"), *LOOPBACK)
+    assert done.returncode == 64
+    assert last_line(done) == "crvq-coord: loop: /opt/none/crvq-worker: not there, or not a program"
+
+
+def test_a_dry_run_asks_the_hosts(small: Inputs, make_job: MakeJob, loop: Machines) -> None:
+    job = make_job(small)
+    file = cluster(job, loop, "[{host: loop, workers: 2, threads: 3}]")
+    (place,) = json.loads(succeeded(job.run("--cluster", file, "--dry-run", "--json")).stdout)["places"]
+    assert (place["name"], place["workers"], place["threads"]) == ("loop", 2, 3)
+    file = cluster(job, loop, "[loop]", "memory: 1M")
+    line = only_line(job.run("--cluster", file, "--dry-run"))
+    assert line.startswith("crvq-coord: a worker on loop: a worker needs "), line
