@@ -46,7 +46,7 @@ class Weather:
 ALL = Weather(
     Shape(hidden=256, mlp=704, heads=8, key_heads=4, head=32, blocks=12), 32, 128, 1, (1, 60), 10, 3600
 )
-SHORT = Weather(LONG, 16, 64, 0.5, (0.2, 12), 3, 300)
+SHORT = Weather(LONG, 16, 64, 2, (0.5, 12), 3, 300)
 
 
 @pytest.fixture(scope="module")

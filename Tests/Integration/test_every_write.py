@@ -9,6 +9,8 @@ import itertools
 import os
 import random
 import shutil
+import sqlite3
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
@@ -19,7 +21,7 @@ from conftest import finished, is_full_run
 from faulty_disk import FaultyDisk
 from jobs import LOCAL, Inputs, Job, assert_same_output
 from native import compile_library
-from processes import Run, last_line, query, succeeded
+from processes import Run, last_line, succeeded
 
 MakeJob = Callable[..., Job]
 TINY = Shape(hidden=16, mlp=24, heads=2, key_heads=1, head=8, blocks=2, vocabulary=32)
@@ -70,10 +72,17 @@ def places(changes: int) -> Iterator[int]:
 
 
 def stored(job: Job) -> set[tuple[object, ...]]:
-    """The results in the database; none if the coordinator died before it had its tables."""
-    if not query(job.job, "SELECT 1 FROM sqlite_master WHERE name = 'result'"):
-        return set()
-    return set(query(job.job, "SELECT kind, block, part, digest FROM result"))
+    """The results in the database; none if the coordinator died before it had its tables. Read from a copy: SQLite mends what
+    was left half done when it opens a database, and that is for the next coordinator."""
+    with tempfile.TemporaryDirectory() as directory:
+        for path in job.job.glob("job.sqlite*"):
+            shutil.copy2(path, directory)
+        with sqlite3.connect(Path(directory) / "job.sqlite") as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'result'").fetchall():
+                return set()
+            rows = set(connection.execute("SELECT kind, block, part, digest FROM result").fetchall())
+        connection.close()
+        return rows
 
 
 def go_on(job: Job, **options: object) -> Run[str]:
@@ -85,8 +94,7 @@ def go_on(job: Job, **options: object) -> Run[str]:
 
 
 def assert_resumed(job: Job, expected: Job, where: str) -> None:
-    database = job.job / "job.sqlite"
-    before = stored(job) if database.exists() and database.stat().st_size else set()
+    before = stored(job)
     done = go_on(job)
     # The output may have been complete: then only a line in the database was missing.
     assert done.returncode == 0 or "the job is finished" in done.stderr, f"{where}: {done.stderr}"

@@ -44,9 +44,9 @@ public final class JobStore: Sendable {
     case .SQLITE_CORRUPT, .SQLITE_NOTADB:
       return damage(path, text)
     case .SQLITE_FULL: return .io("\(path): no space left; free some and resume")
-    case .SQLITE_CANTOPEN:
-      // SQLite does not say why.
-      return .io("\(path): \(text); see that its directory has space and can be written to")
+    case .SQLITE_CANTOPEN, .SQLITE_IOERR:
+      // SQLite does not say why, and in some places not even of a full disk that it is one.
+      return .io("\(path): \(text); see that its disk has space and can be written to, then resume")
     default: return .io("\(path): \(text)")
     }
   }
