@@ -32,6 +32,22 @@ import Testing
     }
   }
 
+  @Test func aJobOfAnotherReleaseIsRefused() throws {
+    let options = JobOptions(
+      model: "/m", calibration: "/c", output: "/o", fit: FitOptions(), propagation: .teacher, sequences: 8, heldOut: 1,
+      shards: 4, maximumRelativeError: nil)
+    let json = try options.json()
+    #expect(try JobOptions(json: json, path: "job.sqlite") == options)
+    let method = try #require(json.firstMatch(of: #/"method":[0-9]+,/#))
+    for other in ["", "\"method\":1,"] {
+      #expect(
+        throws: CoordinatorError.badInput("job.sqlite: the job was made by another release of crvq; start a new job")
+      ) {
+        try JobOptions(json: json.replacing(method.output, with: other), path: "job.sqlite")
+      }
+    }
+  }
+
   @Test func exitCodesFollowSysexits() {
     let codes = [
       CoordinatorError.usage(""), .badInput(""), .internal(""), .io(""), .tryAgain(""),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from pathlib import Path
 from typing import Callable
 
@@ -19,14 +21,13 @@ WINDOW = 4
 
 
 def artifacts(directory: Path) -> dict[str, int]:
-    """Bytes by name."""
+    """Bytes by name. Files and directories may go while they are listed; os.walk does not mind."""
     found = {}
-    for path in directory.rglob("*"):
-        try:
-            if len(path.name) == 64 and path.is_file():
-                found[f"{path.parent.name}/{path.name}"] = path.stat().st_size
-        except FileNotFoundError:
-            continue
+    for folder, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):
+                if len(name) == 64:
+                    found[f"{Path(folder).name}/{name}"] = (Path(folder) / name).stat().st_size
     return found
 
 

@@ -28,7 +28,7 @@ import Testing
   /// The header's bytes are a promise to other versions.
   @Test func headerIsMagicVersionKind() throws {
     let frames = try WorkerMessage.progress(Sample.progress).frames()
-    #expect(frames[0] == Array("CRVQ".utf8) + [1, 0, 3, 0])
+    #expect(frames[0] == Array("CRVQ".utf8) + [2, 0, 3, 0])
   }
 
   @Test func otherVersionIsNamed() throws {
@@ -44,9 +44,9 @@ import Testing
   @Test func refusalIsReadFromAnyVersion() throws {
     var refuse = WireRefuse()
     refuse.code = .protocolVersion
-    refuse.text = "version 2 only"
+    refuse.text = "version 9 only"
     var frames = try CoordinatorMessage.refuse(refuse).frames()
-    frames[0][4] = 2
+    frames[0][4] = 9
     #expect(try CoordinatorMessage(frames: frames) == .refuse(refuse))
   }
 
@@ -58,7 +58,7 @@ import Testing
   }
 
   @Test func unknownKindIsNamed() {
-    let header = Array("CRVQ".utf8) + [1, 0, 0x39, 0x05]
+    let header = Array("CRVQ".utf8) + [2, 0, 0x39, 0x05]
     #expect(throws: ProtocolError.unknownKind(1337)) { try WorkerMessage(frames: [header, []]) }
     #expect(throws: ProtocolError.unknownKind(1337)) {
       try ArtifactMessage(header: header, payload: [], dataLengths: [])

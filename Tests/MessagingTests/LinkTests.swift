@@ -309,12 +309,12 @@ private struct Missing: Error {}
     let coordinator = try coordinator()
     let stranger = try stranger(coordinator.endpoint)
     var frames = try WorkerMessage.ready(Sample.ready).frames()
-    frames[0][4] = 2
+    frames[0][4] = 9
     #expect(try stranger.send(frames) == .sent)
-    #expect(try rejection(coordinator) == .otherVersion(2))
+    #expect(try rejection(coordinator) == .otherVersion(9))
     guard case .refuse(let refuse) = try CoordinatorMessage(frames: receive(stranger)) else { throw Missing() }
     #expect(refuse.code == .protocolVersion)
-    #expect(refuse.text.contains("version 2"))
+    #expect(refuse.text.contains("version 9"))
   }
 
   @Test func aWorkerNoticesACoordinatorOfAnotherVersion() throws {
@@ -322,10 +322,10 @@ private struct Missing: Error {}
     let worker = try worker(socket.bind("tcp://127.0.0.1:*"))
     let ready = try receive(socket)
     var frames = try CoordinatorMessage.welcome(welcome).frames()
-    frames[0][4] = 2
+    frames[0][4] = 9
     #expect(try socket.send([ready[0]] + frames) == .sent)
     let error = try worker.await { event in if case .rejected(let error) = event { error } else { nil } }
-    #expect(error == .otherVersion(2))
+    #expect(error == .otherVersion(9))
   }
 
   @Test func aReplayedMessageComesTwice() throws {

@@ -6,6 +6,11 @@ import JobGraph
 ///
 /// Kept in the job directory; a job is resumed with exactly these. How many machines do the work is not among them.
 public struct JobOptions: Codable, Sendable, Equatable {
+  /// Raised whenever the same options give other bytes than before: half a job of each would fit neither.
+  static let currentMethod = 2
+
+  /// How the release that made the job goes about it.
+  public let method: Int
   /// The original model's directory, absolute.
   public var model: String
   /// The token file, absolute.
@@ -33,6 +38,7 @@ public struct JobOptions: Codable, Sendable, Equatable {
     model: String, calibration: String, output: String, fit: FitOptions, propagation: JobPlan.Propagation,
     repair: Bool = true, tuneEpochs: Int = 0, sequences: Int, heldOut: Int, shards: Int, maximumRelativeError: Double?
   ) {
+    method = Self.currentMethod
     self.model = model
     self.calibration = calibration
     self.output = output
@@ -77,19 +83,18 @@ public struct JobOptions: Codable, Sendable, Equatable {
 
 extension JobOptions {
   /// As kept in the job directory.
-  func json() throws -> String {
+  package func json() throws -> String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     return String(decoding: try encoder.encode(self), as: UTF8.self)
   }
 
   /// - Throws: ``CoordinatorError`` if the text is not what this release writes.
-  init(json: String, path: String) throws {
-    do {
-      self = try JSONDecoder().decode(Self.self, from: Data(json.utf8))
-    } catch {
-      throw CoordinatorError.badInput("\(path): the job was made by another release of crvq; start a new job")
-    }
+  package init(json: String, path: String) throws {
+    guard let options = try? JSONDecoder().decode(Self.self, from: Data(json.utf8)),
+      options.method == Self.currentMethod
+    else { throw CoordinatorError.badInput("\(path): the job was made by another release of crvq; start a new job") }
+    self = options
   }
 
   /// The options that are not as they were, by name, with both values.

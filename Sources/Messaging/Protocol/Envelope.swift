@@ -5,8 +5,9 @@ import SwiftProtobuf
 /// A message is two frames, header and payload; an artifact chunk has its bytes as a third. The header is 8 bytes:
 /// "CRVQ", protocol version (uint16, little endian), kind (uint16, little endian).
 public enum Envelope {
-  /// The protocol version this program speaks. Peers of another version are refused.
-  public static let version: UInt16 = 1
+  /// The protocol version this program speaks. Peers of another version are refused. Raised with the layout of messages, and
+  /// when a task of the same name means other work than before.
+  public static let version: UInt16 = 2
   /// Bytes of a header frame.
   public static let headerLength = 8
   /// The most bytes of a protobuf payload.
