@@ -47,7 +47,7 @@ public final class ArtifactStore: Sendable {
     do {
       try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     } catch {
-      throw .io(operation: "create directory", path: directory, errno: Self.code(of: error))
+      throw .system("create directory", directory, Self.code(of: error))
     }
     sweptFiles = StagingDirectory.sweep(directory)
     staging = try StagingDirectory(in: directory)
@@ -250,9 +250,20 @@ public final class ArtifactStore: Sendable {
     }
   }
 
+  /// The errno behind an error of Foundation, which has numbers of its own and does not always tell.
   private static func code(of error: any Error) -> Int32 {
-    let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError
-    return Int32(clamping: (underlying ?? error as NSError).code)
+    let error = error as NSError
+    if let posix = [error, error.userInfo[NSUnderlyingErrorKey] as? NSError].lazy.compactMap({ $0 })
+      .first(where: { $0.domain == NSPOSIXErrorDomain })
+    {
+      return Int32(clamping: posix.code)
+    }
+    switch (error as? CocoaError)?.code {
+    case .fileWriteOutOfSpace: return ENOSPC
+    case .fileWriteNoPermission: return EACCES
+    case .fileWriteVolumeReadOnly: return EROFS
+    default: return EIO
+    }
   }
 }
 
