@@ -33,7 +33,7 @@ private func ratio(_ lost: Double, _ whole: Double) -> Double {
 
 /// tr(X H Xᵀ) for X [rows, n] given entry by entry: products in single precision over fixed blocks of rows, sums in double.
 @inline(__always)
-private func outputEnergy(rows: Int, gram: Matrix, team: ThreadTeam, _ entry: (Int, Int) -> Float) -> Double {
+func outputEnergy(rows: Int, gram: Matrix, team: ThreadTeam, _ entry: (Int, Int) -> Float) -> Double {
   let n = gram.columns
   let grain = 64
   let pieces = Buffer<Double>((rows + grain - 1) / grain, filledWith: 0)

@@ -63,31 +63,8 @@ public struct RepairSums: Sendable {
   /// By how much adding `change` to the weight lowers the mean squared error of the output on these tokens:
   /// 2 ⟨Δ, L⟩ - tr(Δ H Δᵀ), negative if it raises it.
   func gain(of change: Matrix, team: ThreadTeam) -> Double {
-    let n = gram.columns
-    var gains = [Double](repeating: 0, count: change.rows)
-    gains.withUnsafeMutableBufferPointer { gains in
-      nonisolated(unsafe) let gains = gains
-      team.forEachRange(change.rows, grain: 64) { range in
-        var bent = [Float](repeating: 0, count: range.count * n)
-        change.values.withUnsafeBufferPointer { values in
-          gram.values.withUnsafeBufferPointer { gram in
-            bent.withUnsafeMutableBufferPointer { bent in
-              guard let values = values.baseAddress, let gram = gram.baseAddress, let bent = bent.baseAddress else {
-                return
-              }
-              BLAS.sgemm(
-                .no, .no, m: range.count, n: n, k: n, values + range.lowerBound * n, lda: n, gram, ldb: n, bent, ldc: n)
-            }
-          }
-        }
-        for row in range {
-          for c in 0..<n {
-            let value = 2 * loss[row, c] - bent[(row - range.lowerBound) * n + c]
-            gains[row] += Double(change[row, c]) * Double(value)
-          }
-        }
-      }
-    }
-    return gains.reduce(0, +)
+    let overlap = zip(change.values, loss.values).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
+    let energy = outputEnergy(rows: change.rows, gram: gram, team: team) { change.values[$0 * change.columns + $1] }
+    return 2 * overlap - energy
   }
 }

@@ -1,7 +1,6 @@
 import Coordinator
 import Foundation
 import Messaging
-import Numerics
 
 /// What `launch` and `resume` have decided about workers before a job is touched: that the plan fits, and how the two sides meet.
 struct Launch {
@@ -98,37 +97,5 @@ struct Launch {
         program: program, place, cluster, keys: keys, jobDirectory: directory.path, logDirectory: directory.logPath)
     }
     return LocalLauncher(program: program, place, cluster, keys: keys, logDirectory: directory.logPath)
-  }
-}
-
-/// What `--dry-run` prints.
-struct DryRun: Encodable {
-  struct Place: Encodable {
-    let name: String
-    let workers, threads, slots: Int
-    let memoryBytes: UInt64?
-    let needBytes: UInt64
-    let largestTask: String
-  }
-
-  let engine: String
-  let workers: Int
-  let places: [Place]
-  /// By this machine's speed.
-  let estimatedSeconds: Double
-  let gigaflopsPerThread: Double
-
-  init(_ plan: LaunchPlan, _ job: JobShape) {
-    engine = plan.engine.rawValue
-    workers = plan.workers
-    places = plan.places.map {
-      Place(
-        name: $0.name, workers: $0.workers, threads: $0.threads, slots: $0.slots, memoryBytes: $0.memory?.bytes,
-        needBytes: $0.need.total.bytes, largestTask: $0.need.largest.name)
-    }
-    let speed = TimeEstimate.measuredSpeed(threads: ThreadTeam.availableProcessors)
-    let threads = plan.places.reduce(0) { $0 + $1.workers * $1.threads }
-    gigaflopsPerThread = speed / 1e9
-    estimatedSeconds = TimeEstimate(job).seconds(threads: threads, operationsPerSecond: speed)
   }
 }

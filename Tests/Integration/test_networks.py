@@ -55,6 +55,17 @@ def start_worker(job: Job, network: Network, number: int) -> Process:
     return job.programs.worker(endpoint, f"machine-{number}", "--insecure", prefix=prefix)
 
 
+def assert_ends_well(
+    job: Job, coordinator: Process, workers: list[Process], expected: Job, silence_max: float
+) -> None:
+    succeeded(coordinator.wait())
+    for worker in workers:
+        worker.succeed()
+    print(f"longest silence {longest_silence(job):.1f} s")
+    assert_same_output(expected.output, job.output)
+    assert longest_silence(job) < silence_max
+
+
 def test_a_cable_is_pulled_and_plugged_in_again(
     network: Network, inputs: Inputs, expected: Job, make_job: MakeJob
 ) -> None:
@@ -70,12 +81,7 @@ def test_a_cable_is_pulled_and_plugged_in_again(
     time.sleep(PULLED)
     for number in range(MACHINES):
         network.plug_in(number)
-    succeeded(coordinator.wait())
-    for worker in workers:
-        worker.succeed()
-    print(f"longest silence {longest_silence(job):.1f} s")
-    assert_same_output(expected.output, job.output)
-    assert longest_silence(job) < PULLED + LEASE + PAUSE
+    assert_ends_well(job, coordinator, workers, expected, silence_max=PULLED + LEASE + PAUSE)
 
 
 def test_a_connection_of_which_one_end_is_gone(
@@ -89,9 +95,4 @@ def test_a_connection_of_which_one_end_is_gone(
     workers[1].kill()
     network.plug_in(1)
     workers[1] = start_worker(job, network, 1)
-    succeeded(coordinator.wait())
-    for worker in workers:
-        worker.succeed()
-    print(f"longest silence {longest_silence(job):.1f} s")
-    assert_same_output(expected.output, job.output)
-    assert longest_silence(job) < LEASE + PAUSE
+    assert_ends_well(job, coordinator, workers, expected, silence_max=LEASE + PAUSE)

@@ -9,9 +9,6 @@ public final class JobStore: Sendable {
   private let database: DatabaseQueue
   private let path: String
 
-  /// The layout of the tables below.
-  static let formatVersion = 1
-
   /// Opens or makes the database.
   ///
   /// - Throws: ``CoordinatorError`` if it is damaged, of another version, or cannot be written.
