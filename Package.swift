@@ -10,6 +10,7 @@ let package = Package(
     .executable(name: "crvq-worker", targets: ["crvq-worker"]),
     .library(name: "CRVQ", targets: ["CRVQ", "Checkpoint", "Numerics"]),
     .library(name: "Messaging", targets: ["Messaging"]),
+    .library(name: "Transformer", targets: ["Transformer", "Checkpoint", "Numerics"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),

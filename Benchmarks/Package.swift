@@ -6,6 +6,7 @@ let package = Package(
   dependencies: [.package(name: "crvq", path: "..")],
   targets: [
     .executableTarget(name: "SolverBenchmark", dependencies: [.product(name: "CRVQ", package: "crvq")]),
+    .executableTarget(name: "BlockBenchmark", dependencies: [.product(name: "Transformer", package: "crvq")]),
     .target(name: "PlainTransfer", linkerSettings: [.linkedLibrary("zmq")]),
     .executableTarget(
       name: "TransferBenchmark", dependencies: ["PlainTransfer", .product(name: "Messaging", package: "crvq")]),
