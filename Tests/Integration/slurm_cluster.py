@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from processes import wait_until
@@ -121,6 +122,24 @@ class Slurm:
     def running_on(self, task: str) -> str:
         """The node of a task that runs; nothing if it does not."""
         return self.run("squeue", "-h", "-t", "R", "-j", task, "-o", "%N").strip()
+
+    def submit(self, *words: object, environment: dict[str, str]) -> str:
+        """The number of a batch job."""
+        command = ["sbatch", "--parsable", *map(str, words)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def state(self, job: str) -> str:
+        """As Slurm remembers it."""
+        return self.run("squeue", "-h", "-t", "all", "-j", job, "-o", "%T").strip()
+
+    @contextlib.contextmanager
+    def drained(self, node: str) -> Iterator[None]:
+        """The node finishes what it runs and is given nothing more."""
+        self.run("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
+        yield
+        self.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
 
     def lose(self, node: str) -> None:
         """The machine is gone: its slurmd, and whatever ran there."""

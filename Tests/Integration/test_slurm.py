@@ -19,6 +19,8 @@ MakeJob = Callable[..., Job]
 if reason := why_not():
     pytest.skip(reason, allow_module_level=True)
 
+ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
+SBATCH = Path(__file__).parents[2] / "cluster" / "slurm" / "crvq.sbatch"
 LOOPBACK = ("--bind", "tcp://127.0.0.1:*")
 
 
@@ -76,6 +78,42 @@ def test_a_lost_node_and_a_requeue(long: Inputs, long_result: Job, make_job: Mak
     assert f"worker slurm-0 on {first} was taken back by Slurm and waits in its queue" in done.stderr
     workers = query(job.job, "SELECT name FROM worker")
     assert len(workers) >= 3 and set(workers) == {("slurm-0",)}
+
+
+def test_a_drained_node_is_given_nothing_more(
+    long: Inputs, long_result: Job, make_job: MakeJob, on_slurm: Slurm
+) -> None:
+    """The administrator takes the worker's node out of service and has its task start elsewhere."""
+    job = make_job(long)
+    coordinator = job.start("--cluster", cluster(job, "nodes: 1"), *LOOPBACK)
+    task = f"{on_slurm.array()}_0"
+    job.wait_until_fitted(2)
+    first = on_slurm.node(task)
+    with on_slurm.drained(first):
+        on_slurm.run("scontrol", "requeue", task)
+        second = wait_until(lambda: on_slurm.running_on(task), "the task runs again")
+        assert second != first
+        coordinator.succeed()
+    assert_same_output(long_result.output, job.output)
+
+
+def test_a_whole_job_in_one_allocation(long: Inputs, long_result: Job, make_job: MakeJob, on_slurm: Slurm) -> None:
+    """crvq.sbatch: coordinator and two workers in one job of Slurm, which is requeued on the way."""
+    job = make_job(long)
+    environment = {**on_slurm.environment, "PATH": f"{job.programs.coordinator.parent}:{on_slurm.environment['PATH']}"}
+    log = job.directory / "slurm.log"
+    number = on_slurm.submit(
+        "--partition=cpu", "--nodes=2", f"--output={log}", SBATCH, *job.inputs.options(), "--output", job.output,
+        environment=environment,
+    )  # fmt: skip
+    directory = Path(f"{job.output}.job")
+    wait_until(lambda: job.programs.status(directory).get("fits", 0) >= 2, "two linears are fitted")
+    on_slurm.run("scontrol", "requeue", number)
+    state = wait_until(lambda: (state := on_slurm.state(number)) in ENDED and state, "the job has ended")
+    assert state == "COMPLETED", log.read_text()
+    assert "Restarts=1" in on_slurm.run("scontrol", "show", "job", number)
+    assert_same_output(long_result.output, job.output)
+    assert len(set(query(directory, "SELECT pid FROM worker"))) == 4, "two workers before the requeue, two after it"
 
 
 def test_a_coordinator_that_is_killed_leaves_no_array_behind(
