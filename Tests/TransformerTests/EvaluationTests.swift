@@ -71,13 +71,20 @@ import Transformer
   }
 
   @Test func windowsDoNotOverlapAndDropWhatIsLeft() throws {
-    #expect(try TokenWindows.cut([[1, 2, 3, 4, 5]], length: 2) == [[1, 2], [3, 4]])
-    #expect(try TokenWindows.cut([[1, 2, 3, 4, 5], [6, 7]], length: 2, countMax: 3) == [[1, 2], [3, 4], [6, 7]])
-    #expect(try TokenWindows.cut([[1, 2, 3]], length: 2048) == [[1, 2, 3]])
-    let unfit: [([[Int32]], Int, Int)] = [([[1]], 2, 1), ([], 2, 1), ([[1, 2]], 1, 1), ([[1, 2]], 2, 0)]
-    for (sequences, length, countMax) in unfit {
+    func places(_ sequences: Int, of sequenceLength: Int, length: Int, countMax: Int = .max) throws -> [[Int]] {
+      let windows = try TokenWindows(
+        sequenceCount: sequences, sequenceLength: sequenceLength, length: length, countMax: countMax)
+      return (0..<windows.count).map {
+        let (sequence, positions) = windows.place(of: $0)
+        return [sequence, positions.lowerBound, positions.upperBound]
+      }
+    }
+    #expect(try places(1, of: 5, length: 2) == [[0, 0, 2], [0, 2, 4]])
+    #expect(try places(2, of: 5, length: 2, countMax: 3) == [[0, 0, 2], [0, 2, 4], [1, 0, 2]])
+    #expect(try places(2, of: 3, length: 2048) == [[0, 0, 3], [1, 0, 3]])
+    for (sequences, sequenceLength, length, countMax) in [(1, 1, 2, 1), (0, 8, 2, 1), (1, 2, 1, 1), (1, 2, 2, 0)] {
       #expect(throws: TransformerError.self) {
-        try TokenWindows.cut(sequences, length: length, countMax: countMax)
+        try places(sequences, of: sequenceLength, length: length, countMax: countMax)
       }
     }
   }

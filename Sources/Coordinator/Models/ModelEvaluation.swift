@@ -3,13 +3,19 @@ import Foundation
 import Numerics
 import Transformer
 
-/// Perplexity of a model on a token file.
+/// Perplexity of a model on a token file, measured in this process.
 public struct ModelEvaluation: Sendable {
   public struct Result: Codable, Sendable {
     public let perplexity: Double
     /// Tokens predicted.
     public let tokens: Int
     public let seconds: Double
+
+    public init(_ perplexity: Perplexity, seconds: Double) {
+      self.perplexity = perplexity.value
+      tokens = perplexity.predictionCount
+      self.seconds = seconds
+    }
   }
 
   public let model: String
@@ -29,20 +35,17 @@ public struct ModelEvaluation: Sendable {
   public func run(team: ThreadTeam, progress: (String) -> Void) throws -> Result {
     let opened = try ModelAtRest(model)
     let file = try TokenFile(path: tokens, vocabularySize: opened.model.shape.vocabularySize)
-    let windows = try TokenWindows.cut(
-      (0..<file.sequenceCount).map { file.sequence($0) }, length: window, countMax: maximumWindows ?? .max)
+    let windows = try TokenWindows(of: file, length: window, countMax: maximumWindows ?? .max)
     let started = ContinuousClock.now
     var nextLine = started + .seconds(5)
-    let losses = try opened.losses(windows, team: team) { done, count in
+    let tokens = (0..<windows.count).map { windows.tokens($0, of: file) }
+    let losses = try opened.losses(tokens, team: team) { done, count in
       if ContinuousClock.now >= nextLine {
         nextLine = ContinuousClock.now + .seconds(5)
         progress("evaluated step \(done) of \(count)")
       }
     }
-    let perplexity = Perplexity(losses)
-    return Result(
-      perplexity: perplexity.value, tokens: perplexity.predictionCount,
-      seconds: (ContinuousClock.now - started) / .seconds(1))
+    return Result(Perplexity(losses), seconds: (ContinuousClock.now - started) / .seconds(1))
   }
 }
 
