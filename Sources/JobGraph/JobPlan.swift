@@ -1,4 +1,4 @@
-/// What a job consists of: everything the scheduler needs to know about the model and the calibration data.
+/// What a job consists of: everything the scheduler needs to know about the model and the tokens.
 public struct JobPlan: Sendable, Equatable {
   /// Which activations a block sees while it is being fitted.
   public enum Propagation: String, Sendable, CaseIterable {
@@ -28,7 +28,7 @@ public struct JobPlan: Sendable, Equatable {
     var cost: Double { Double(outFeatures) * Double(inFeatures) * Double(inFeatures) }
   }
 
-  /// A fixed slice of the calibration sequences.
+  /// A fixed slice of the calibration sequences, or one window of a test text.
   public struct Shard: Sendable, Equatable {
     public let firstSequence: Int
     public let sequenceCount: Int

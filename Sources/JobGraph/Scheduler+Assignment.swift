@@ -34,10 +34,17 @@ extension Scheduler {
   }
 
   /// Collecting comes first, because everything waits for it, but only within the window; then verifying, which closes
-  /// blocks and moves the window on; then tuning, which is a chain; then fits; at the last another worker's shard.
+  /// blocks and moves the window on; then tuning, which is a chain; then fits; at the last another worker's shard. A job that
+  /// evaluates has nothing but evaluations.
   private func nextTask(for worker: WorkerID) -> TaskID? {
-    nextPass(for: worker) ?? nextVerify(for: worker) ?? nextTune(for: worker) ?? nextFit(for: worker)
+    if plan.isEvaluation { return nextEvaluation(for: worker) }
+    return nextPass(for: worker) ?? nextVerify(for: worker) ?? nextTune(for: worker) ?? nextFit(for: worker)
       ?? nextStolenPass(for: worker)
+  }
+
+  private func nextEvaluation(for worker: WorkerID) -> TaskID? {
+    let open = lowestOpenEvaluation..<plan.evaluationCount
+    return open.lazy.map { .evaluate(shard: $0) }.first { isDue($0, for: worker) }
   }
 
   /// The blocks that may be worked on now. Enough for every slot to have a fit, and no more: Grams take space.

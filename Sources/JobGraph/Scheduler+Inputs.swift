@@ -3,7 +3,7 @@ extension Scheduler {
   /// Whether all that the task cannot do without is there: fits, in the store; or what passes over shards made, on workers.
   func hasInputs(_ task: TaskID) -> Bool {
     switch task {
-    case .collect, .tune: return true
+    case .collect, .tune, .evaluate: return true
     case .recollect(let block, _):
       return plan.firstFits(ofBlock: block).allSatisfy { fitted[$0] != nil } && (block == 0 || packed(block - 1) != nil)
     case .fit(let block, let linear):
@@ -39,6 +39,7 @@ extension Scheduler {
       }
       let hidden = plan.heldOutShards.flatMap { hiddenInputs(plan.propagation.stream, block: block, shard: $0) }
       return grams + hidden + studentInputs(below: block) + packedInput(block)
+    case .evaluate: return []
     }
   }
 

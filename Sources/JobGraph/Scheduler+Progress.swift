@@ -14,6 +14,8 @@ public struct JobProgress: Sendable, Equatable {
   public var verifiedBlocks = 0
   public var blockCount = 0
   public var fits = Count()
+  /// Shards whose evaluation is stored, of as many as there are, or of none.
+  public var evaluations = Count()
   /// What each worker has in hand.
   public var running: [WorkerID: [TaskID]] = [:]
   /// Given out no more.
@@ -40,6 +42,8 @@ extension Scheduler {
       if isVerified { progress.verifiedBlocks += 1 }
       if isCollected || isFitted { progress.collectedBlocks += 1 }
     }
+    progress.evaluations.total = plan.evaluationCount
+    progress.evaluations.done = (0..<plan.evaluationCount).count { record(.evaluate(shard: $0)).isDone }
     for (worker, record) in workers { progress.running[worker] = record.running.values.sorted() }
     progress.quarantined = quarantined
     progress.setAside = setAside

@@ -32,6 +32,7 @@ extension Scheduler {
         update(task) { $0.state = .pending }
         quarantine.tasks.remove(task)
         lowestOpenBlock = 0
+        lowestOpenEvaluation = 0
         actions.append(.readmit(task))
       }
     }
@@ -50,6 +51,12 @@ extension Scheduler {
     if merged[block] == nil, fits.allSatisfy({ record($0).isDone }) { return false }
     let rest: [TaskID] = (plan.isTuned ? [.tune(block: block)] : []) + [.verify(block: block)]
     return (fits + rest).allSatisfy { record($0).isDone || quarantine.blocked.contains($0) }
+  }
+
+  /// The same for the evaluation of a shard.
+  func isSettled(evaluation shard: Int) -> Bool {
+    let task = TaskID.evaluate(shard: shard)
+    return record(task).isDone || quarantine.tasks.contains(task)
   }
 
   /// Follows the dependencies from block to block.

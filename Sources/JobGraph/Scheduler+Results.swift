@@ -33,7 +33,7 @@ extension Scheduler {
       }
       actions.append(.acknowledge(worker, task, lease))
       releaseHidden(shard: shard, around: block, &actions)
-    case .fit, .tune, .verify:
+    case .fit, .tune, .verify, .evaluate:
       update(task) {
         $0.state = .storing(attempt)
         $0.worker = worker
@@ -106,7 +106,7 @@ extension Scheduler {
       releaseGrams(block: block, linear: linear, &actions)
     case .tune(let block): tuned[block] = outputs.first { $0.name == ArtifactRef.packedName }
     case .verify(let block): releaseHeldOut(block: block, &actions)
-    case .collect, .recollect: break
+    case .collect, .recollect, .evaluate: break
     }
   }
 

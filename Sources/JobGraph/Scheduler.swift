@@ -1,8 +1,8 @@
 /// The job's decisions as a state machine: an event in, actions out; no clock, no network, no disk of its own.
 ///
-/// What it rests on: a fit, tune or verify is done when its result is in the coordinator's store and stays done for ever; a
-/// collect or recollect is done while the worker that ran it holds the outputs, and becomes pending again when that worker is
-/// lost, if anyone still needs them.
+/// What it rests on: a fit, tune, verify or evaluate is done when its result is in the coordinator's store and stays done for
+/// ever; a collect or recollect is done while the worker that ran it holds the outputs, and becomes pending again when that
+/// worker is lost, if anyone still needs them.
 public struct Scheduler: Sendable {
   public let plan: JobPlan
   public let policy: SchedulerPolicy
@@ -29,6 +29,8 @@ public struct Scheduler: Sendable {
   var now = Duration.zero
   /// The first block for which something can still be done.
   var lowestOpenBlock = 0
+  /// The first shard for whose evaluation something can still be done.
+  var lowestOpenEvaluation = 0
   /// Workers that are given nothing for now.
   var setAside: Set<WorkerID> = []
   var quarantine = Quarantine()
@@ -46,11 +48,12 @@ public struct Scheduler: Sendable {
   ///   - merged: Merged blocks in the store.
   ///   - tuned: Tuned blocks in the store.
   ///   - verified: Blocks whose verification is in the store.
+  ///   - evaluated: Shards whose evaluation is in the store.
   ///   - firstLease: Above every lease an earlier coordinator of this job has given.
   public init(
     plan: JobPlan, policy: SchedulerPolicy = SchedulerPolicy(),
     fitted: [TaskID: ArtifactRef] = [:], merged: [Int: ArtifactRef] = [:], tuned: [Int: ArtifactRef] = [:],
-    verified: Set<Int> = [], firstLease: UInt64 = 1
+    verified: Set<Int> = [], evaluated: Set<Int> = [], firstLease: UInt64 = 1
   ) {
     self.plan = plan
     self.policy = policy
@@ -68,6 +71,9 @@ public struct Scheduler: Sendable {
       }
       if plan.isTuned { tasks[.tune(block: block)] = TaskRecord(state: tuned[block] == nil ? .pending : .done) }
       tasks[.verify(block: block)] = TaskRecord(state: verified.contains(block) ? .done : .pending)
+    }
+    for shard in 0..<plan.evaluationCount {
+      tasks[.evaluate(shard: shard)] = TaskRecord(state: evaluated.contains(shard) ? .done : .pending)
     }
   }
 
@@ -109,18 +115,21 @@ public struct Scheduler: Sendable {
     return actions
   }
 
-  /// Gives out what can be given out, merges what can be merged, and ends the job when all is verified or in vain.
+  /// Gives out what can be given out, merges what can be merged, and ends the job when all is done or in vain.
   private mutating func advance(_ actions: inout [SchedulerAction]) {
     guard phase == .running else { return }
     if !quarantine.tasks.isEmpty { findBlocked() }
     while lowestOpenBlock < plan.blockCount, isSettled(block: lowestOpenBlock) { lowestOpenBlock += 1 }
+    while lowestOpenEvaluation < plan.evaluationCount, isSettled(evaluation: lowestOpenEvaluation) {
+      lowestOpenEvaluation += 1
+    }
     for block in lowestOpenBlock..<plan.blockCount where merged[block] == nil && !merging.contains(block) {
       if plan.fits(ofBlock: block).allSatisfy({ record($0).isDone }) {
         merging.insert(block)
         actions.append(.merge(block: block))
       }
     }
-    if lowestOpenBlock == plan.blockCount {
+    if lowestOpenBlock == plan.blockCount, lowestOpenEvaluation == plan.evaluationCount {
       if !quarantine.tasks.isEmpty { return stop(.quarantined(quarantined), &actions) }
       phase = .assembling
       actions.append(.assemble)

@@ -22,7 +22,7 @@ public enum SchedulerAction: Sendable, Equatable {
   case setAside(WorkerID, for: Duration, failed: [TaskID])
   /// Merge the fits of a block into one artifact, then report ``SchedulerEvent/merged(block:_:)``.
   case merge(block: Int)
-  /// Every block is verified: write the output directory, then report ``SchedulerEvent/assembled``.
+  /// Every block is verified, or every window evaluated: make the job's output, then report ``SchedulerEvent/assembled``.
   case assemble
   /// The job is done.
   case finish

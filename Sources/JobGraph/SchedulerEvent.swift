@@ -20,7 +20,7 @@ public enum SchedulerEvent: Sendable, Equatable {
   case storeFailed(TaskID, Lease, reason: String)
   /// The block's fits lie merged in the coordinator's store.
   case merged(block: Int, ArtifactRef)
-  /// The output directory is complete under its final name.
+  /// The job's output is complete.
   case assembled
   /// Time has passed.
   case tick

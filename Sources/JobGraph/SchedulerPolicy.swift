@@ -59,6 +59,7 @@ extension TaskID {
       case .tune: (2, 0)
       case .verify: (3, 0)
       case .recollect(_, let shard): (4, shard)
+      case .evaluate(let shard): (5, shard)
       }
     var hash = salt
     for word in [kind, UInt64(block), UInt64(part)] {

@@ -7,6 +7,7 @@ struct TaskDurations: Sendable {
     case fit(linear: Int)
     case tune
     case verify
+    case evaluate
   }
 
   /// The latest of a workload that are remembered.
@@ -36,6 +37,7 @@ struct TaskDurations: Sendable {
     case .fit(_, let linear): .fit(linear: linear)
     case .tune: .tune
     case .verify: .verify
+    case .evaluate: .evaluate
     }
   }
 }

@@ -12,12 +12,15 @@ public enum TaskID: Hashable, Sendable {
   case tune(block: Int)
   /// Decodes a packed block and measures it on held-out data.
   case verify(block: Int)
+  /// Runs the whole model on one window of a test text and sums what it loses there.
+  case evaluate(shard: Int)
 
-  /// The block the task belongs to.
+  /// The block the task belongs to; 0 for a task of the whole model.
   public var block: Int {
     switch self {
     case .collect(let block, _), .recollect(let block, _), .fit(let block, _), .tune(let block), .verify(let block):
       block
+    case .evaluate: 0
     }
   }
 
@@ -28,6 +31,7 @@ public enum TaskID: Hashable, Sendable {
     case fit
     case tune
     case verify
+    case evaluate
   }
 
   public var kind: Kind {
@@ -37,6 +41,7 @@ public enum TaskID: Hashable, Sendable {
     case .fit: .fit
     case .tune: .tune
     case .verify: .verify
+    case .evaluate: .evaluate
     }
   }
 }
@@ -45,17 +50,17 @@ extension TaskID {
   /// Whether the task is done only as long as the worker that ran it holds what it made.
   var leavesOutputsOnWorker: Bool { kind == .collect || kind == .recollect }
 
-  /// The shard of a collect or recollect.
+  /// The shard the task is for, if it is for one.
   var shard: Int? {
     switch self {
-    case .collect(_, let shard), .recollect(_, let shard): shard
+    case .collect(_, let shard), .recollect(_, let shard), .evaluate(let shard): shard
     case .fit, .tune, .verify: nil
     }
   }
 }
 
 extension TaskID: CustomStringConvertible {
-  /// As in the design's notation: `collect(3, 0)`, `recollect(3, 0)`, `fit(3, 6)`, `tune(3)`, `verify(3)`.
+  /// As in the design's notation: `collect(3, 0)`, `recollect(3, 0)`, `fit(3, 6)`, `tune(3)`, `verify(3)`, `evaluate(0)`.
   public var description: String {
     switch self {
     case .collect(let block, let shard): "collect(\(block), \(shard))"
@@ -63,6 +68,7 @@ extension TaskID: CustomStringConvertible {
     case .fit(let block, let linear): "fit(\(block), \(linear))"
     case .tune(let block): "tune(\(block))"
     case .verify(let block): "verify(\(block))"
+    case .evaluate(let shard): "evaluate(\(shard))"
     }
   }
 }
@@ -78,6 +84,7 @@ extension TaskID: Comparable {
     case .fit(let block, let linear): (block, 2, linear)
     case .tune(let block): (block, 3, 0)
     case .verify(let block): (block, 4, 0)
+    case .evaluate(let shard): (0, 5, shard)
     }
   }
 }

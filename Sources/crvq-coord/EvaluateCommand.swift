@@ -3,10 +3,14 @@ import Coordinator
 import Foundation
 import Numerics
 
-/// Measures perplexity.
-struct EvaluateCommand: ParsableCommand {
+/// Measures perplexity, in this process or on workers.
+struct EvaluateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "evaluate", abstract: "Measure the perplexity of an original or a packed model.")
+    commandName: "evaluate", abstract: "Measure the perplexity of an original or a packed model.",
+    discussion: """
+      With none of the options for workers it is measured in this process. With any of them workers take a window at a \
+      time; the result does not depend on how many there are. Nothing of an evaluation is kept.
+      """)
 
   @Option(help: "A model directory, original or packed.")
   var model: String
@@ -22,24 +26,41 @@ struct EvaluateCommand: ParsableCommand {
 
   @OptionGroup(title: "Workers") var launcher: LauncherOptions
 
-  @Option(help: "Threads (default: all cores).")
+  @Option(help: "Threads of this process, without workers (default: all cores).")
   var threads: Int?
 
   func validate() throws {
     if window < 2 { throw ValidationError("--window is \(window), expected at least 2") }
     if let maxWindows, maxWindows < 1 { throw ValidationError("--max-windows is \(maxWindows), expected at least 1") }
     if let threads, threads < 1 { throw ValidationError("--threads is \(threads), expected at least 1") }
+    if threads != nil, launcher.isGiven {
+      throw ValidationError("--threads is for an evaluation without workers; theirs are in the file of --cluster")
+    }
   }
 
-  func run() throws {
-    let evaluation = ModelEvaluation(model: model, tokens: tokens, window: window, maximumWindows: maxWindows)
-    let shown = report
-    let result = try evaluation.run(team: ThreadTeam(threads: threads ?? ThreadTeam.availableProcessors)) { line in
-      shown(line)
-    }
+  func run() async throws {
+    let result = launcher.isGiven ? try await onWorkers() : try inThisProcess()
     if launcher.json { return try JSONOutput.print(result) }
     print(
       "perplexity \(result.perplexity.fixed(3)) over \(result.tokens) tokens, \(result.seconds.asTime), "
         + "\((Double(result.tokens) / result.seconds).fixed(0)) tokens/s")
+  }
+
+  private func inThisProcess() throws -> ModelEvaluation.Result {
+    let evaluation = ModelEvaluation(model: model, tokens: tokens, window: window, maximumWindows: maxWindows)
+    let shown = report
+    return try evaluation.run(team: ThreadTeam(threads: threads ?? ThreadTeam.availableProcessors)) { shown($0) }
+  }
+
+  private func onWorkers() async throws -> ModelEvaluation.Result {
+    let options = try EvaluationOptions(
+      model: absolute(model), tokens: absolute(tokens), window: window, maximumWindows: maxWindows)
+    let launch = try Launch(launcher, JobShape(options))
+    _ = try launch.security()
+    let job = try PreparedJob.create(options, in: launch.temporaryParent)
+    defer { job.directory.remove() }
+    let started = ContinuousClock.now
+    try await JobRun(job, launch).run()
+    return ModelEvaluation.Result(try job.perplexity(), seconds: (ContinuousClock.now - started) / .seconds(1))
   }
 }

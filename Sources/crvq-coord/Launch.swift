@@ -2,7 +2,7 @@ import Coordinator
 import Foundation
 import Messaging
 
-/// What `launch` and `resume` have decided about workers before a job is touched: that the plan fits, and how the two sides meet.
+/// What has been decided about workers before a job is touched: that the plan fits, and how the two sides meet.
 struct Launch {
   /// nil for workers that are started by hand.
   let plan: LaunchPlan?
@@ -87,15 +87,19 @@ struct Launch {
     return isInsecure ? " --insecure" : ""
   }
 
+  /// Where a job that is not kept has its directory; nil for the system's place for temporary files. Nodes of Slurm write
+  /// their logs there and read keys, so it has to be one that they have too, as the current directory of a user of Slurm is.
+  var temporaryParent: String? { cluster?.engine == .slurm ? absolute(".") : nil }
+
   func launcher(of directory: JobDirectory) throws -> any WorkerLauncher {
     guard let cluster, let plan, let place = plan.places.first else { return ManualLauncher(options: workerOptions) }
     let keys = (keys ?? ownKeys(of: directory)).map { WorkerKeys.directory($0) } ?? (isInsecure ? .insecure : .none)
-    if let hosts { return SSHLauncher(hosts, job, keys: keys, logDirectory: directory.logPath) }
+    if let hosts { return SSHLauncher(hosts, job, keys: keys, logsIn: directory) }
     let program = try cluster.program ?? LocalLauncher.findProgram()
     if cluster.engine == .slurm {
       return SlurmLauncher(
         program: program, place, cluster, keys: keys, jobDirectory: directory.path, logDirectory: directory.logPath)
     }
-    return LocalLauncher(program: program, place, cluster, keys: keys, logDirectory: directory.logPath)
+    return LocalLauncher(program: program, place, cluster, keys: keys, logsIn: directory)
   }
 }

@@ -70,7 +70,8 @@ struct LaunchCommand: AsyncParsableCommand {
     _ = try launch.security()
     if dryRun { return try show(launch, shape) }
     let prepared = try PreparedJob.create(options, in: absolute(job ?? output + ".job"))
-    try await JobRun(prepared, launch, json: launcher.json).run()
+    try await JobRun(prepared, launch).run()
+    try PackedOutput(options).show(json: launcher.json)
   }
 
   private func show(_ launch: Launch, _ shape: JobShape) throws {

@@ -57,6 +57,11 @@ struct LauncherOptions: ParsableArguments {
     }
   }
 
+  /// Whether anything was said of workers.
+  var isGiven: Bool {
+    launcher != nil || workers != nil || cluster != nil || bind != nil || keys != nil || insecure
+  }
+
   /// The cluster the job runs on, with what the command line says in place of what the file says; nil for `--launcher none`.
   ///
   /// - Throws: ``CoordinatorError``, ``KeyError`` for what cannot be used, before anything is made.

@@ -12,9 +12,10 @@ struct ResumeCommand: AsyncParsableCommand {
   @OptionGroup(title: "Workers") var launcher: LauncherOptions
 
   func run() async throws {
-    let prepared = try PreparedJob.resume(absolute(job))
-    let launch = try Launch(launcher, JobShape(prepared.options))
+    let (prepared, options) = try PreparedJob.resume(absolute(job))
+    let launch = try Launch(launcher, JobShape(options))
     _ = try launch.security()
-    try await JobRun(prepared, launch, json: launcher.json).run()
+    try await JobRun(prepared, launch).run()
+    try PackedOutput(options).show(json: launcher.json)
   }
 }

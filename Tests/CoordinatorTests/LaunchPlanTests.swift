@@ -35,6 +35,31 @@ import Transformer
     #expect(need.largest.size == need.tasks.map(\.size).max())
   }
 
+  private func evaluation(window: Int) throws -> JobShape {
+    JobShape(
+      decoder: try Self.decoder(), length: window, shards: Array(repeating: 1, count: 32), isRepaired: false,
+      isEvaluation: true)
+  }
+
+  /// By hand: the head and one window's hidden states; the weights of a block, and the activations of the window besides.
+  @Test func anEvaluationHoldsTheHeadOrABlockAndOneWindow() throws {
+    let need = MemoryNeed(try evaluation(window: 2048), threads: 2, slots: 1)
+    #expect(need.tasks.count == 2)
+    let head = try #require(need.tasks.first { $0.name == "head over a window of 2048 tokens" })
+    #expect(head.size == ByteSize(bytes: 4.0 * (32000 * 4096 + 2048 * 4096)))
+    let block = try #require(need.tasks.first { $0.name == "block over a window of 2048 tokens" })
+    let weights = 4.0 * 4096 * 4096 + 3 * 4096 * 11008
+    let widths = 3.0 * 4096 + 2 * 4096 + 3 * 11008
+    #expect(block.size == ByteSize(bytes: 4 * (weights + 2048 * 4096 + 2048 * widths)))
+    #expect(need.largest.size == max(head.size, block.size))
+    #expect(MemoryNeed(try evaluation(window: 512), threads: 2, slots: 1).total < need.total)
+    let refused = try refusal {
+      try LaunchPlan(local: local, machine: machine(cores: 8, gibibytes: 1), job: evaluation(window: 2048))
+    }
+    #expect(refused.contains("(block over a window of 2048 tokens)"), "\(refused)")
+    #expect(refused.contains("it takes a machine with at least "), "\(refused)")
+  }
+
   @Test func moreSlotsNeedMore() throws {
     let (one, two) = (MemoryNeed(try job(), threads: 2, slots: 1), MemoryNeed(try job(), threads: 2, slots: 2))
     #expect(two.total > one.total)

@@ -56,6 +56,12 @@ import Testing
     #expect(simulation.ledger.tuners.count == 1)
   }
 
+  @Test(arguments: [1, 3])
+  func anEvaluationRunsEachWindowOnce(workers: Int) {
+    let simulation = quiet(.evaluation(windows: 20), workers: workers)
+    #expect(simulation.ledger.assignments.keys.sorted() == (0..<20).map { .evaluate(shard: $0) })
+  }
+
   // MARK: With faults
 
   /// What came of one seed.
@@ -71,9 +77,12 @@ import Testing
   /// The seed chooses the job, the cluster and the faults.
   private static func run(_ seed: UInt64) -> Outcome {
     var random = SplitMix(state: seed &* 0x2545_f491_4f6c_dd1d)
-    let plan = plan(
-      blocks: random.draw(2...4), shards: random.draw(2...5), propagation: random.chance(0.5) ? .teacher : .student,
-      isTuned: random.chance(0.5), repairs: random.chance(0.5))
+    let plan =
+      random.chance(0.1)
+      ? JobPlan.evaluation(windows: random.draw(1...20))
+      : plan(
+        blocks: random.draw(2...4), shards: random.draw(2...5), propagation: random.chance(0.5) ? .teacher : .student,
+        isTuned: random.chance(0.5), repairs: random.chance(0.5))
     let faults = SimulatedFaults(drawnFrom: &random, plan: plan)
     var simulation = Simulation(plan, workers: random.draw(1...5), faults: faults, seed: random.next())
     simulation.run()

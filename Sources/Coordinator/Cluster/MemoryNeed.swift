@@ -22,12 +22,19 @@ public struct MemoryNeed: Sendable, Equatable {
   /// The largest task of each kind, the largest first.
   public let tasks: [Task]
   public let slots: Int
+  /// What makes tasks smaller, for people.
+  let remedy: String
 
   /// - Parameters:
   ///   - threads: of the worker, over all its slots.
   ///   - slots: tasks at a time, each of which may be the largest.
   public init(_ job: JobShape, threads: Int, slots: Int) {
     self.slots = slots
+    remedy = job.isEvaluation ? "a smaller --window" : "more --shards"
+    if job.isEvaluation {
+      tasks = [Self.windowPass(job), Self.windowScore(job)].sorted { $0.size > $1.size }
+      return
+    }
     let threadsPerSlot = Double(max(1, threads / slots))
     var tasks = [Self.fit(job, threadsPerSlot), Self.collect(job), Self.verify(job)]
     if job.isRepaired { tasks.append(Self.recollect(job)) }
@@ -105,6 +112,20 @@ public struct MemoryNeed: Sendable, Equatable {
     return Task(
       name: "tune of a block over \(job.sequences) sequences",
       size: ByteSize(bytes: float * (streams + 3 * job.blockWeights + gradient) + 2 * working(job)))
+  }
+
+  /// A block, a window's hidden states and activations.
+  private static func windowPass(_ job: JobShape) -> Task {
+    Task(
+      name: "block over a window of \(job.length) tokens",
+      size: ByteSize(bytes: float * (job.blockWeights + hidden(job)) + working(job)))
+  }
+
+  /// The head and a window's hidden states. Scores are made for few words and positions at a time.
+  private static func windowScore(_ job: JobShape) -> Task {
+    let head = Double(job.decoder.vocabularySize) * Double(job.decoder.hiddenSize)
+    return Task(
+      name: "head over a window of \(job.length) tokens", size: ByteSize(bytes: float * (head + hidden(job))))
   }
 
   private static func shard(_ job: JobShape) -> String {

@@ -19,6 +19,11 @@ public struct TimeEstimate: Sendable {
     let tokens = Double(job.sequences) * Double(job.length)
     let attention = 2 * tokens * Double(job.length) * Double(job.decoder.queryWidth)
     let pass = 2 * tokens * job.blockWeights + attention
+    if job.isEvaluation {
+      let head = 2 * tokens * Double(job.decoder.vocabularySize) * Double(job.decoder.hiddenSize)
+      operations = Double(job.decoder.blockCount) * pass + head
+      return
+    }
     let grams = Site.allCases.reduce(0.0) { sum, site in
       let width = Double(job.decoder.width(of: site))
       return sum + tokens * width * width

@@ -137,7 +137,7 @@ extension JobEngine {
     let (job, blocks) = (job, packed.sorted { $0.key < $1.key }.map(\.value))
     background.submit { [self] in
       do {
-        try job.assemble(blocks)
+        try job.purpose.conclude(job, blocks)
         link.post { [self] in decide(.assembled) }
       } catch {
         link.post { [self] in fail((error as? CoordinatorError) ?? .io("\(error)")) }
@@ -160,19 +160,6 @@ extension ArtifactError {
     switch self {
     case .outOfSpace, .io: true
     default: false
-    }
-  }
-}
-
-extension PreparedJob {
-  /// Writes the output directory from the packed blocks.
-  func assemble(_ blocks: [ArtifactRef]) throws {
-    guard let record = try store.job() else { throw CoordinatorError.internal("the job database has no job") }
-    // Written by a coordinator that died before it could say so.
-    if try record.isOutput(options) { return }
-    let results = try store.results()
-    try ModelAssembler(options: options, store: artifacts).assemble(blocks) { files in
-      try JobReport(options: options, plan: plan, job: record, results: results, files: files)
     }
   }
 }

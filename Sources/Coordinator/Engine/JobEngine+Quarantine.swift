@@ -35,8 +35,10 @@ extension JobEngine {
   func summary(of culprits: [QuarantinedTask]) -> String {
     var accounts = culprits.prefix(Self.culpritsNamed).map(account)
     if culprits.count > accounts.count { accounts.append("and \(culprits.count - accounts.count) more tasks") }
-    return accounts.joined(separator: "; ") + "; all else that can be done is stored, and "
-      + "crvq-coord resume --job \(job.directory.path) tries again what is missing"
+    return accounts.joined(separator: "; ") + "; all else that can be done is "
+      + (job.purpose.isResumable
+        ? "stored, and crvq-coord resume --job \(job.directory.path) tries again what is missing"
+        : "done, and nothing of it is kept")
   }
 
   private func account(of culprit: QuarantinedTask) -> String {
@@ -56,6 +58,7 @@ extension JobEngine {
     case .fit(let block, let linear): "the fit of block \(block) \(job.plan.linears[linear].name)"
     case .tune(let block): "the tune of block \(block)"
     case .verify(let block): "the verification of block \(block)"
+    case .evaluate(let shard): "the evaluation of window \(shard)"
     }
   }
 }

@@ -34,7 +34,7 @@ final class JobEngine: @unchecked Sendable {
 
   var scheduler: Scheduler
   var roster = WorkerRoster()
-  /// Reports of fits, tunes and verifications that are being made durable.
+  /// Reports whose results are being made durable.
   var reports: [Lease: WireTaskDone] = [:]
   /// Blocks as they go into the output.
   var packed: [Int: ArtifactRef]
@@ -149,12 +149,13 @@ final class JobEngine: @unchecked Sendable {
     if phase == "waiting for workers", !progress.running.isEmpty { phase = "running" }
     // A block's fits are most of its work, and a tune is about as much; a verification counts as one more.
     let tuneWeight = job.plan.linears.count
-    let done = Double(progress.fits.done + progress.tunes.done * tuneWeight + progress.verifiedBlocks)
-    let total = Double(progress.fits.total + progress.tunes.total * tuneWeight + progress.blockCount)
+    let (fits, tunes, evaluations) = (progress.fits, progress.tunes, progress.evaluations)
+    let done = fits.done + tunes.done * tuneWeight + progress.verifiedBlocks + evaluations.done
+    let total = fits.total + tunes.total * tuneWeight + progress.blockCount + evaluations.total
     display.show(
       JobMoment(
         progress: progress, workerNames: roster.workers.mapValues(\.name), tasksPerMinute: meter.perMinute(at: elapsed),
-        elapsed: elapsed, remaining: meter.remaining(done: done, of: total, at: elapsed), phase: phase))
+        elapsed: elapsed, remaining: meter.remaining(done: Double(done), of: Double(total), at: elapsed), phase: phase))
   }
 
   func enter(_ phase: String) { self.phase = phase }

@@ -3,7 +3,8 @@ import JobGraph
 import Logging
 import Messaging
 
-/// A job with everything it needs to run around it: sockets, workers, display. What `launch` and `resume` do.
+/// A job with everything it needs to run around it: sockets, workers, display. What `launch` and `resume` do, and `evaluate`
+/// where it has workers.
 public final class RunningJob: Sendable {
   /// How it runs; none of this changes a byte of the output.
   public struct Settings: Sendable {
@@ -75,9 +76,8 @@ public final class RunningJob: Sendable {
 
   /// Runs the job to its end on the calling thread.
   ///
-  /// - Returns: the report that lies in the output.
-  /// - Throws: ``CoordinatorError``; what was stored stays, and the job can be resumed.
-  public func run() throws -> JobReport {
+  /// - Throws: ``CoordinatorError``; what was stored stays.
+  public func run() throws {
     for warning in job.warnings { settings.display.note(warning) }
     defer {
       settings.launcher.stop()
@@ -90,14 +90,15 @@ public final class RunningJob: Sendable {
     }
     try settings.launcher.start(endpoint: Self.advertised(link.endpoint)) { [engine] event in engine.handle(event) }
     try engine.run()
-    return try JobReport(directory: job.options.output)
   }
 
-  /// Stops the job where it is; it can be resumed. From any thread.
+  /// Stops the job where it is. From any thread.
   public func stop(_ reason: String) { engine.stop(.tryAgain(reason)) }
 
-  /// How a user goes on with this job.
-  public var resumeCommand: String { "crvq-coord resume --job \(job.directory.path)\(settings.resumeOptions)" }
+  /// How a user goes on with a job that was stopped; nil for one that is not kept.
+  public var resumeCommand: String? {
+    job.purpose.isResumable ? "crvq-coord resume --job \(job.directory.path)\(settings.resumeOptions)" : nil
+  }
 }
 
 extension PreparedJob {
@@ -106,11 +107,11 @@ extension PreparedJob {
     var welcome = WireWelcome()
     welcome.jobID = record.name
     welcome.heartbeatMs = UInt32(JobEngine.heartbeat / .milliseconds(1))
-    welcome.modelDirectory = options.model
+    welcome.modelDirectory = purpose.model
     welcome.modelDigest = modelIdentity.data
-    welcome.tokensPath = options.calibration
+    welcome.tokensPath = purpose.tokens
     welcome.tokensDigest = Digest(hex: record.tokensDigest)?.data ?? Data(count: Digest.byteCount)
-    welcome.options = WireJobOptions(options)
+    welcome.options = purpose.wireOptions()
     welcome.shards = plan.shards.map { shard in
       var wire = WireShard()
       wire.firstSequence = UInt32(shard.firstSequence)

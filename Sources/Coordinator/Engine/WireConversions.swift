@@ -2,6 +2,7 @@ import CRVQ
 import Foundation
 import JobGraph
 import Messaging
+import Transformer
 
 // The scheduler's terms in those of the wire, and back.
 
@@ -23,6 +24,9 @@ extension TaskID {
       task.kind = .tune
     case .verify:
       task.kind = .verify
+    case .evaluate(let shard):
+      task.kind = .evaluate
+      task.shard = UInt32(shard)
     }
     return task
   }
@@ -30,6 +34,11 @@ extension TaskID {
   /// nil for a task that the plan does not have.
   init?(_ wire: WireTaskID, _ plan: JobPlan) {
     let block = Int(wire.block)
+    if wire.kind == .evaluate {
+      guard Int(wire.shard) < plan.evaluationCount else { return nil }
+      self = .evaluate(shard: Int(wire.shard))
+      return
+    }
     guard block < plan.blockCount else { return nil }
     switch wire.kind {
     case .collect:
@@ -91,30 +100,34 @@ extension WorkerDescription {
 
 extension WireJobOptions {
   init(_ options: JobOptions) {
+    self.init(options.fit, JobPlan.Propagation(rawValue: options.propagation) ?? .teacher)
+    tuneEpochs = UInt32(options.tuneEpochs)
+    sequences = UInt32(options.sequences)
+    repair = options.repair
+  }
+
+  init(_ fit: FitOptions, _ propagation: JobPlan.Propagation) {
     self.init()
-    groupSize = UInt32(options.fit.format.groupSize)
-    codebookBits = options.fit.format.codebookBits.map { UInt32($0) }
-    criticalRatio = options.fit.format.criticalRatio
+    groupSize = UInt32(fit.format.groupSize)
+    codebookBits = fit.format.codebookBits.map { UInt32($0) }
+    criticalRatio = fit.format.criticalRatio
     importance =
-      switch options.fit.importance {
+      switch fit.importance {
       case .activation: .activation
       case .weight: .weight
       case .random: .random
       }
-    propagation = options.propagation == JobPlan.Propagation.student.rawValue ? .student : .teacher
-    seed = options.fit.seed
-    tuneEpochs = UInt32(options.tuneEpochs)
+    self.propagation = propagation == .student ? .student : .teacher
+    seed = fit.seed
     // Zero would mean the default.
-    tolerance = max(options.fit.tolerance, .leastNonzeroMagnitude)
-    rounds = UInt32(options.fit.maximumRounds)
-    beam = UInt32(options.fit.beamWidth)
-    sequences = UInt32(options.sequences)
-    repair = options.repair
+    tolerance = max(fit.tolerance, .leastNonzeroMagnitude)
+    rounds = UInt32(fit.maximumRounds)
+    beam = UInt32(fit.beamWidth)
   }
 }
 
 extension StoredResult {
-  /// The result a worker reported for a fit, a tune or a verification; nil if the report is of another kind.
+  /// The result a worker reported for a fit, a tune, a verification or an evaluation; nil if the report is of another kind.
   init?(_ task: TaskID, _ done: WireTaskDone, worker: String) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
@@ -135,6 +148,12 @@ extension StoredResult {
       self.init(
         kind: .verify, block: block, part: 0, digest: nil, size: nil, record: try text(VerifyRecord(wire)),
         worker: worker, seconds: done.seconds)
+    case (.evaluate(let shard), .evaluate(let wire)):
+      let loss = WindowLoss(
+        negativeLogLikelihood: wire.negativeLogLikelihood, predictionCount: Int(clamping: wire.tokens))
+      self.init(
+        kind: .evaluate, block: 0, part: shard, digest: nil, size: nil, record: try loss.record(), worker: worker,
+        seconds: done.seconds)
     default:
       return nil
     }

@@ -123,10 +123,10 @@ extension JobStore {
 }
 
 extension TaskID {
-  /// The shard of a collect or recollect, the linear of a fit, else 0.
+  /// The shard of a collect, recollect or evaluation, the linear of a fit, else 0.
   var part: Int {
     switch self {
-    case .collect(_, let shard), .recollect(_, let shard): shard
+    case .collect(_, let shard), .recollect(_, let shard), .evaluate(let shard): shard
     case .fit(_, let linear): linear
     case .tune, .verify: 0
     }

@@ -5,6 +5,8 @@ import Logging
 public final class JobDirectory: Sendable {
   /// The directory, absolute.
   public let path: String
+  /// Whether it is removed when the job ends, however that is.
+  public let isTemporary: Bool
 
   private let lock: Int32
   /// Whether the directory was made by this process.
@@ -29,7 +31,8 @@ public final class JobDirectory: Sendable {
   /// Opens the directory, making it if it is not there, for this process alone.
   ///
   /// - Throws: ``CoordinatorError`` if another coordinator has it or it cannot be made.
-  public init(_ directory: String) throws {
+  public init(_ directory: String, isTemporary: Bool = false) throws {
+    self.isTemporary = isTemporary
     isNew = !FileManager.default.fileExists(atPath: directory)
     do {
       try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)

@@ -5,12 +5,12 @@ import JobGraph
 import Messaging
 import Transformer
 
-/// The model and tokens of a job, checked as far as can be without reading weights, and their digests.
+/// The model and tokens of a job, checked as far as can be without reading weights, their digests, and what is to be done.
 struct JobInputs {
   let plan: JobPlan
   /// What a worker tells the model by: SHA-256 over configuration and headers.
   let modelIdentity: Digest
-  /// SHA-256 over config.json and every weight file.
+  /// SHA-256 over config.json and every weight file; its identity for a job that is not resumed.
   let modelDigest: String
   /// SHA-256 of the token file.
   let tokensDigest: String
@@ -41,6 +41,15 @@ struct JobInputs {
     modelIdentity = Digest.of(checkpoint.identityBytes(config))
     modelDigest = try FileDigest.of(files: [config.path] + checkpoint.weightFilePaths).hex
     tokensDigest = try FileDigest.of(path: options.calibration).hex
+  }
+
+  /// - Throws: as ``init(_:)``.
+  init(_ options: EvaluationOptions) throws {
+    let model = try ModelAtRest(options.model)
+    plan = .evaluation(windows: options.windows)
+    modelIdentity = Digest.of(model.checkpoint.identityBytes(model.config))
+    modelDigest = modelIdentity.hex
+    tokensDigest = try FileDigest.of(path: options.tokens).hex
   }
 
   /// What is not as it was when the job was started, by name.

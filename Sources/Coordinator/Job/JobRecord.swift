@@ -14,7 +14,7 @@ public struct JobRecord: Codable, Sendable, Equatable, FetchableRecord, Persista
   var id = 1
   /// Random, new with each job: workers keep the caches of different jobs apart by it.
   public var name: String
-  /// ``JobOptions`` as JSON.
+  /// ``JobOptions`` or ``EvaluationOptions`` as JSON.
   public var options: String
   public var modelDigest: String
   public var tokensDigest: String

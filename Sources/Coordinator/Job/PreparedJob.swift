@@ -1,9 +1,6 @@
-import CRVQ
-import Checkpoint
 import Foundation
 import JobGraph
 import Messaging
-import Transformer
 
 /// A job that is ready to run: its directory open, its inputs checked, its stored results known.
 public struct PreparedJob: Sendable {
@@ -11,8 +8,8 @@ public struct PreparedJob: Sendable {
   public let store: JobStore
   public let artifacts: ArtifactStore
   public let record: JobRecord
-  public let options: JobOptions
   public let plan: JobPlan
+  let purpose: any JobPurpose
   /// What a worker tells the model by.
   let modelIdentity: Digest
   /// What an earlier coordinator brought home, without what has been damaged since.
@@ -21,89 +18,23 @@ public struct PreparedJob: Sendable {
   public let warnings: [String]
   /// Whether this process started the job.
   let isNew: Bool
-
-  /// Starts a job in a directory that holds none.
-  ///
-  /// - Throws: ``CoordinatorError``, ``CheckpointError``, ``TransformerError``, ``CRVQError``; nothing is left behind.
-  public static func create(_ options: JobOptions, in jobPath: String) throws -> PreparedJob {
-    if FileManager.default.fileExists(atPath: options.output) {
-      throw CoordinatorError.usage("\(options.output): exists; remove it or choose another --output")
-    }
-    let inputs = try JobInputs(options)
-    let directory = try JobDirectory(jobPath)
-    do {
-      let store = try JobStore(path: directory.databasePath)
-      // A coordinator that died before the job's row was written leaves none.
-      if let record = try store.job() { throw try refusal(options, inputs, record, jobPath) }
-      let record = JobRecord(
-        name: UUID().uuidString.lowercased(), options: try options.json(), modelDigest: inputs.modelDigest,
-        tokensDigest: inputs.tokensDigest)
-      let artifacts = try ArtifactStore(directory: directory.artifactsPath, durability: .durable)
-      try store.create(record)
-      return PreparedJob(
-        directory: directory, store: store, artifacts: artifacts, record: record, options: options, plan: inputs.plan,
-        modelIdentity: inputs.modelIdentity, results: [], warnings: [], isNew: true)
-    } catch {
-      directory.discard()
-      throw error
-    }
-  }
-
-  /// Goes on with a job, with the options it was started with.
-  ///
-  /// - Throws: as ``create(_:in:)``; ``CoordinatorError`` naming a model or token file that has changed since.
-  public static func resume(_ jobPath: String) throws -> PreparedJob {
-    guard JobDirectory.holdsJob(jobPath) else {
-      throw CoordinatorError.badInput("\(jobPath): holds no job; start one with crvq-coord launch")
-    }
-    let directory = try JobDirectory(jobPath)
-    let store = try JobStore(path: directory.databasePath)
-    try store.checkIntegrity()
-    let record = try existing(store, jobPath)
-    let options = try JobOptions(json: record.options, path: directory.databasePath)
-    if FileManager.default.fileExists(atPath: options.output) {
-      if record.state == .finished {
-        throw CoordinatorError.usage("\(jobPath): the job is finished; its output is \(options.output)")
-      }
-      guard try record.isOutput(options) else {
-        throw CoordinatorError.usage("\(options.output): exists, and is not what this job made; remove it and resume")
-      }
-    }
-    let inputs = try JobInputs(options)
-    if let change = inputs.differences(from: record, options).first {
-      throw CoordinatorError.badInput(
-        "\(jobPath): \(change) since the job was started; restore it or start another job")
-    }
-    let artifacts = try ArtifactStore(directory: directory.artifactsPath, durability: .durable)
-    let check = try ResultCheck(store.results(), in: artifacts, linears: inputs.plan.linears.count)
-    try store.remove(check.lost.map(\.result))
-    try removeStrays(artifacts, keeping: check.kept)
-    return PreparedJob(
-      directory: directory, store: store, artifacts: artifacts, record: record, options: options, plan: inputs.plan,
-      modelIdentity: inputs.modelIdentity, results: check.kept, warnings: check.lost.map(\.reason), isNew: false)
-  }
-
-  private static func existing(_ store: JobStore, _ jobPath: String) throws -> JobRecord {
-    guard let record = try store.job() else {
-      throw CoordinatorError.badInput("\(jobPath): the job was never started; launch it again")
-    }
-    return record
-  }
-
-  /// Why a launch is refused where there is a job already.
-  private static func refusal(
-    _ options: JobOptions, _ inputs: JobInputs, _ record: JobRecord, _ jobPath: String
-  ) throws -> CoordinatorError {
-    let before = try JobOptions(json: record.options, path: jobPath)
-    let changes = inputs.differences(from: record, options) + options.differences(from: before)
-    if changes.isEmpty {
-      return .usage("\(jobPath): holds this job already; go on with it: crvq-coord resume --job \(jobPath)")
-    }
-    return .badInput("\(jobPath): holds another job: \(changes.joined(separator: "; ")); choose another --job")
-  }
 }
 
 extension PreparedJob {
+  /// Writes a new job into a directory that holds none.
+  init(starting purpose: any JobPurpose, _ inputs: JobInputs, in directory: JobDirectory, _ store: JobStore) throws {
+    let record = JobRecord(
+      name: UUID().uuidString.lowercased(), options: try purpose.json(), modelDigest: inputs.modelDigest,
+      tokensDigest: inputs.tokensDigest)
+    // Of a job that is not resumed nothing has to last.
+    let artifacts = try ArtifactStore(
+      directory: directory.artifactsPath, durability: purpose.isResumable ? .durable : .cache)
+    try store.create(record)
+    self.init(
+      directory: directory, store: store, artifacts: artifacts, record: record, plan: inputs.plan, purpose: purpose,
+      modelIdentity: inputs.modelIdentity, results: [], warnings: [], isNew: true)
+  }
+
   /// Takes the job back if this process started it and it cannot run: nothing has been done for it yet.
   func discard() { if isNew { directory.discard() } }
 
@@ -113,16 +44,18 @@ extension PreparedJob {
     var merged: [Int: ArtifactRef] = [:]
     var tuned: [Int: ArtifactRef] = [:]
     var verified: Set<Int> = []
+    var evaluated: Set<Int> = []
     for result in results {
       switch result.kind {
       case .fit: fitted[.fit(block: result.block, linear: result.part)] = result.artifact
       case .merge: merged[result.block] = result.artifact
       case .tune: tuned[result.block] = result.artifact
       case .verify: verified.insert(result.block)
+      case .evaluate: evaluated.insert(result.part)
       }
     }
     return Scheduler(
       plan: plan, policy: policy, fitted: fitted, merged: merged, tuned: tuned, verified: verified,
-      firstLease: UInt64(record.nextLease))
+      evaluated: evaluated, firstLease: UInt64(record.nextLease))
   }
 }

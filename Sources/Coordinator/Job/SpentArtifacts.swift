@@ -14,7 +14,7 @@ extension StoredResult {
       switch result.kind {
       case .fit: !merged.contains(result.block) && !tuned.contains(result.block)
       case .merge: !tuned.contains(result.block)
-      case .tune, .verify: true
+      case .tune, .verify, .evaluate: true
       }
     }
     return Set(needed.compactMap(\.digest))

@@ -11,16 +11,17 @@ public struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, Persi
     case merge
     case tune
     case verify
+    case evaluate
   }
 
   public let kind: Kind
   public let block: Int
-  /// The linear of a fit, else 0.
+  /// The linear of a fit, the window of an evaluation, else 0.
   public let part: Int
   /// SHA-256 of the artifact, if the result has one.
   public let digest: String?
   public let size: Int?
-  /// A ``FitRecord``, ``TuneRecord`` or ``VerifyRecord`` as JSON.
+  /// A ``FitRecord``, ``TuneRecord``, ``VerifyRecord`` or ``WindowLoss`` as JSON.
   public let record: String
   /// The worker's name.
   public let worker: String

@@ -8,20 +8,21 @@ public final class LocalLauncher: WorkerLauncher {
   /// - Parameters:
   ///   - program: of the workers; see ``findProgram()``.
   ///   - place: how many and how large.
-  ///   - logDirectory: where the workers' logs go.
+  ///   - job: where the workers' logs go.
   public init(
-    program: String, _ place: LaunchPlan.Place, _ cluster: ClusterFile, keys: WorkerKeys, logDirectory: String
+    program: String, _ place: LaunchPlan.Place, _ cluster: ClusterFile, keys: WorkerKeys, logsIn job: JobDirectory
   ) {
     var environment = ProcessInfo.processInfo.environment.merging(cluster.environment) { $1 }
     // A worker of a coordinator that is killed ends with it.
     environment["CRVQ_PARENT_PID"] = "\(ProcessInfo.processInfo.processIdentifier)"
-    let inherited = environment
+    let (inherited, logDirectory, isLogKept) = (environment, job.logPath, !job.isTemporary)
     posts = { endpoint in
       (1...place.workers).map { index in
         let command = WorkerCommand("local-\(index)", place, cluster, keys: keys.onThisMachine)
         return Supervisor.Post(
           worker: command.name, executable: program, arguments: command.arguments(connecting: endpoint),
-          environment: inherited, log: "\(logDirectory)/worker-\(index).log", memoryAdvice: place.memoryAdvice)
+          environment: inherited, log: "\(logDirectory)/worker-\(index).log", isLogKept: isLogKept,
+          memoryAdvice: place.memoryAdvice)
       }
     }
   }
@@ -83,6 +84,6 @@ extension LaunchPlan.Place {
   var memoryAdvice: String {
     "it was estimated to need \(need.total) (\(need.largest.name))"
       + (memory.map { " and may use \($0)" } ?? "")
-      + "; start fewer workers, use fewer --slots or more --shards, or give it more memory"
+      + "; start fewer workers, use fewer --slots or \(need.remedy), or give it more memory"
   }
 }

@@ -9,18 +9,18 @@ public final class SSHLauncher: WorkerLauncher {
   private let hosts: SSHHosts
   private let job: JobShape
   private let keys: WorkerKeys
-  private let logDirectory: String
+  private let directory: JobDirectory
   private let supervisor = Supervisor()
   private let isStopping = Mutex(false)
 
   /// - Parameters:
   ///   - keys: a directory on this machine, whose keys are sent to each worker over its connection.
-  ///   - logDirectory: where the workers' logs go, on this machine.
-  public init(_ hosts: SSHHosts, _ job: JobShape, keys: WorkerKeys, logDirectory: String) {
+  ///   - directory: where the workers' logs go, on this machine.
+  public init(_ hosts: SSHHosts, _ job: JobShape, keys: WorkerKeys, logsIn directory: JobDirectory) {
     self.hosts = hosts
     self.job = job
     self.keys = keys
-    self.logDirectory = logDirectory
+    self.directory = directory
   }
 
   public func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws {
@@ -83,8 +83,8 @@ public final class SSHLauncher: WorkerLauncher {
       let words = ["env"] + environment + [program] + command.arguments(connecting: endpoint) + ["--ends-with-input"]
       return Supervisor.Post(
         worker: name, executable: "/usr/bin/env", arguments: ["ssh"] + ssh.arguments(script: RemoteWorker.run, words),
-        environment: ProcessInfo.processInfo.environment, input: input, log: "\(logDirectory)/\(name).log",
-        memoryAdvice: place.memoryAdvice, outOfMemoryLine: RemoteWorker.outOfMemory)
+        environment: ProcessInfo.processInfo.environment, input: input, log: "\(directory.logPath)/\(name).log",
+        isLogKept: !directory.isTemporary, memoryAdvice: place.memoryAdvice, outOfMemoryLine: RemoteWorker.outOfMemory)
     }
   }
 

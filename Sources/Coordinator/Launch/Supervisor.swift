@@ -14,6 +14,8 @@ final class Supervisor: Sendable {
     var input: [UInt8]? = nil
     /// Where its standard error goes.
     let log: String
+    /// Whether the log is still there when the job has ended.
+    var isLogKept = true
     /// What it was estimated to need and may change, for people; when it has died for want of memory.
     let memoryAdvice: String
     /// The last line of the log of a process that died of it elsewhere; nil for processes of this machine.
@@ -97,7 +99,7 @@ final class Supervisor: Sendable {
       if isOutOfMemory { report(.outOfMemory(worker: post.worker, post.memoryAdvice)) }
       let account = "worker \(post.worker) \(end)" + (lastWords.map { ": \($0)" } ?? "")
       switch policy.ended(end, after: .now - started) {
-      case .giveUp: return "\(account); it is not started again, its log: \(post.log)"
+      case .giveUp: return "\(account); it is not started again" + (post.isLogKept ? ", its log: \(post.log)" : "")
       case .restart(let pause):
         report(.note("\(account); starting it again in \((pause / .seconds(1)).fixed(1)) s"))
         Thread.sleep(forTimeInterval: pause / .seconds(1))

@@ -21,13 +21,17 @@ public struct JobStatus: Codable, Sendable {
   /// running, finished, failed, or interrupted: running by its record, but no coordinator has it.
   public let state: String
   public let model: String
-  public let output: String
+  /// nil for an evaluation, as are all counts but its own.
+  public let output: String?
   public let endpoint: String?
-  public let fits: Int
-  public let mergedBlocks: Int
+  public let fits: Int?
+  public let mergedBlocks: Int?
   /// nil in a job that does not tune.
   public let tunedBlocks: Int?
-  public let verifiedBlocks: Int
+  public let verifiedBlocks: Int?
+  /// Windows of an evaluation, done and in all.
+  public let evaluatedWindows: Int?
+  public let windows: Int?
   public let seconds: Double
   public let workers: [Worker]
   /// Tasks that the running coordinator, or the last one, gave out no more.
@@ -44,17 +48,23 @@ public struct JobStatus: Codable, Sendable {
     guard let record = try store.job() else {
       throw CoordinatorError.badInput("\(directory): the job was never started")
     }
-    let options = try JobOptions(json: record.options, path: directory)
+    let evaluation = EvaluationOptions(json: record.options)
+    let options = evaluation == nil ? try JobOptions(json: record.options, path: directory) : nil
     let results = try store.results()
+    func count(_ kind: StoredResult.Kind, if isCounted: Bool) -> Int? {
+      isCounted ? results.count { $0.kind == kind } : nil
+    }
     let isHeld = JobDirectory.isHeld(directory)
     state = record.state == .running && !isHeld ? "interrupted" : record.state.rawValue
-    model = options.model
-    output = options.output
+    model = evaluation?.model ?? options?.model ?? ""
+    output = options?.output
     endpoint = isHeld ? record.endpoint : nil
-    fits = results.filter { $0.kind == .fit }.count
-    mergedBlocks = results.filter { $0.kind == .merge }.count
-    tunedBlocks = options.tuneEpochs > 0 ? results.filter { $0.kind == .tune }.count : nil
-    verifiedBlocks = results.filter { $0.kind == .verify }.count
+    fits = count(.fit, if: options != nil)
+    mergedBlocks = count(.merge, if: options != nil)
+    tunedBlocks = count(.tune, if: options.map { $0.tuneEpochs > 0 } ?? false)
+    verifiedBlocks = count(.verify, if: options != nil)
+    evaluatedWindows = count(.evaluate, if: evaluation != nil)
+    windows = evaluation?.windows
     seconds = record.seconds
     let setAside = try store.workersSetAside()
     workers =
@@ -70,11 +80,16 @@ public struct JobStatus: Codable, Sendable {
   }
 
   public var text: String {
-    var lines = [
-      "\(state): \(fits) linears fitted, \(mergedBlocks) blocks merged, "
-        + (tunedBlocks.map { "\($0) tuned, " } ?? "") + "\(verifiedBlocks) verified, \(seconds.asTime)",
-      "model \(model)", "output \(output)",
-    ]
+    let counts = [
+      fits.map { "\($0) linears fitted" },
+      mergedBlocks.map { "\($0) blocks merged" },
+      tunedBlocks.map { "\($0) tuned" },
+      verifiedBlocks.map { "\($0) verified" },
+      evaluatedWindows.map { "\($0) of \(windows ?? 0) windows evaluated" },
+      seconds.asTime,
+    ].compactMap { $0 }
+    var lines = ["\(state): \(counts.joined(separator: ", "))", "model \(model)"]
+    if let output { lines.append("output \(output)") }
     if let endpoint { lines.append("listening on \(endpoint)") }
     for worker in workers {
       let tasks = worker.tasks.isEmpty ? "idle" : worker.tasks.joined(separator: ", ")

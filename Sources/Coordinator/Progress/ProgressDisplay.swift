@@ -27,8 +27,10 @@ public protocol ProgressDisplay: AnyObject, Sendable {
 }
 
 extension JobMoment {
-  /// "collected 12/30  fitted 10/30  verified 9/30".
+  /// "collected 12/30  fitted 10/30  verified 9/30", "evaluated 3/32 windows".
   var counts: String {
+    let evaluations = progress.evaluations
+    if evaluations.total > 0 { return "evaluated \(evaluations.done)/\(evaluations.total) windows" }
     let total = progress.blockCount
     return "collected \(progress.collectedBlocks)/\(total)  fitted \(progress.fittedBlocks)/\(total)  "
       + (progress.tunes.total > 0 ? "tuned \(progress.tunes.done)/\(total)  " : "")

@@ -53,15 +53,7 @@ public final class TerminalDisplay: ProgressDisplay {
   static func screen(_ moment: JobMoment, width: Int) -> [String] {
     let progress = moment.progress
     let barWidth = max(10, min(40, width - 40))
-    var lines = [
-      "\(moment.phase)  \(moment.rate)",
-      bar("collected", progress.collectedBlocks, progress.blockCount, barWidth),
-      bar("fitted", progress.fits.done, progress.fits.total, barWidth),
-      bar("verified", progress.verifiedBlocks, progress.blockCount, barWidth),
-    ]
-    if progress.tunes.total > 0 {
-      lines.insert(bar("tuned", progress.tunes.done, progress.tunes.total, barWidth), at: lines.count - 1)
-    }
+    var lines = ["\(moment.phase)  \(moment.rate)"] + bars(progress, barWidth)
     let workers = progress.running.sorted { (moment.workerNames[$0.key] ?? "") < (moment.workerNames[$1.key] ?? "") }
     for (id, tasks) in workers.prefix(workersShown) {
       let idle = progress.setAside.contains(id) ? "set aside" : "idle"
@@ -70,6 +62,17 @@ public final class TerminalDisplay: ProgressDisplay {
     }
     if workers.count > workersShown { lines.append("  and \(workers.count - workersShown) more workers") }
     return lines
+  }
+
+  private static func bars(_ progress: JobProgress, _ width: Int) -> [String] {
+    let (fits, tunes, evaluations) = (progress.fits, progress.tunes, progress.evaluations)
+    if evaluations.total > 0 { return [bar("evaluated", evaluations.done, evaluations.total, width)] }
+    return [
+      bar("collected", progress.collectedBlocks, progress.blockCount, width),
+      bar("fitted", fits.done, fits.total, width),
+    ] + (tunes.total > 0 ? [bar("tuned", tunes.done, tunes.total, width)] : []) + [
+      bar("verified", progress.verifiedBlocks, progress.blockCount, width)
+    ]
   }
 
   private static func bar(_ name: String, _ done: Int, _ total: Int, _ width: Int) -> String {

@@ -52,11 +52,13 @@ struct HiddenStateSource {
 
 /// Renews a task's lease while a block runs; observes nothing.
 final class Heartbeat: SiteObserver {
+  let sites: Set<Site>
   private let control: TaskControl
 
-  init(control: TaskControl) { self.control = control }
-
-  var sites: Set<Site> { [.attentionOutput, .mlpHidden] }
+  init(control: TaskControl, sites: Set<Site> = [.attentionOutput, .mlpHidden]) {
+    self.control = control
+    self.sites = sites
+  }
 
   // A cancellation is noticed at the next step that can throw.
   func observe(_ activations: SiteActivations, team: ThreadTeam) { try? control.progress(0) }

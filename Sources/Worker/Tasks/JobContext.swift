@@ -9,13 +9,17 @@ struct JobContext: Sendable {
   let jobID: String
   let model: LanguageModel
   let checkpoint: Checkpoint
+  /// What the model's parts are loaded from: the checkpoint, or what decodes it where a packed model is evaluated.
+  let tensors: any TensorSource
   let tokens: TokenFile
+  let shards: [JobPlan.Shard]
+  /// Of a job that evaluates, a window for each shard; nil for a job that makes a model, which all below is for.
+  let windows: TokenWindows?
   let fit: FitOptions
   let tune: TuneOptions
   let propagation: JobPlan.Propagation
   /// Whether each block's last linear is fitted after the others, to repair what they lost.
   let repairs: Bool
-  let shards: [JobPlan.Shard]
 
   /// Opens model and tokens where the coordinator says they are, and makes sure that they are the job's.
   ///
@@ -25,7 +29,10 @@ struct JobContext: Sendable {
     let config = try ModelConfig(directory: welcome.modelDirectory, known: Architectures.names)
     model = try LanguageModel(config: config)
     checkpoint = try Checkpoint(directory: welcome.modelDirectory)
-    try model.validate(checkpoint)
+    let isEvaluation = welcome.options.window > 0
+    let isPacked = isEvaluation && config.quantization != nil
+    tensors = isPacked ? try PackedTensors(directory: welcome.modelDirectory) : checkpoint
+    try model.validate(tensors)
     guard Digest.of(checkpoint.identityBytes(config)).data == welcome.modelDigest else {
       throw TaskError.badInput("\(welcome.modelDirectory): not the model of this job; its config or headers differ")
     }
@@ -37,8 +44,16 @@ struct JobContext: Sendable {
     shards = welcome.shards.map {
       JobPlan.Shard(firstSequence: Int($0.firstSequence), sequenceCount: Int($0.count), isHeldOut: $0.heldOut)
     }
-    guard let last = shards.last, last.firstSequence + last.sequenceCount <= tokens.sequenceCount else {
-      throw TaskError.badInput("\(welcome.tokensPath): \(tokens.sequenceCount) sequences are fewer than the job uses")
+    if isEvaluation {
+      windows = try TokenWindows(of: tokens, length: Int(welcome.options.window), countMax: shards.count)
+      guard windows?.count == shards.count else {
+        throw TaskError.badInput("\(welcome.tokensPath): its windows are fewer than the \(shards.count) of the job")
+      }
+    } else {
+      windows = nil
+      guard let last = shards.last, last.firstSequence + last.sequenceCount <= tokens.sequenceCount else {
+        throw TaskError.badInput("\(welcome.tokensPath): \(tokens.sequenceCount) sequences are fewer than the job uses")
+      }
     }
   }
 

@@ -61,6 +61,11 @@ extension TaskEnvironment {
       return try TuneTask(block: block).run(self)
     case .verify:
       return try VerifyTask(block: block).run(self)
+    case .evaluate:
+      guard let windows = job.windows, Int(task.shard) < windows.count else {
+        throw TaskError.badInput("task to evaluate window \(task.shard), which this job does not have")
+      }
+      return try EvaluateTask(window: Int(task.shard), windows: windows).run(self)
     default:
       throw TaskError.other("this worker does not know tasks of kind \(task.kind)")
     }

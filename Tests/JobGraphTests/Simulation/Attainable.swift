@@ -20,6 +20,7 @@ struct Attainable {
         ? fitShards.allSatisfy { contains(.recollect(block: block, shard: $0)) } : collects(block, heldOut: false)
     case .tune(let block): isMerged(block) && (block == 0 || contains(.tune(block: block - 1)))
     case .verify(let block): isPacked(block) && collects(block, heldOut: true)
+    case .evaluate: true
     }
   }
 

@@ -238,6 +238,7 @@ struct Ledger {
       if packed == nil || inputs.last(where: { $0.holder == .coordinator })?.artifact.digest != packed {
         violate("\(task) was not given the packed block")
       }
+    case .evaluate: if !inputs.isEmpty { violate("\(task) was given \(inputs.map(\.artifact.name))") }
     case .collect: break
     }
   }
@@ -246,9 +247,10 @@ struct Ledger {
 extension JobPlan {
   /// Tasks whose results the coordinator keeps.
   var results: [TaskID] {
-    (0..<blockCount).flatMap { block in
+    let ofBlocks = (0..<blockCount).flatMap { block in
       linears.indices.map { TaskID.fit(block: block, linear: $0) } + (isTuned ? [.tune(block: block)] : [])
         + [.verify(block: block)]
     }
+    return ofBlocks + (0..<evaluationCount).map { .evaluate(shard: $0) }
   }
 }

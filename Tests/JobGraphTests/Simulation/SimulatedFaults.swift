@@ -76,6 +76,7 @@ struct SimulatedFaults {
   }
 
   private static func task(of plan: JobPlan, _ random: inout SplitMix) -> TaskID {
+    if plan.isEvaluation { return .evaluate(shard: random.draw(0...plan.evaluationCount - 1)) }
     let block = random.draw(0...plan.blockCount - 1)
     let fitShards = plan.shards.indices.filter { !plan.shards[$0].isHeldOut }
     switch random.draw(0...4) {

@@ -2,7 +2,7 @@ import JobGraph
 
 /// What survives a crash of the coordinator.
 struct SimulatedStore {
-  /// Digests of fits, tunes and verifications ("" for these).
+  /// Digests of fits and tunes, "" for what has none.
   private(set) var results: [TaskID: String] = [:]
   private(set) var merged: [Int: ArtifactRef] = [:]
   /// How often each was written. More than once is a violation.
@@ -25,10 +25,12 @@ struct SimulatedStore {
   mutating func scheduler(_ plan: JobPlan, _ policy: SchedulerPolicy) -> Scheduler {
     let fits = results.filter { $0.key.kind == .fit }.mapValues { Self.packed(digest: $0) }
     let verified = results.keys.filter { $0.kind == .verify }.map(\.block)
+    let evaluated = (0..<plan.evaluationCount).filter { results[.evaluate(shard: $0)] != nil }
     let tuned = results.filter { $0.key.kind == .tune }.map { ($0.key.block, Self.packed(digest: $0.value)) }
     let scheduler = Scheduler(
       plan: plan, policy: policy, fitted: fits, merged: merged,
-      tuned: Dictionary(uniqueKeysWithValues: tuned), verified: Set(verified), firstLease: nextLease)
+      tuned: Dictionary(uniqueKeysWithValues: tuned), verified: Set(verified), evaluated: Set(evaluated),
+      firstLease: nextLease)
     nextLease += Self.leasesReserved
     return scheduler
   }

@@ -1,0 +1,29 @@
+import Checkpoint
+import Messaging
+import Transformer
+
+/// `evaluate(w)`: runs the whole model, block after block, on one window of the tokens and sums what it loses there.
+///
+/// A window alone gives the same sum as among others, so the coordinator's total is that of an evaluation in one process.
+struct EvaluateTask {
+  let window: Int
+  let windows: TokenWindows
+
+  func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
+    let job = environment.job
+    let tokens = windows.tokens(window, of: job.tokens)
+    // The attended values are there anyway, so that the lease is renewed within a block at no cost in memory.
+    let heartbeat = Heartbeat(control: environment.control, sites: [.attentionOutput])
+    func losses(_ source: some TensorSource) throws -> [WindowLoss] {
+      try WindowEvaluation(model: job.model, source: source)
+        .losses([tokens], team: environment.team, observer: heartbeat) { progress in
+          try environment.control.progress(Double(progress.stepsDone) / Double(progress.stepCount))
+        }
+    }
+    let loss = Perplexity(try losses(job.tensors))
+    var result = WireEvaluateResult()
+    result.negativeLogLikelihood = loss.negativeLogLikelihood
+    result.tokens = UInt64(loss.predictionCount)
+    return TaskOutcome(result: .evaluate(result), outputs: [])
+  }
+}

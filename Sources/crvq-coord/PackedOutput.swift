@@ -1,0 +1,35 @@
+import Coordinator
+
+/// The packed model that a finished job has made, as told to its user.
+struct PackedOutput {
+  private let options: JobOptions
+  private let report: JobReport
+
+  /// - Throws: ``CoordinatorError`` if the report is not there.
+  init(_ options: JobOptions) throws {
+    self.options = options
+    report = try JobReport(directory: options.output)
+  }
+
+  /// - Throws: ``CoordinatorError`` if a linear is above the user's bound.
+  func show(json: Bool) throws {
+    if json { return try JSONOutput.print(report) }
+    print(report.table)
+    print(
+      "\n\(report.totals.linears) linears, \(report.totals.bitsPerWeight.fixed(3)) bits a weight, "
+        + "\(report.totals.seconds.asTime); worst \(report.totals.worstLinear) \(report.totals.worstRelativeError.fixed(5))"
+    )
+    print("output: \(options.output)")
+    print("next: crvq-coord evaluate --model \(options.output) --tokens TEST.safetensors")
+    try checkBound()
+  }
+
+  private func checkBound() throws {
+    guard let bound = options.maximumRelativeError else { return }
+    let above = report.linears.filter { $0.relativeError > bound }
+    guard let first = above.first else { return }
+    throw CoordinatorError.badInput(
+      "\(above.count) linears are above --max-relative-error \(bound), the first block \(first.block) \(first.name) "
+        + "with \(first.relativeError.fixed(5)); the output is kept in \(options.output)")
+  }
+}
