@@ -14,7 +14,8 @@ struct Attainable {
     case .collect(0, _): true
     case .collect(let block, let shard):
       plan.propagation == .teacher ? contains(.collect(block: block - 1, shard: shard)) : isPacked(block - 1)
-    case .recollect(let block, _): firstFits(block).allSatisfy(contains)
+    case .recollect(let block, _):
+      (block == 0 || isPacked(block - 1)) && firstFits(block).allSatisfy(contains)
     case .fit(let block, let linear):
       plan.linears[linear].site == plan.repairSite
         ? fitShards.allSatisfy { contains(.recollect(block: block, shard: $0)) } : collects(block, heldOut: false)
