@@ -113,9 +113,9 @@ class Programs:
         self.coordinator, self.worker_program = binaries / "crvq-coord", binaries / "crvq-worker"
         self.directory = directory
         # Workers keep what they make in the temporary directory, and sweep it.
-        temporary = directory / "tmp"
-        temporary.mkdir()
-        self.environment = {**os.environ, "TMPDIR": str(temporary)}
+        self.temporary = directory / "tmp"
+        self.temporary.mkdir()
+        self.environment = {**os.environ, "TMPDIR": str(self.temporary)}
         self._started: list[Process] = []
 
     def run(self, *arguments: Arguments, **options: Any) -> Run[str]:

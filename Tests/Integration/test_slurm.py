@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from typing import Callable
 
 import pytest
 from jobs import Inputs, Job, assert_same_output, report
-from processes import Programs, last_line, query, succeeded, wait_until
+from processes import Programs, json_object, last_line, query, succeeded, wait_until
 from slurm_cluster import Slurm, why_not
 
 MakeJob = Callable[..., Job]
@@ -131,6 +132,23 @@ def test_a_coordinator_that_is_killed_leaves_no_array_behind(
     states = on_slurm.run("squeue", "-h", "-t", "all", "-j", first, "-o", "%T").split()
     assert "RUNNING" not in states and "PENDING" not in states
     assert not (job.job / "slurm-array").exists()
+
+
+def test_an_evaluation_has_its_directory_where_the_nodes_find_it(
+    small_result: Job, programs: Programs, on_slurm: Slurm, tmp_path: Path
+) -> None:
+    """Beside the user's own files, for as long as it lasts."""
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "cluster.yaml").write_text("engine: slurm\npartition: cpu\nthreads: 1\nnodes: 2\n")
+    tokens = ["--tokens", small_result.inputs.tokens, "--window", "25"]
+    arguments = ["evaluate", "--model", small_result.output, *tokens, "--json"]
+    done = succeeded(programs.run(*arguments, "--cluster", "cluster.yaml", *LOOPBACK, cwd=here))
+    (array,) = re.findall(r"^Slurm job array (\d+): 2 workers", done.stderr, re.MULTILINE)
+    assert f"StdOut={here}/crvq-evaluate-" in on_slurm.run("scontrol", "show", "job", array)
+    assert [path.name for path in here.iterdir()] == ["cluster.yaml"]
+    alone = json_object(programs.succeed(*arguments))
+    assert {**json_object(done), "seconds": 0} == {**alone, "seconds": 0}
 
 
 def test_what_slurm_refuses_is_one_line(small: Inputs, make_job: MakeJob, on_slurm: Slurm) -> None:
