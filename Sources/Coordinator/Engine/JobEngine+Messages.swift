@@ -9,9 +9,15 @@ extension JobEngine {
     case .posted(let work): work()
     case .rejected(let error, let peer, let count):
       note("message \(count) from \(peer.address) rejected: \(error)")
+    case .refused(let offender, let reason, let count):
+      note("\(count == 1 ? "messages" : "\(count) more messages") from \(offender) are dropped: \(reason)")
+    case .withdrawn(let peer):
+      if let worker = roster.worker(at: peer) { lost(worker, because: "its key is no longer allowed") }
     case .undelivered(let message, let peer, let reason):
       logger.warning("\(message.kind) to \(peer.address) was not delivered: \(reason)")
-      if reason == .vanished, let worker = roster.worker(at: peer) { connectionLost(worker) }
+      if reason == .vanished, let worker = roster.worker(at: peer) {
+        lost(worker, because: "its connection has closed")
+      }
     case .failed(let error): fail(.io("\(error)"))
     }
   }
@@ -19,8 +25,10 @@ extension JobEngine {
   private func handle(_ message: WorkerMessage, from peer: Peer) {
     if case .ready(let ready) = message { return join(ready, at: peer) }
     guard let worker = roster.worker(at: peer) else { return }
+    if case .inventory(let inventory) = message { return add(inventory, of: worker) }
+    if arrivals[worker] != nil, holdBack(message, of: worker) { return }
     switch message {
-    case .ready: break
+    case .ready, .inventory: break
     case .heartbeat(let heartbeat):
       let held = heartbeat.running.compactMap { item in
         TaskID(item.task, job.plan).map { (Lease(number: item.lease), $0) }
@@ -44,9 +52,9 @@ extension JobEngine {
     }
   }
 
-  /// A process that lives makes a new connection and joins again.
-  private func connectionLost(_ worker: WorkerID) {
-    note("worker \(roster.name(of: worker)) was lost: its connection has closed")
+  /// A process that lives, and may, makes a new connection and joins again.
+  private func lost(_ worker: WorkerID, because reason: String) {
+    note("worker \(roster.name(of: worker)) was lost: \(reason)")
     lose(worker)
     decide(.lost(worker))
   }
@@ -64,14 +72,10 @@ extension JobEngine {
     if let known = roster[worker.id], known.key != peer.key {
       return note("\(peer.address) says to be worker \(known.name), but has another key; ignored")
     }
-    let isNew = !scheduler.knows(worker.id)
     roster.join(worker, at: peer)
-    do { try link.send(.welcome(welcome), to: peer) } catch { return note("cannot welcome \(worker.name): \(error)") }
     // A connection that was made anew changes nothing: the worker still has its tasks and artifacts.
-    guard isNew else { return }
-    logger.info("worker \(worker.name) on \(worker.host) joined: \(worker.threads) threads, \(worker.cpu)")
-    history.append(.joined(worker))
-    decide(.joined(worker.id, slots: worker.slots))
+    if !scheduler.knows(worker.id) { arrivals[worker.id] = Arrival(at: .now) }
+    do { try link.send(.welcome(welcome), to: peer) } catch { note("cannot welcome \(worker.name): \(error)") }
   }
 
   private func finished(_ task: TaskID, _ done: WireTaskDone, _ worker: WorkerID) {
@@ -88,6 +92,7 @@ extension JobEngine {
 
   func lose(_ worker: WorkerID, becauseSilent isSilent: Bool = false) {
     if let peer = roster.peer(of: worker) { try? link.forget(peer) }
+    arrivals[worker] = nil
     roster.leave(worker, becauseSilent: isSilent)
     history.append(.left(worker))
   }
