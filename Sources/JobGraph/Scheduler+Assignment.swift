@@ -101,6 +101,9 @@ extension Scheduler {
   private func isCollectReady(block: Int, shard: Int, for worker: WorkerID) -> Bool {
     let task = TaskID.collect(block: block, shard: shard)
     guard isDue(task, for: worker), isWanted(task), isNeeded(block: block, shard: shard) else { return false }
+    // Only the verification waits for it. Made early, it takes space for long, and may be lost before it is of use.
+    let isHeldOut = plan.shards[shard].isHeldOut
+    if isHeldOut, plan.fits(ofBlock: block).contains(where: { record($0).isPending }) { return false }
     if block == 0 { return true }
     if plan.propagation == .student, packed(block - 1) == nil { return false }
     return record(.collect(block: block - 1, shard: shard)).isDone || !isNeeded(block: block - 1, shard: shard)

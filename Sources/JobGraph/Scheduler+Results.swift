@@ -21,7 +21,7 @@ extension Scheduler {
     case .collect(let block, let shard):
       update(task) {
         $0.state = .done
-        $0.accept(attempt, outputs)
+        $0.accept(outputs, of: worker)
       }
       shardOwners[shard] = worker
       actions.append(.acknowledge(worker, task, lease))
@@ -29,7 +29,7 @@ extension Scheduler {
     case .recollect(let block, let shard):
       update(task) {
         $0.state = .done
-        $0.accept(attempt, outputs)
+        $0.accept(outputs, of: worker)
       }
       actions.append(.acknowledge(worker, task, lease))
       releaseHidden(shard: shard, around: block, &actions)
@@ -94,7 +94,7 @@ extension Scheduler {
     let (worker, outputs) = (attempt.worker, record(task).outputs)
     update(task) {
       $0.state = .done
-      $0.accept(attempt, [])
+      $0.accept([], of: worker)
     }
     if workers[worker] != nil {
       actions.append(.acknowledge(worker, task, lease))
@@ -156,12 +156,24 @@ extension Scheduler {
 
   /// Whether a shard's states in front of a block are still asked for: by the next collect, by the verification if it is held
   /// out, or by a recollect.
-  private func isHiddenAwaited(_ stream: HiddenStream, block: Int, shard: Int) -> Bool {
+  func isHiddenAwaited(_ stream: HiddenStream, block: Int, shard: Int) -> Bool {
     if plan.recollects(using: stream, block: block, shard: shard).contains(where: isRecollectAwaited) { return true }
     guard stream == plan.propagation.stream else { return false }
-    let consumer = stream == .original ? block : block + 1
-    if consumer < plan.blockCount, !record(.collect(block: consumer, shard: shard)).isDone { return true }
+    if isCollectComing(block: stream == .original ? block : block + 1, shard: shard) { return true }
     return plan.shards[shard].isHeldOut && block < plan.blockCount && !record(.verify(block: block)).isDone
+  }
+
+  /// Whether a collect is to be run, or is left out and the one after it is run, which then begins with the same states.
+  private func isCollectComing(block: Int, shard: Int) -> Bool {
+    guard block < plan.blockCount, !record(.collect(block: block, shard: shard)).isDone else { return false }
+    return (block...block + 1).contains { isCollectAwaited(block: $0, shard: shard) }
+  }
+
+  /// Whether a fit or verification still needs what the collect makes, or may need it again.
+  private func isCollectAwaited(block: Int, shard: Int) -> Bool {
+    guard block < plan.blockCount, !record(.collect(block: block, shard: shard)).isDone else { return false }
+    return plan.shards[shard].isHeldOut
+      ? !record(.verify(block: block)).isDone : plan.firstFits(ofBlock: block).contains { !record($0).isDone }
   }
 
   private mutating func release(
@@ -177,7 +189,7 @@ extension Scheduler {
 
   /// Those of a worker's artifacts that are on nobody's books. An artifact is its content: a result that arrives twice
   /// names what the first one brought, and sequences that are the same make the same hidden states and Grams.
-  private func unneeded(_ artifacts: [ArtifactRef], on worker: WorkerID) -> [ArtifactRef] {
+  func unneeded(_ artifacts: [ArtifactRef], on worker: WorkerID) -> [ArtifactRef] {
     var rest = artifacts
     for record in tasks.values where record.worker == worker && !record.outputs.isEmpty {
       rest.removeAll { artifact in record.outputs.contains { $0.digest == artifact.digest } }

@@ -1,8 +1,11 @@
 extension Scheduler {
-  mutating func join(_ worker: WorkerID, slots: Int, _ actions: inout [SchedulerAction]) {
+  mutating func join(_ worker: WorkerID, slots: Int, _ inventory: Inventory, _ actions: inout [SchedulerAction]) {
+    // It is dead, whether or not that was noticed, and its cache is this worker's now.
+    if let predecessor = inventory.predecessor, predecessor != worker { lose(predecessor, .death, &actions) }
     if workers[worker] != nil { forget(worker, .returned, &actions) }
     exonerate(worker, &actions)
     workers[worker] = WorkerRecord(slots: max(1, slots), lastHeard: now)
+    take(inventory.passes, of: worker, &actions)
   }
 
   mutating func heard(_ worker: WorkerID, _ actions: inout [SchedulerAction]) {

@@ -1,8 +1,8 @@
 /// The job's decisions as a state machine: an event in, actions out; no clock, no network, no disk of its own.
 ///
 /// What it rests on: a fit, tune or verify is done when its result is in the coordinator's store and stays done for ever; a
-/// collect or recollect is done while the worker that ran it holds the outputs, and becomes pending again when that worker is
-/// lost, if anyone still needs them.
+/// collect or recollect is done while a worker holds the outputs, and becomes pending again when that worker is lost, if anyone
+/// still needs them. A worker that joins with outputs of before brings them along.
 public struct Scheduler: Sendable {
   public let plan: JobPlan
   public let policy: SchedulerPolicy
@@ -88,7 +88,7 @@ public struct Scheduler: Sendable {
     self.now = max(self.now, now)
     var actions: [SchedulerAction] = []
     switch event {
-    case .joined(let worker, let slots): join(worker, slots: slots, &actions)
+    case .joined(let worker, let slots, let inventory): join(worker, slots: slots, inventory, &actions)
     case .heard(let worker, let holding):
       heard(worker, &actions)
       reconcile(worker, holding, &actions)

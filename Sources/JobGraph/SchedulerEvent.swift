@@ -1,7 +1,7 @@
 /// Everything that can happen to a job, as the scheduler sees it.
 public enum SchedulerEvent: Sendable, Equatable {
-  /// A worker said it is ready for work.
-  case joined(WorkerID, slots: Int)
+  /// A worker is ready for work.
+  case joined(WorkerID, slots: Int, Inventory = Inventory())
   /// A worker's heartbeat, with what it holds: tasks in hand and results not yet acknowledged.
   case heard(WorkerID, holding: [Lease: TaskID])
   /// A worker said goodbye.

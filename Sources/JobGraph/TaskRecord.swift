@@ -71,8 +71,8 @@ struct TaskRecord: Sendable {
   }
 
   /// A result counts: what went wrong before means nothing any more.
-  mutating func accept(_ attempt: Attempt, _ outputs: [ArtifactRef]) {
-    worker = attempt.worker
+  mutating func accept(_ outputs: [ArtifactRef], of worker: WorkerID) {
+    self.worker = worker
     self.outputs = outputs
     failures = 0
     failedOn = []

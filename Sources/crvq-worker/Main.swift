@@ -29,7 +29,7 @@ struct WorkerProgram: Program {
   @Option(help: "Tasks at a time.")
   var slots = 1
 
-  @Option(help: "Where to keep what tasks make (default: a temporary directory that goes with the process).")
+  @Option(help: "Where to keep what tasks make, for the job's next worker too (default: the temporary directory).")
   var cache: String?
 
   @Option(help: "Disk space for what was fetched and may be needed again, such as 4G (default: 1G).")

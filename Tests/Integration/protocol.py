@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import struct
 
-VERSION = 2
-READY, HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, GOODBYE = 1, 2, 3, 4, 5, 6
+VERSION = 3
+READY, HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, GOODBYE, INVENTORY = 1, 2, 3, 4, 5, 6, 7
 WELCOME, ASSIGN, REFUSE, PULSE = 64, 65, 69, 71
 REFUSED_VERSION, REFUSED_STRANGER = 1, 3
 
@@ -48,6 +48,22 @@ def ready(name: str, worker_id: bytes = b"0123456789abcdef", slots: int = 1) -> 
         + field(9, "none")
         + field(10, "0")
     )
+
+
+def crc32c(data: bytes) -> int:
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value ^ 0xFFFFFFFF
+
+
+def empty_inventory(welcome: bytes) -> bytes:
+    """What a worker without a cache answers to a Welcome: it has joined with that."""
+    assert welcome[0] == 1 << 3 | 2 and welcome[1] < 0x80
+    message = field(1, welcome[2 : 2 + welcome[1]]) + field(3, 1)
+    return message + varint(5 << 3 | 5) + struct.pack("<I", crc32c(message))
 
 
 def fit_done(block: int, linear: str, lease: int, digest: bytes) -> bytes:

@@ -1,5 +1,5 @@
-"""A job whose every process may die or stand still at any time. It ends, with the bytes of a quiet day, and what is stored is not
-made twice.
+"""A job whose every process may die or stand still at any time. It ends, with the bytes of a quiet day, what is stored is not made
+twice, and little of what lies in the caches of workers is.
 
 `scripts/test` runs a short form. `scripts/test --full`: each second one of six workers is killed and started again, or stopped
 for up to a minute, and the coordinator is killed ten times.
@@ -166,7 +166,8 @@ def seconds_a_task(quiet: Job) -> dict[str, float]:
     return {kind: statistics.median(seconds for other, seconds in rows if other == kind) for kind in kinds}
 
 
-# What these make is stored, and then done for ever. What a pass over a shard makes lies on one worker and goes with it.
+# What these make is stored, and then done for ever. What a pass over a shard makes lies in the cache of one worker, and cannot be
+# had while that stands still.
 STORED = ("fit", "tune", "verify")
 
 
@@ -194,10 +195,11 @@ def test_a_job_in_bad_weather(inputs: Inputs, quiet: Job, make_job: MakeJob, wea
     assert_same_output(quiet.output, cluster.job.output)
     counts, weights = attempts(cluster.job), seconds_a_task(quiet)
     twice = done_twice({kind: count for kind, count in counts.items() if kind in STORED}, weights)
+    with_passes = done_twice(counts, weights)
     figures = {
         "seed": seed,
         "stored results made twice": round(twice, 3),
-        "with passes over shards": round(done_twice(counts, weights), 3),
+        "with passes over shards": round(with_passes, 3),
         **cluster.events,
         "tasks, results, attempts": counts,
     }
@@ -206,3 +208,6 @@ def test_a_job_in_bad_weather(inputs: Inputs, quiet: Job, make_job: MakeJob, wea
         with open(path, "a") as file:
             print(json.dumps(figures), file=file)
     assert twice <= 0.25, figures
+    # In a short job a single worker that stands still at a bad time is a large share.
+    if is_full_run():
+        assert with_passes <= 0.25, figures

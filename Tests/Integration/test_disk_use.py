@@ -57,7 +57,7 @@ def test_the_bounds_hold_all_the_time(long: Inputs, make_job: MakeJob, tmp_path:
         most_of_workers = max(most_of_workers, sum(sum(artifacts(cache).values()) for cache in caches))
     coordinator.succeed()
     for worker in workers:
-        worker.succeed()
+        assert "never released" not in worker.succeed().stderr
     last = "tune" if tuned else "merge"
     blocks = dict(query(job.job, "SELECT digest, size FROM result WHERE kind = ?", last))
     # All that is left are the blocks as they are in the output.

@@ -21,6 +21,7 @@ from protocol import (
     ASSIGN,
     GOODBYE,
     HEARTBEAT,
+    INVENTORY,
     PROGRESS,
     READY,
     REFUSE,
@@ -29,6 +30,7 @@ from protocol import (
     TASK_DONE,
     TASK_FAILED,
     WELCOME,
+    empty_inventory,
     field,
     fit_done,
     header,
@@ -155,6 +157,7 @@ def test_results_under_leases_of_others_are_dropped(running: RunningJob, libzmq:
         peer.send(header(READY), ready("liar"))
         frames = peer.receive()
         assert frames is not None and kind_of(frames) == WELCOME
+        peer.send(header(INVENTORY), empty_inventory(frames[1]))
         for lease in range(1, 400):
             for block in (0, 7):
                 peer.send(header(TASK_DONE), fit_done(block, "mlp.up_proj", lease, RANDOM(32)))
@@ -168,14 +171,14 @@ def test_results_under_leases_of_others_are_dropped(running: RunningJob, libzmq:
 def test_a_worker_of_another_protocol_version_is_refused(running: RunningJob, libzmq: Any) -> None:
     with Socket(libzmq, "dealer") as peer:
         peer.connect(running.endpoint)
-        peer.send(header(READY, version=3), b"whatever version 3 says")
+        peer.send(header(READY, version=4), b"whatever version 4 says")
         frames = peer.receive()
         assert frames is not None and kind_of(frames) == REFUSE
         code, text = refusal(frames[1])
         assert code == REFUSED_VERSION
-        assert text.startswith("the peer speaks protocol version 3, this program version 2; use the same release")
+        assert text.startswith("the peer speaks protocol version 4, this program version 3; use the same release")
     running.assert_undisturbed()
-    assert "protocol version 3" in running.coordinator.stderr
+    assert "protocol version 4" in running.coordinator.stderr
 
 
 @pytest.mark.parametrize("answer", ["refusal", "welcome"])
@@ -188,15 +191,15 @@ def test_a_worker_ends_at_a_coordinator_of_another_version(
         frames = coordinator.receive()
         assert frames is not None and kind_of(frames[1:]) == READY
         if answer == "refusal":
-            text = "the peer speaks protocol version 2, this program version 3; use the same release of crvq on both"
-            coordinator.send(frames[0], header(REFUSE, version=3), field(1, REFUSED_VERSION) + field(2, text))
+            text = "the peer speaks protocol version 3, this program version 4; use the same release of crvq on both"
+            coordinator.send(frames[0], header(REFUSE, version=4), field(1, REFUSED_VERSION) + field(2, text))
         else:
-            coordinator.send(frames[0], header(WELCOME, version=3), b"")
+            coordinator.send(frames[0], header(WELCOME, version=4), b"")
         done = worker.wait()
     assert done.returncode == 65
     line = last_line(done)
     assert line.startswith("crvq-worker: tcp://127.0.0.1:"), line
-    assert "protocol version 3" in line or "program version 3" in line, line
+    assert "protocol version 4" in line or "program version 4" in line, line
 
 
 class RepeatingProxy:

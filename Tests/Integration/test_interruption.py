@@ -55,6 +55,37 @@ def test_a_killed_coordinator_is_resumed(long: Inputs, long_result: Job, make_jo
     resume_and_compare(job, long_result)
 
 
+@pytest.mark.parametrize("end", ["coordinator killed", "everything killed", "coordinator stopped"])
+def test_passes_that_lie_in_caches_are_not_run_again(
+    long: Inputs, long_result: Job, make_job: MakeJob, end: str
+) -> None:
+    """Whoever made them: the workers of the resumed job are other processes."""
+    job = make_job(long)
+    coordinator = job.start(*LOCAL, "2")
+    job.wait_until_fitted(UNDER_WAY)
+    workers = local_workers(job.job)
+    if end == "everything killed":
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+    if end == "coordinator stopped":
+        coordinator.send(signal.SIGTERM)
+        assert coordinator.wait().returncode == 75
+    else:
+        coordinator.kill()
+    assert_under_way(job)
+    # A cache is free when its process has ended.
+    for pid in workers:
+        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"worker {pid} has followed its coordinator")
+    resume_and_compare(job, long_result)
+    sql = (
+        "SELECT kind, block, part, COUNT(*) AS times FROM attempt WHERE outcome = 'done' "
+        "AND kind IN ('collect', 'recollect') GROUP BY kind, block, part HAVING times > 1"
+    )
+    assert query(job.job, sql) == []
+    # When the job is done nothing of it is left.
+    assert list((job.programs.directory / "tmp").iterdir()) == []
+
+
 def test_everything_killed_at_once_is_resumed(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
     job = make_job(long)
     coordinator = job.start(*LOCAL, "2")

@@ -152,4 +152,4 @@ def test_a_finished_job_leaves_no_process(small: Inputs, make_job: MakeJob) -> N
     succeeded(job.run(*LOCAL, "2"))
     for (pid,) in query(job.job, "SELECT pid FROM worker"):
         wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"worker {pid} has ended")
-    assert list((job.programs.directory / "tmp").glob("crvq-worker-*")) == []
+    assert list((job.programs.directory / "tmp").glob("crvq-worker*")) == []

@@ -8,7 +8,7 @@ from typing import Any, Callable
 import pytest
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
 from processes import last_line, succeeded, wait_until
-from protocol import ASSIGN, READY, WELCOME, header, kind_of, ready
+from protocol import ASSIGN, INVENTORY, READY, WELCOME, empty_inventory, header, kind_of, ready
 from zeromq import Socket, load_library
 
 WORKERS_PER_TASK = 3
@@ -32,6 +32,8 @@ def die_with_a_task(libzmq: Any, endpoint: str, number: int) -> None:
             frames = worker.receive()
             assert frames is not None, kinds
             kinds.append(kind_of(frames))
+            if kinds[-1] == WELCOME:
+                worker.send(header(INVENTORY), empty_inventory(frames[1]))
         assert kinds[0] == WELCOME
 
 

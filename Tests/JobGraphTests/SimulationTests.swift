@@ -64,6 +64,7 @@ import Testing
     var violations: [String]
     var quarantines: Int
     var copies: Int
+    var inherited: Int
     var coordinators: Int
     var assignments: Int
   }
@@ -80,7 +81,7 @@ import Testing
     if simulation.violations.isEmpty, !simulation.isFinished { simulation.ledger.violate("nothing more would happen") }
     return Outcome(
       seed: seed, violations: simulation.violations, quarantines: simulation.quarantines,
-      copies: simulation.ledger.copies, coordinators: simulation.coordinator,
+      copies: simulation.ledger.copies, inherited: simulation.ledger.inherited, coordinators: simulation.coordinator,
       assignments: simulation.ledger.assignments.values.reduce(0, +))
   }
 
@@ -142,13 +143,15 @@ import Testing
     let sum = { (value: (Outcome) -> Int) in outcomes.map(value).reduce(0, +) }
     let quarantines = sum(\.quarantines)
     let (copies, coordinators, assignments) = (sum(\.copies), sum(\.coordinators), sum(\.assignments))
+    let inherited = sum(\.inherited)
     print(
       "\(seeds.count) seeds: \(assignments) assignments, \(coordinators) coordinators, \(quarantines) ended over "
-        + "quarantined tasks, \(copies) second attempts")
+        + "quarantined tasks, \(copies) second attempts, \(inherited) passes brought along")
     // A simulation in which nothing goes wrong would find nothing.
     if seeds.count >= Self.usualSeeds {
       #expect(quarantines > seeds.count / 20)
       #expect(copies > seeds.count / 20)
+      #expect(inherited > seeds.count)
       #expect(coordinators > seeds.count + seeds.count / 2)
     }
   }

@@ -110,13 +110,17 @@ enum Sample {
     evaluated.tokens = 2047
     var goodbye = WireGoodbye()
     goodbye.reason = "SIGTERM"
+    var pass = WireHeldPass()
+    pass.task = collect
+    pass.outputs = [WireArtifactRef(name: "gram/attn_in", artifact)]
+    let inventory = WireInventory.pages(job: "job-1", passes: [pass], predecessor: Data(16..<32))[0]
     return [
       .ready(ready), .heartbeat(heartbeat), .progress(progress),
       .taskDone(done(fit, .fit(fitResult))), .taskDone(done(collect, .collect(collected))),
       .taskDone(done(task(.tune, block: 1), .tune(tuned))),
       .taskDone(done(task(.verify, block: 1), .verify(verifyResult))),
       .taskDone(done(task(.evaluate, shard: 9), .evaluate(evaluated))),
-      .taskFailed(failed), .goodbye(goodbye),
+      .taskFailed(failed), .inventory(inventory), .goodbye(goodbye),
     ]
   }
 
@@ -171,6 +175,7 @@ enum Sample {
     refuse.text = "this is job-2"
     var shutdown = WireShutdown()
     shutdown.reason = "job is complete"
+    shutdown.isFinished = true
     var lost = WireHolderLost()
     lost.artifactEndpoint = "tcp://node7:4000"
     return [

@@ -19,10 +19,7 @@ extension JobEngine {
       cancel.lease = lease.number
       cancel.reason = "its lease is over"
       send(.cancel(cancel), to: worker)
-    case .release(let worker, let artifacts):
-      var release = WireRelease()
-      release.digests = artifacts.compactMap { $0.artifact?.digest.data }
-      send(.release(release), to: worker)
+    case .release(let worker, let artifacts): release(artifacts, on: worker)
     case .dismiss(let worker, let reason):
       note("worker \(roster.name(of: worker)) is no longer part of the job: \(reason)")
       lose(worker, becauseSilent: true)
@@ -41,6 +38,18 @@ extension JobEngine {
     guard let peer = roster.peer(of: worker) else { return }
     do { try link.send(message, to: peer) } catch {
       logger.warning("\(message.kind) to \(roster.name(of: worker)): \(error)")
+    }
+  }
+
+  /// In one message at a time.
+  private static let releasedAtOnce = 4096
+
+  private func release(_ artifacts: [ArtifactRef], on worker: WorkerID) {
+    let digests = artifacts.compactMap { $0.artifact?.digest.data }
+    for start in stride(from: 0, to: digests.count, by: Self.releasedAtOnce) {
+      var release = WireRelease()
+      release.digests = Array(digests[start..<min(start + Self.releasedAtOnce, digests.count)])
+      send(.release(release), to: worker)
     }
   }
 

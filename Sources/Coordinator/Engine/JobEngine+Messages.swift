@@ -19,8 +19,10 @@ extension JobEngine {
   private func handle(_ message: WorkerMessage, from peer: Peer) {
     if case .ready(let ready) = message { return join(ready, at: peer) }
     guard let worker = roster.worker(at: peer) else { return }
+    if case .inventory(let inventory) = message { return add(inventory, of: worker) }
+    if arrivals[worker] != nil, holdBack(message, of: worker) { return }
     switch message {
-    case .ready: break
+    case .ready, .inventory: break
     case .heartbeat(let heartbeat):
       let held = heartbeat.running.compactMap { item in
         TaskID(item.task, job.plan).map { (Lease(number: item.lease), $0) }
@@ -64,14 +66,10 @@ extension JobEngine {
     if let known = roster[worker.id], known.key != peer.key {
       return note("\(peer.address) says to be worker \(known.name), but has another key; ignored")
     }
-    let isNew = !scheduler.knows(worker.id)
     roster.join(worker, at: peer)
-    do { try link.send(.welcome(welcome), to: peer) } catch { return note("cannot welcome \(worker.name): \(error)") }
     // A connection that was made anew changes nothing: the worker still has its tasks and artifacts.
-    guard isNew else { return }
-    logger.info("worker \(worker.name) on \(worker.host) joined: \(worker.threads) threads, \(worker.cpu)")
-    history.append(.joined(worker))
-    decide(.joined(worker.id, slots: worker.slots))
+    if !scheduler.knows(worker.id) { arrivals[worker.id] = Arrival(at: .now) }
+    do { try link.send(.welcome(welcome), to: peer) } catch { note("cannot welcome \(worker.name): \(error)") }
   }
 
   private func finished(_ task: TaskID, _ done: WireTaskDone, _ worker: WorkerID) {
@@ -88,6 +86,7 @@ extension JobEngine {
 
   func lose(_ worker: WorkerID, becauseSilent isSilent: Bool = false) {
     if let peer = roster.peer(of: worker) { try? link.forget(peer) }
+    arrivals[worker] = nil
     roster.leave(worker, becauseSilent: isSilent)
     history.append(.left(worker))
   }

@@ -34,6 +34,8 @@ final class JobEngine: @unchecked Sendable {
 
   var scheduler: Scheduler
   var roster = WorkerRoster()
+  /// Workers that were welcomed and have not yet said all that their caches hold.
+  var arrivals: [WorkerID: Arrival] = [:]
   /// Reports of fits, tunes and verifications that are being made durable.
   var reports: [Lease: WireTaskDone] = [:]
   /// Blocks as they go into the output.
@@ -168,9 +170,9 @@ final class JobEngine: @unchecked Sendable {
 
   private func end() throws {
     if case .finished = outcome {
-      bidFarewell(to: roster.connected.merging(roster.silent) { $1 }, within: Self.farewell)
+      bidFarewell(to: roster.connected.merging(roster.silent) { $1 }, isFinished: true, within: Self.farewell)
     } else {
-      bidFarewell(to: roster.connected, within: Self.farewellInHaste)
+      bidFarewell(to: roster.connected, isFinished: false, within: Self.farewellInHaste)
     }
     background.close()
     try? job.store.record(history)

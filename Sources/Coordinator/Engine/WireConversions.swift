@@ -74,10 +74,15 @@ extension TaskFailure {
   }
 }
 
+extension WorkerID {
+  /// As it is on the wire: 16 bytes.
+  init(_ bytes: Data) { self.init(bytes.map { String(format: "%02x", $0) }.joined()) }
+}
+
 extension WorkerDescription {
   /// - Parameter key: that of the connection on which it came.
   init(_ wire: WireReady, key: PublicKey?) {
-    id = WorkerID(wire.workerID.map { String(format: "%02x", $0) }.joined())
+    id = WorkerID(wire.workerID)
     name = wire.name
     host = wire.host
     pid = Int(wire.pid)

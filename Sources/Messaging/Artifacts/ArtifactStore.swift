@@ -63,16 +63,6 @@ public final class ArtifactStore: Sendable {
     damageReport.withLock { $0 = report }
   }
 
-  /// Removes a store's directory with all artifacts, if no process has it open.
-  ///
-  /// - Returns: whether it is gone.
-  @discardableResult
-  public static func removeIdle(_ directory: String) -> Bool {
-    _ = StagingDirectory.sweep(directory)
-    if StagingDirectory.isAny(in: directory) { return false }
-    return (try? FileManager.default.removeItem(atPath: directory)) != nil
-  }
-
   // MARK: Putting in
 
   /// Stores bytes from memory.
@@ -251,7 +241,7 @@ public final class ArtifactStore: Sendable {
   }
 
   /// The errno behind an error of Foundation, which has numbers of its own and does not always tell.
-  private static func code(of error: any Error) -> Int32 {
+  static func code(of error: any Error) -> Int32 {
     let error = error as NSError
     if let posix = [error, error.userInfo[NSUnderlyingErrorKey] as? NSError].lazy.compactMap({ $0 })
       .first(where: { $0.domain == NSPOSIXErrorDomain })

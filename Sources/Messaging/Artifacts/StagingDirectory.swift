@@ -69,11 +69,6 @@ final class StagingDirectory: Sendable {
     return removed
   }
 
-  /// Whether some process is writing in `directory`, or may be; of those that are gone ``sweep(_:)`` leaves none.
-  static func isAny(in directory: String) -> Bool {
-    ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []).contains { $0.hasPrefix(prefix) }
-  }
-
   private static func isSameFile(_ descriptor: Int32, _ path: String) -> Bool {
     var held = stat()
     var named = stat()

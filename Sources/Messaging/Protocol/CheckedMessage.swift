@@ -29,6 +29,7 @@ enum WireLimit {
   static let inputs = 4096
   static let outputs = 1024
   static let runningTasks = 1024
+  static let passes = 1024
   static let shards = 16_384
   static let digestsReleased = 16_384
   static let codebooks = 8

@@ -7,6 +7,7 @@ public enum MessageKind: UInt16, Sendable, CaseIterable {
   case taskDone = 4
   case taskFailed = 5
   case goodbye = 6
+  case inventory = 7
 
   // Coordinator to worker.
   case welcome = 64

@@ -45,6 +45,17 @@ extension WireRunningTask: CheckedMessage {
   }
 }
 
+extension WireHeldPass: CheckedMessage {
+  func check() throws(FieldFault) {
+    try checkPresent(hasTask, "task")
+    try checkNested(task, "task")
+    guard task.kind == .collect || task.kind == .recollect else {
+      throw FieldFault(field: "task", reason: "is a \(task.kind), not a pass over a shard")
+    }
+    try checkEach(outputs, "outputs", limit: WireLimit.outputs)
+  }
+}
+
 extension WireMissingArtifact: CheckedMessage {
   func check() throws(FieldFault) {
     try checkBytes(digest, "digest", count: WireLimit.digest)

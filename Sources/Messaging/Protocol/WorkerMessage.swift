@@ -6,6 +6,7 @@ public enum WorkerMessage: Sendable, Equatable {
   case taskDone(WireTaskDone)
   case taskFailed(WireTaskFailed)
   case goodbye(WireGoodbye)
+  case inventory(WireInventory)
 
   /// The kind in the message's header.
   public var kind: MessageKind {
@@ -16,6 +17,7 @@ public enum WorkerMessage: Sendable, Equatable {
     case .taskDone: .taskDone
     case .taskFailed: .taskFailed
     case .goodbye: .goodbye
+    case .inventory: .inventory
     }
   }
 
@@ -30,6 +32,7 @@ public enum WorkerMessage: Sendable, Equatable {
     case .taskDone(let message): try Envelope.frames(kind, message)
     case .taskFailed(let message): try Envelope.frames(kind, message)
     case .goodbye(let message): try Envelope.frames(kind, message)
+    case .inventory(let message): try Envelope.frames(kind, message)
     }
   }
 
@@ -46,6 +49,7 @@ public enum WorkerMessage: Sendable, Equatable {
     case .taskDone: self = .taskDone(try Envelope.decode(WireTaskDone.self, kind, payload))
     case .taskFailed: self = .taskFailed(try Envelope.decode(WireTaskFailed.self, kind, payload))
     case .goodbye: self = .goodbye(try Envelope.decode(WireGoodbye.self, kind, payload))
+    case .inventory: self = .inventory(try Envelope.decode(WireInventory.self, kind, payload))
     default: throw .unexpectedKind(kind)
     }
   }

@@ -67,3 +67,12 @@ extension WireTaskFailed: CheckedMessage {
 extension WireGoodbye: CheckedMessage {
   func check() throws(FieldFault) { try checkText(reason, "reason", limit: WireLimit.text) }
 }
+
+extension WireInventory: CheckedMessage {
+  func check() throws(FieldFault) {
+    try checkName(jobID, "job_id")
+    try checkEach(passes, "passes", limit: WireLimit.passes)
+    if !predecessor.isEmpty { try checkBytes(predecessor, "predecessor", count: WireLimit.workerID) }
+    if crc32C != checksum { throw FieldFault(field: "crc32c", reason: "is not that of the message") }
+  }
+}

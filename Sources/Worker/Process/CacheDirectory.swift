@@ -1,65 +1,69 @@
 import Foundation
 import Messaging
 
-/// Where a worker keeps what it makes. Without a place of its own it lies in the temporary directory and goes with the process.
+/// Where workers keep what they make: for each job a directory, in it a ``Berth`` for each process.
+///
+/// What a process leaves that is killed, or loses its coordinator, is taken over by the next one of that job on this machine, and
+/// removed when the job is done or one of another job comes.
 struct CacheDirectory {
   let path: String
-  private let isTemporary: Bool
+  /// The user named no place: the processes of a user share one in the temporary directory.
+  let isTemporary: Bool
 
-  private static let prefix = "crvq-worker-"
-
-  /// Also removes what workers left in the temporary directory that were killed.
   init(_ given: String?) {
-    if let given {
-      path = given
-      isTemporary = false
-      return
-    }
-    Self.sweep()
-    path = Self.temporary + Self.prefix + "\(ProcessInfo.processInfo.processIdentifier)"
-    isTemporary = true
+    path = given ?? "\(Self.temporary)crvq-workers-\(geteuid())"
+    isTemporary = given == nil
   }
 
   /// Makes the directory, so that one that cannot be is known before any work begins.
   ///
-  /// - Throws: ``WorkerError`` `.io`.
+  /// - Throws: ``WorkerError`` `.io`, also for a temporary one that others may write to: results are taken from it on trust.
   func make() throws(WorkerError) {
     do {
-      try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+      try FileManager.default.createDirectory(
+        atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
     } catch { throw .io("\(path): cannot make the cache directory: \(error.localizedDescription)") }
+    if !isTemporary { return }
+    var status = stat()
+    let isOwn =
+      lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR && status.st_uid == geteuid()
+      && status.st_mode & 0o022 == 0
+    if !isOwn { throw .io("\(path): is not a directory of this user alone; remove it or give --cache") }
   }
 
-  /// Where the artifacts of a job lie. The name of the job comes over the wire, so it is no part of the path.
-  func path(ofJob job: String) -> String { "\(path)/\(Digest.of(Array(job.utf8)).hex.prefix(Self.jobNameLength))" }
+  /// A place for what a process makes of a job. The name of the job comes over the wire, so it is no part of the path.
+  ///
+  /// - Throws: ``WorkerError`` `.io`.
+  func berth(forJob job: String, of worker: Data) throws(WorkerError) -> Berth {
+    try Berth.take(in: path(ofJob: job), for: worker)
+  }
+
+  private func path(ofJob job: String) -> String {
+    "\(path)/\(Digest.of(Array(job.utf8)).hex.prefix(Self.jobNameLength))"
+  }
 
   /// Enough that no two jobs meet.
   private static let jobNameLength = 32
 
-  /// Removes what workers that have ended left of other jobs; nobody asks for it any more.
+  /// Removes what workers that have ended left of other jobs.
   func removeOthers(than job: String) {
     let own = path(ofJob: job)
     for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] {
       let directory = "\(path)/\(name)"
       // Only what this program can have made.
       guard name.count == Self.jobNameLength, name.allSatisfy(\.isHexDigit), directory != own else { continue }
-      ArtifactStore.removeIdle(directory)
+      Berth.removeIdle(in: directory)
     }
   }
 
-  func remove() {
-    if isTemporary { try? FileManager.default.removeItem(atPath: path) }
+  /// Removes what workers that have ended left of a job, and the directory itself if it is temporary and nobody uses it.
+  func remove(job: String) {
+    Berth.removeIdle(in: path(ofJob: job))
+    if isTemporary { rmdir(path) }
   }
 
   private static var temporary: String {
     let path = NSTemporaryDirectory()
     return path.hasSuffix("/") ? path : path + "/"
-  }
-
-  private static func sweep() {
-    for name in (try? FileManager.default.contentsOfDirectory(atPath: temporary)) ?? [] where name.hasPrefix(prefix) {
-      guard let process = Int32(name.dropFirst(prefix.count)) else { continue }
-      // Signal 0 asks whether there is such a process.
-      if kill(process, 0) != 0, errno == ESRCH { try? FileManager.default.removeItem(atPath: temporary + name) }
-    }
   }
 }

@@ -11,7 +11,7 @@ public struct WorkerOptions: Sendable {
   public var threads: Int
   /// Tasks at a time.
   public var slots: Int
-  /// Where Grams, hidden states and results lie; nil for a directory that goes with the process.
+  /// Where Grams, hidden states and results lie; nil for the temporary directory.
   public var cacheDirectory: String?
   /// Bytes that tasks may use.
   public var memoryBytes: UInt64

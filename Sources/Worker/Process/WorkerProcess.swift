@@ -19,6 +19,8 @@ public final class WorkerProcess: Sendable {
 
   private let options: WorkerOptions
   private let logger: Logger
+  /// Of this process.
+  private let id: Data
   private let cache: CacheDirectory
   private let context: ZMQContext
   private let server: ArtifactServer
@@ -27,19 +29,8 @@ public final class WorkerProcess: Sendable {
   private let queue = TaskQueue()
   private let slots = DispatchGroup()
   private let allocation: SharedAllocationEnd
-  private let stopReason = Mutex<String?>(nil)
-  private let service = Mutex<Service?>(nil)
-
-  /// The job being served, with what its tasks share.
-  private struct Service: Sendable {
-    let job: JobContext
-    /// Of this job alone: who may ask for its artifacts must not get those of another.
-    let store: ArtifactStore
-    let copies: InputCopies
-    let blocks: BlockSource
-    let grams: GramSource
-    let sweep: SweepStates
-  }
+  private let stopReason = Mutex<(text: String, end: End)?>(nil)
+  private let service = Mutex<ServedJob?>(nil)
 
   /// Opens the cache, starts serving artifacts, and connects.
   ///
@@ -59,9 +50,9 @@ public final class WorkerProcess: Sendable {
         binding: Endpoint(host: host, port: nil).description, serving: nil, context: context, security: security,
         logger: logger)
       client = try ArtifactClient(context: context, security: security)
-      link = try WorkerLink(
-        connecting: options.endpoint, as: WireReady(options, artifactEndpoint: server.endpoint), context: context,
-        security: security)
+      let ready = WireReady(options, artifactEndpoint: server.endpoint)
+      id = ready.workerID
+      link = try WorkerLink(connecting: options.endpoint, as: ready, context: context, security: security)
     } catch let error as MessagingError {
       switch error {
       case .badEndpoint, .unprotected: throw WorkerError.usage("\(error)")
@@ -74,8 +65,10 @@ public final class WorkerProcess: Sendable {
   }
 
   /// Asks the worker to end: running tasks are given back. From any thread.
-  public func stop(_ reason: String) {
-    stopReason.withLock { $0 = reason }
+  public func stop(_ reason: String) { stop(reason, .sentAway) }
+
+  private func stop(_ reason: String, _ end: End) {
+    stopReason.withLock { $0 = (reason, end) }
     link.post {}
   }
 
@@ -93,11 +86,32 @@ public final class WorkerProcess: Sendable {
     server.close()
     client.close()
     context.terminate()
-    cache.remove()
-    try end.get()
+    tidy(after: end)
+    _ = try end.get()
   }
 
-  private func serve() throws {
+  /// Of a job that is done nothing stays. Of one that may go on the cache does, for the worker that serves it next; but not in the
+  /// temporary directory when this worker was told to go.
+  private func tidy(after end: Result<End, any Error>) {
+    guard let job = service.withLock({ $0 }) else { return }
+    let end = try? end.get()
+    if end == .jobIsDone {
+      let left = job.passes.passes.flatMap(\.outputs)
+      if !left.isEmpty { logger.warning("\(left.count) artifacts of the job were never released") }
+    }
+    if end == .jobIsDone || (end == .sentAway && cache.isTemporary) { job.removeCache() }
+    if end == .jobIsDone { cache.remove(job: job.id) }
+  }
+
+  /// Why the worker ended, when nothing went wrong.
+  private enum End: Sendable {
+    case jobIsDone
+    case coordinatorEnded
+    /// By a signal, or because its machine is taken away.
+    case sentAway
+  }
+
+  private func serve() throws -> End {
     var nextReminder = ContinuousClock.now + Self.reminder
     while true {
       // A result that found the link's queue full, or whose acknowledgement was lost.
@@ -105,13 +119,15 @@ public final class WorkerProcess: Sendable {
         nextReminder = ContinuousClock.now + Self.reminder
         for result in queue.unacknowledged { send(.taskDone(result)) }
       }
-      if let event = link.next(until: .now + Self.glance), try handle(event) == .end { return }
+      if let event = link.next(until: .now + Self.glance), let end = try handle(event) { return end }
       if let reason = stopReason.withLock({ $0 }) {
-        return sayGoodbye(reason)
+        sayGoodbye(reason.text)
+        return reason.end
       }
       if let reason = allocation.reasonToLeave(isIdle: queue.isIdle) {
         logger.info("leaving: \(reason)")
-        return sayGoodbye(reason)
+        sayGoodbye(reason)
+        return .sentAway
       }
       if let parent = options.parent, getppid() != parent {
         throw WorkerError.lostCoordinator("the coordinator's process \(parent) has ended")
@@ -125,19 +141,17 @@ public final class WorkerProcess: Sendable {
       var bytes = [UInt8](repeating: 0, count: 256)
       while true {
         let count = read(STDIN_FILENO, &bytes, bytes.count)
-        if count == 0 || (count < 0 && errno != EINTR) { return stop("the connection it was started by is gone") }
+        if count == 0 || (count < 0 && errno != EINTR) {
+          return stop("the connection it was started by is gone", .coordinatorEnded)
+        }
       }
     }
     thread.name = "input"
     thread.start()
   }
 
-  private enum Next {
-    case goOn
-    case end
-  }
-
-  private func handle(_ event: WorkerLink.Event) throws -> Next {
+  /// - Returns: nil to go on.
+  private func handle(_ event: WorkerLink.Event) throws -> End? {
     switch event {
     case .message(let message): return try handle(message)
     case .posted(let work): work()
@@ -155,10 +169,10 @@ public final class WorkerProcess: Sendable {
       logger.warning("\(options.endpoint): \(reason)")
     case .failed(let error): throw WorkerError.io("\(error)")
     }
-    return .goOn
+    return nil
   }
 
-  private func handle(_ message: CoordinatorMessage) throws -> Next {
+  private func handle(_ message: CoordinatorMessage) throws -> End? {
     switch message {
     case .welcome(let welcome): try enter(welcome)
     case .assign(let assign):
@@ -171,48 +185,46 @@ public final class WorkerProcess: Sendable {
       if queue.cancel(cancel.lease) { report(cancel.task, cancel.lease, TaskError.cancelled) }
       link.letGo(lease: cancel.lease)
     case .release(let release):
-      let store = service.withLock { $0?.store }
-      for digest in release.digests.compactMap({ Digest($0) }) { _ = try? store?.remove(digest) }
+      service.withLock { $0?.passes }?.remove(release.digests.compactMap { Digest($0) })
     case .resultStored(let stored):
       queue.acknowledge(stored.lease)
       link.letGo(lease: stored.lease)
     case .refuse(let refuse):
-      if refuse.code == .stopping { return .end }
+      if refuse.code == .stopping { return .coordinatorEnded }
       throw WorkerError.badInput("\(options.endpoint): refused: \(refuse.text)")
     case .shutdown(let shutdown):
       logger.info("shut down: \(shutdown.reason)")
       // The coordinator waits for it, so as to know that the message came through.
       sayGoodbye("shut down")
-      return .end
+      return shutdown.isFinished ? .jobIsDone : .coordinatorEnded
     case .holderLost(let lost): client.forsake(lost.artifactEndpoint)
     case .pulse: break
     }
-    return .goOn
+    return nil
   }
 
   /// A coordinator took the worker in, perhaps after a lost connection.
   private func enter(_ welcome: WireWelcome) throws {
-    if service.withLock({ $0?.job.jobID }) != welcome.jobID {
-      let job: JobContext
-      do { job = try JobContext(welcome) } catch {
-        sayGoodbye("\(error)")
-        throw WorkerError.badInput("\(error)")
-      }
-      let store: ArtifactStore
-      do {
-        store = try ArtifactStore(directory: cache.path(ofJob: job.jobID), durability: .cache)
-      } catch { throw WorkerError.io("\(error)") }
-      store.reportDamage { [logger] in logger.warning("\($0)") }
-      cache.removeOthers(than: job.jobID)
-      server.serve(store)
-      service.withLock {
-        $0 = Service(
-          job: job, store: store, copies: InputCopies(in: store, idleBytesMax: options.copiesBytesMax),
-          blocks: BlockSource(job), grams: GramSource(), sweep: SweepStates())
-      }
-      logger.info("serving job \(job.jobID)")
-    }
+    let job = try serve(welcome)
+    for page in job.inventory { send(.inventory(page)) }
     for result in queue.unacknowledged { send(.taskDone(result)) }
+  }
+
+  /// The job of a welcome, opened if it is not the one being served already.
+  private func serve(_ welcome: WireWelcome) throws -> ServedJob {
+    if let served = service.withLock({ $0 }), served.id == welcome.jobID { return served }
+    let context: JobContext
+    do { context = try JobContext(welcome) } catch {
+      sayGoodbye("\(error)")
+      throw WorkerError.badInput("\(error)")
+    }
+    let job = try ServedJob(context, in: cache, of: id, copiesBytesMax: options.copiesBytesMax)
+    job.store.reportDamage { [logger] in logger.warning("\($0)") }
+    cache.removeOthers(than: job.id)
+    server.serve(job.store)
+    service.withLock { $0 = job }
+    logger.info("serving job \(job.id), \(job.passes.passes.count) passes are there already")
+    return job
   }
 
   // MARK: slots
@@ -251,11 +263,12 @@ public final class WorkerProcess: Sendable {
         try client.fetch(artifact, from: holders, into: store) { control.wasCancelled }
       }
       let environment = TaskEnvironment(
-        job: service.job, store: store, inputs: inputs, blocks: service.blocks, grams: service.grams,
+        job: service.context, store: store, inputs: inputs, blocks: service.blocks, grams: service.grams,
         sweep: service.sweep, team: team, control: control)
       let outcome = try environment.run(assign.task)
       try inputs.confirm()
       copies.disown(outcome.outputs.compactMap { $0.artifact?.digest })
+      if case .collect = outcome.result { record(assign.task, outcome.outputs, in: service) }
       var done = WireTaskDone()
       done.task = assign.task
       done.lease = assign.lease
@@ -269,6 +282,11 @@ public final class WorkerProcess: Sendable {
       queue.finish(assign.lease, nil)
       report(assign.task, assign.lease, blamingCache(error))
     }
+  }
+
+  /// For whoever has the cache next. Without it no more is lost than the pass, and only if this process is.
+  private func record(_ pass: WireTaskID, _ outputs: [WireArtifactRef], in job: ServedJob) {
+    do throws(ArtifactError) { try job.passes.add(pass, outputs: outputs) } catch { logger.warning("\(error)") }
   }
 
   /// A file of the cache that makes no sense is no fault of the model. Its bytes are checked again before the next use.

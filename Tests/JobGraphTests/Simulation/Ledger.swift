@@ -15,6 +15,8 @@ struct Ledger {
   private(set) var assignments: [TaskID: Int] = [:]
   private(set) var tuners: Set<WorkerID> = []
   private(set) var copies = 0
+  /// Passes that workers brought along.
+  private(set) var inherited = 0
 
   /// Every lease there ever was, over all coordinators.
   private var leases: [Lease: Entry] = [:]
@@ -23,6 +25,8 @@ struct Ledger {
   private var acknowledged: Set<TaskID> = []
 
   // Of the running coordinator:
+  /// Digests that each worker has said to hold.
+  private var said: [WorkerID: Set<String>] = [:]
   private var slots: [WorkerID: Int] = [:]
   private var storing: [TaskID: Lease] = [:]
   private var deaths: [TaskID: [WorkerID]] = [:]
@@ -42,6 +46,7 @@ struct Ledger {
   mutating func forgetCoordinator() {
     for worker in inHand.keys { end(leasesOf: worker) }
     slots = [:]
+    said = [:]
     storing = [:]
     deaths = [:]
     failures = [:]
@@ -53,8 +58,11 @@ struct Ledger {
 
   mutating func note(_ event: SchedulerEvent, _ store: SimulatedStore) {
     switch event {
-    case .joined(let worker, let count):
+    case .joined(let worker, let count, let inventory):
+      if let predecessor = inventory.predecessor, slots[predecessor] != nil { lose(predecessor) }
       end(leasesOf: worker)
+      inherited += inventory.passes.count
+      said[worker] = Set(inventory.passes.values.joined().map(\.digest))
       slots[worker] = count
       asideUntil[worker] = nil
       for task in deaths.keys { deaths[task]?.removeAll { $0 == worker } }
@@ -62,6 +70,7 @@ struct Ledger {
       end(leasesOf: worker)
       slots[worker] = nil
     case .lost(let worker): lose(worker)
+    case .finished(let worker, _, _, let outputs): said[worker, default: []].formUnion(outputs.map(\.digest))
     case .failed(let worker, let task, let lease, let failure):
       guard isLive(lease, task, worker) else { return }
       end(lease)
@@ -209,8 +218,11 @@ struct Ledger {
 
   private mutating func check(_ task: TaskID, _ inputs: [TaskInput], _ store: SimulatedStore) {
     for input in inputs {
-      if case .worker(let holder) = input.holder, slots[holder] == nil {
+      guard case .worker(let holder) = input.holder else { continue }
+      if slots[holder] == nil {
         violate("\(task) was sent to \(holder), which is not there, for \(input.artifact.name)")
+      } else if said[holder]?.contains(input.artifact.digest) != true {
+        violate("\(task) was sent to \(holder) for \(input.artifact.digest), which it never said to have")
       }
     }
     switch task {

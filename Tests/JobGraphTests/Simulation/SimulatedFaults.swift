@@ -24,6 +24,15 @@ struct SimulatedFaults {
   /// How much clocks run apart: 0.1 is from 10 % slow to 10 % fast.
   var clockSpread = 0.0
 
+  // Caches.
+  /// A worker that is started finds none of those that others left.
+  var coldStartChance = 0.0
+  /// Of each file and record, while no process has the cache.
+  var cacheLossChance = 0.0
+  var cacheDamageChance = 0.0
+  /// The first that a worker tells of its cache is what it has of another job, with tasks of the same names.
+  var foreignCacheChance = 0.0
+
   // Coordinator and store.
   var coordinatorCrashRate = 0.0
   /// In the middle of performing what the scheduler decided.
@@ -55,6 +64,10 @@ struct SimulatedFaults {
     leaveRate = some([0.01, 0.05], &random)
     joinRate = some([0.01, 0.05], &random)
     clockSpread = some([0.05, 0.3], &random)
+    coldStartChance = some([0.5, 1], &random)
+    cacheLossChance = some([0.02, 0.3], &random)
+    cacheDamageChance = some([0.02, 0.3], &random)
+    foreignCacheChance = some([0.2], &random)
     coordinatorCrashRate = some([0.005, 0.02], &random)
     crashWhileActingChance = some([0.005], &random)
     diskErrorChance = some([0.02, 0.1], &random)

@@ -15,6 +15,8 @@ enum SimulatedMessage {
   case done(TaskID, Lease, [ArtifactRef])
   case failed(TaskID, Lease, TaskFailure)
   case goodbye
+  /// Of the job with this number; the simulated one is 0.
+  case inventory(Inventory, job: Int)
 
   // Coordinator to worker.
   case welcome

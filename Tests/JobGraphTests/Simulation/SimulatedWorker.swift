@@ -37,14 +37,23 @@ struct SimulatedWorker {
   var results: [Lease: (task: TaskID, outputs: [ArtifactRef])] = [:]
   /// What heartbeats list.
   var leases: [Lease: TaskID] = [:]
-  /// Digests in its cache.
-  var held: Set<String> = []
+  var cache: SimulatedCache
+  /// The process that had the cache before.
+  let predecessor: WorkerID?
+  /// Whether it begins with what it has of another job.
+  private var isForeign: Bool
   var forsaken: Set<WorkerID> = []
   var lastHeard: Int
   var frozenUntil = 0
   private var jobCount = 0
 
-  init(_ id: WorkerID, slots: Int, clockRate: Double, isBroken: Bool, now: Int) {
+  init(
+    _ id: WorkerID, slots: Int, clockRate: Double, isBroken: Bool, cache: SimulatedCache?, isForeign: Bool, now: Int
+  ) {
+    predecessor = cache?.owner
+    self.cache = cache ?? SimulatedCache(owner: id)
+    self.cache.owner = id
+    self.isForeign = isForeign
     self.id = id
     self.slots = slots
     self.clockRate = clockRate
@@ -61,7 +70,7 @@ struct SimulatedWorker {
     switch message {
     case .welcome:
       isWelcomed = true
-      return unacknowledged
+      return [inventory()] + unacknowledged
     case .introduceYourself:
       isWelcomed = false
       return [.ready(slots: slots)]
@@ -71,7 +80,7 @@ struct SimulatedWorker {
       jobCount += 1
       jobs.append(Job(number: jobCount, task: task, lease: lease, inputs: inputs))
     case .cancel(let task, let lease): return cancel(task, lease)
-    case .release(let artifacts): held.subtract(artifacts.map(\.digest))
+    case .release(let artifacts): cache.remove(artifacts)
     case .resultStored(let lease):
       results[lease] = nil
       leases[lease] = nil
@@ -93,6 +102,13 @@ struct SimulatedWorker {
     results.sorted { $0.key < $1.key }.map { .done($0.value.task, $0.key, $0.value.outputs) }
   }
 
+  private mutating func inventory() -> SimulatedMessage {
+    guard isForeign else { return .inventory(Inventory(passes: cache.inventory, predecessor: predecessor), job: 0) }
+    isForeign = false
+    let foreign = ArtifactRef(name: ArtifactRef.gramName("attn_in"), digest: "foreign", size: 1)
+    return .inventory(Inventory(passes: [.collect(block: 0, shard: 0): [foreign]], predecessor: predecessor), job: 1)
+  }
+
   private mutating func cancel(_ task: TaskID, _ lease: Lease) -> [SimulatedMessage] {
     leases[lease] = nil
     results[lease] = nil
@@ -112,7 +128,7 @@ struct SimulatedWorker {
   mutating func finish(_ job: Job, _ outputs: [ArtifactRef]) -> SimulatedMessage {
     jobs.removeAll { $0.number == job.number }
     results[job.lease] = (job.task, outputs)
-    held.formUnion(outputs.map(\.digest))
+    cache.add(job.task, outputs)
     return .done(job.task, job.lease, outputs)
   }
 

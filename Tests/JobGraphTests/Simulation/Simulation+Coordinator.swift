@@ -2,6 +2,9 @@ import JobGraph
 
 // The coordinator's engine: messages become events, actions become messages and writes.
 extension Simulation {
+  /// An inventory that has not come by then is asked for again.
+  private static let arrivalPatience = 5000
+
   private var coordinatorTime: Duration { .milliseconds(Int(Double(now - coordinatorStart) * coordinatorRate)) }
 
   mutating func tell(_ event: SchedulerEvent) {
@@ -25,7 +28,7 @@ extension Simulation {
     case .acknowledge(let worker, _, let lease): send(.resultStored(lease), to: worker)
     case .cancel(let worker, let task, let lease): send(.cancel(task, lease), to: worker)
     case .release(let worker, let artifacts): send(.release(artifacts), to: worker)
-    case .dismiss(let worker, _): introduced.remove(worker)
+    case .dismiss(let worker, _): forget(worker)
     case .forsake(let lost):
       for worker in introduced.sorted() where worker != lost { send(.holderLost(lost), to: worker) }
     case .merge(let block): begin(.merge(block: block), within: 20...200)
@@ -48,13 +51,14 @@ extension Simulation {
 
   mutating func receive(_ message: SimulatedMessage, from worker: WorkerID) {
     if case .ready(let slots) = message {
-      let isNew = scheduler?.knows(worker) == false
       introduced.insert(worker)
-      send(.welcome, to: worker)
-      if isNew { tell(.joined(worker, slots: slots)) }
-      return
+      self.slots[worker] = slots
+      if scheduler?.knows(worker) == false { arrivals[worker] = now }
+      return send(.welcome, to: worker)
     }
     guard introduced.contains(worker) else { return send(.introduceYourself, to: worker) }
+    if case .inventory(let inventory, let job) = message { return join(worker, inventory, job) }
+    if let welcomed = arrivals[worker], !isGoodbye(message) { return holdBack(message, of: worker, welcomed) }
     switch message {
     case .heartbeat(let leases):
       send(.pulse, to: worker)
@@ -63,14 +67,37 @@ extension Simulation {
     case .done(let task, let lease, let outputs): tell(.finished(worker, task, lease, outputs: outputs))
     case .failed(let task, let lease, let failure): tell(.failed(worker, task, lease, failure))
     case .goodbye:
-      introduced.remove(worker)
+      forget(worker)
       tell(.left(worker))
     default: break
     }
   }
 
+  private func isGoodbye(_ message: SimulatedMessage) -> Bool { if case .goodbye = message { true } else { false } }
+
+  private mutating func join(_ worker: WorkerID, _ inventory: Inventory, _ job: Int) {
+    guard job == 0, arrivals.removeValue(forKey: worker) != nil else { return }
+    if let predecessor = inventory.predecessor { forget(predecessor) }
+    tell(.joined(worker, slots: slots[worker] ?? 1, inventory))
+  }
+
+  private mutating func holdBack(_ message: SimulatedMessage, of worker: WorkerID, _ welcomed: Int) {
+    guard case .heartbeat = message else { return }
+    send(.pulse, to: worker)
+    if now - welcomed < Self.arrivalPatience { return }
+    arrivals[worker] = now
+    send(.welcome, to: worker)
+  }
+
+  private mutating func forget(_ worker: WorkerID) {
+    introduced.remove(worker)
+    arrivals[worker] = nil
+  }
+
   mutating func closed(_ worker: WorkerID) {
-    if introduced.remove(worker) != nil { tell(.lost(worker)) }
+    let isPart = introduced.contains(worker)
+    forget(worker)
+    if isPart { tell(.lost(worker)) }
   }
 
   // MARK: Disk
@@ -132,6 +159,7 @@ extension Simulation {
     ledger.forgetCoordinator()
     scheduler = nil
     introduced = []
+    arrivals = [:]
   }
 
   /// Whoever reads the job's last line mends what it tells of, and resumes.

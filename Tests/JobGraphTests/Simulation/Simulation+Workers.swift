@@ -21,7 +21,7 @@ extension Simulation {
   }
 
   private func holds(_ worker: WorkerID, _ digests: [String]) -> Bool {
-    digests.allSatisfy { workers[worker]?.held.contains($0) == true }
+    digests.allSatisfy { workers[worker]?.cache.held.contains($0) == true }
   }
 
   private mutating func report(_ messages: [SimulatedMessage], of worker: WorkerID) {
@@ -139,7 +139,7 @@ extension Simulation {
 
   /// The process is gone; another is started in its place.
   private mutating func remove(_ id: WorkerID) {
-    workers[id] = nil
+    if let worker = workers.removeValue(forKey: id) { caches.append(worker.cache) }
     events.push(.join, at: now + random.draw(1000...5000))
   }
 

@@ -44,6 +44,8 @@ struct Simulation {
   var now = 0
   var events = EventQueue<Happening>()
   var workers: [WorkerID: SimulatedWorker] = [:]
+  /// Those that no process has.
+  var caches: [SimulatedCache] = []
   var store = SimulatedStore()
   var ledger: Ledger
   /// Until when.
@@ -57,6 +59,10 @@ struct Simulation {
   var coordinatorRate = 1.0
   /// Workers that have said Ready.
   var introduced: Set<WorkerID> = []
+  /// Those of them that have not yet told what they have, and when they were welcomed last.
+  var arrivals: [WorkerID: Int] = [:]
+  /// As each said in its last Ready.
+  var slots: [WorkerID: Int] = [:]
 
   var isFinished = false
   /// Coordinators that ended over quarantined tasks.
@@ -170,8 +176,17 @@ struct Simulation {
     started += 1
     let id = WorkerID("w\(started)")
     workers[id] = SimulatedWorker(
-      id, slots: random.draw(1...2), clockRate: drawnRate(), isBroken: strikes(faults.brokenChance), now: now)
+      id, slots: random.draw(1...2), clockRate: drawnRate(), isBroken: strikes(faults.brokenChance), cache: takeCache(),
+      isForeign: strikes(faults.foreignCacheChance), now: now)
     events.push(.beat(id), at: now + random.draw(1...1000))
+  }
+
+  /// One that a process has left, if there is one.
+  private mutating func takeCache() -> SimulatedCache? {
+    if caches.isEmpty || strikes(faults.coldStartChance) { return nil }
+    var cache = caches.remove(at: random.draw(0...caches.count - 1))
+    if hasFaults { cache.decay(faults, &random) }
+    return cache
   }
 
   mutating func drawnRate() -> Double {

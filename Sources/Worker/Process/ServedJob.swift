@@ -1,0 +1,39 @@
+import Foundation
+import Messaging
+
+/// The job that a worker serves, with what its tasks share.
+struct ServedJob: Sendable {
+  let context: JobContext
+  /// Of this job alone: who may ask for its artifacts must not get those of another.
+  let store: ArtifactStore
+  let passes: PassRecords
+  let copies: InputCopies
+  let blocks: BlockSource
+  let grams = GramSource()
+  let sweep = SweepStates()
+  private let berth: Berth
+
+  /// Takes a place in the cache, perhaps with what another process has left there.
+  ///
+  /// - Throws: ``WorkerError`` `.io`.
+  init(_ job: JobContext, in cache: CacheDirectory, of worker: Data, copiesBytesMax: UInt64) throws(WorkerError) {
+    context = job
+    berth = try cache.berth(forJob: job.jobID, of: worker)
+    do throws(ArtifactError) {
+      store = try ArtifactStore(directory: berth.path, durability: .cache)
+      passes = try PassRecords(of: job.jobID, in: store)
+    } catch { throw .io("\(error)") }
+    copies = InputCopies(in: store, idleBytesMax: copiesBytesMax)
+    blocks = BlockSource(job)
+  }
+
+  var id: String { context.jobID }
+
+  /// What the coordinator is told of the cache.
+  var inventory: [WireInventory] {
+    WireInventory.pages(job: id, passes: passes.passes, predecessor: berth.predecessor)
+  }
+
+  /// Removes all that the cache has of the job.
+  func removeCache() { berth.remove() }
+}
