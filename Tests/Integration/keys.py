@@ -33,9 +33,9 @@ class Keys:
         _, key = path.read_text().split()
         return key
 
-    def copy_for_worker(self, directory: Path) -> Keys:
+    def copy_for_worker(self, directory: Path, name: str = "worker") -> Keys:
         """What the documentation says goes to the machine of a worker."""
         directory.mkdir()
-        shutil.copy2(self.directory / "worker.key", directory)
+        shutil.copy2(self.directory / f"{name}.key", directory)
         shutil.copytree(self.directory / "allowed", directory / "allowed")
         return Keys(directory)

@@ -116,6 +116,7 @@ def test_a_flood_of_garbage_is_not_shown_line_by_line(running: RunningJob, libzm
             peer.send(b"garbage")
     running.assert_undisturbed()
     assert 1 <= running.coordinator.stderr.count("rejected") <= 16
+    assert running.coordinator.stderr.count("messages from 127.0.0.1 are dropped: more than 2048 messages a second") == 1
 
 
 def test_a_huge_message_closes_its_connection(running: RunningJob, libzmq: Any) -> None:

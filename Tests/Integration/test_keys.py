@@ -218,6 +218,27 @@ def test_workers_without_the_right_keys_are_told(guarded: GuardedJob, others: Ke
     guarded.assert_undisturbed()
 
 
+def test_a_key_can_be_withdrawn_while_the_job_runs(
+    long: Inputs, long_result: Job, make_job: MakeJob, keys: Keys, programs: Programs
+) -> None:
+    """The worker that has it is out within seconds, and cannot come back; the job goes on without it."""
+    programs.succeed("keygen", "--output", keys.directory, "--worker", "node-7")
+    job = make_job(long)
+    coordinator = job.start(*MANUAL, *keys.options)
+    honest, doomed = (job.worker(name, *keys.options) for name in ("honest", "node-7"))
+    copied = keys.copy_for_worker(job.directory / "late", "node-7")
+    job.wait_until_fitted(1)
+    (keys.directory / "allowed" / "node-7.pub").unlink()
+    wait_until(lambda: "worker node-7 was lost: its key is no longer allowed" in coordinator.stderr, "node-7 is out")
+    late = job.worker("node-7", *copied.options)
+    done = late.wait()
+    assert done.returncode == 65 and "the coordinator does not allow this worker's key" in last_line(done)
+    coordinator.succeed()
+    honest.succeed()
+    doomed.kill()
+    assert_same_output(long_result.output, job.output)
+
+
 def request(digest: bytes, offset: int, length: int) -> tuple[bytes, bytes]:
     return header(REQUEST), field(1, 7) + field(2, digest) + field(3, offset) + field(4, length)
 

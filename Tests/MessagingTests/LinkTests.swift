@@ -379,7 +379,8 @@ private struct Missing: Error {}
 
   @Test func aCoordinatorThatDoesNotDrainMakesWorkersWait() throws {
     let coordinator = try CoordinatorLink(
-      binding: "tcp://127.0.0.1:*", context: here, security: .plain, limits: .control, eventLimit: 8)
+      binding: "tcp://127.0.0.1:*", context: here, security: .plain, limits: .control, eventLimit: 8,
+      messagesPerSecond: 1_000_000)
     let worker = try worker(coordinator.endpoint)
     _ = try meet(coordinator, worker)
     var progress = Sample.progress

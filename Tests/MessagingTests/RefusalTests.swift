@@ -28,14 +28,14 @@ import Testing
   }
 
   @Test func aPeerMayAskSoOftenASecond() {
-    var budgets = RequestBudgets()
+    var budgets = RequestBudgets(perSecond: RequestBudgets.requests)
     let start = ContinuousClock.now
     let granted = (0..<20_000).filter { _ in budgets.spend([1], at: start) }
-    #expect(granted.count == RequestBudgets.perSecond)
+    #expect(granted.count == RequestBudgets.requests)
     // Others are not concerned, and half a second gives half the budget.
     let isGranted = budgets.spend([2], at: start)
     #expect(isGranted)
     let later = (0..<20_000).filter { _ in budgets.spend([1], at: start + .milliseconds(500)) }
-    #expect(later.count == RequestBudgets.perSecond / 2)
+    #expect(later.count == RequestBudgets.requests / 2)
   }
 }

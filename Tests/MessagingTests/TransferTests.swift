@@ -255,6 +255,24 @@ private func holders(_ endpoints: String...) -> [ArtifactHolder] { endpoints.map
     #expect(try bytes(target, artifact.digest) == data)
   }
 
+  /// Once for a holder, however often: what is fetched again comes whole, and only the log knows.
+  @Test func aDamagedChunkThatIsFetchedAgainIsLoggedWithItsSource() throws {
+    let data = patterned(100)
+    let artifact = try source.put(data)
+    let count = Atomic<Int>(0)
+    let holder = try FakeHolder(here) { request in
+      var (chunk, bytes) = Self.chunk(request, of: data)
+      if count.wrappingAdd(1, ordering: .relaxed).oldValue < 2 { bytes[17] ^= 4 }
+      return .frames(try ArtifactMessage.chunk(chunk).frames(), data: bytes)
+    }
+    let lines = Mutex<[String]>([])
+    let client = try ArtifactClient(context: there) { line in lines.withLock { $0.append(line) } }
+    try client.fetch(artifact, from: holders(holder.endpoint), into: target)
+    #expect(try bytes(target, artifact.digest) == data)
+    let line = "artifact \(artifact.digest.short) from \(holder.endpoint): a corrupted chunk at byte 0, not used"
+    #expect(lines.withLock { $0 } == [line])
+  }
+
   @Test func aHolderThatNeverAnswersRunsIntoTheTimeout() throws {
     let artifact = try source.put(patterned(100))
     let mute = try FakeHolder(here) { _ in .silence }
@@ -405,14 +423,14 @@ private func holders(_ endpoints: String...) -> [ArtifactHolder] { endpoints.map
     while left > 0 {
       let socket = try ZMQSocket(.dealer, context: there, limits: .artifactClient)
       try socket.connect(server.endpoint)
-      for _ in 0..<min(left, RequestBudgets.perSecond / 2) {
+      for _ in 0..<min(left, RequestBudgets.requests / 2) {
         var frames = original
         for _ in 0..<Int.random(in: 0...3, using: &fuzzing.random) { fuzzing.damage(&frames) }
         // A message has a frame.
         while try !frames.isEmpty && socket.send(frames) != .sent { try drain(socket) }
         try drain(socket)
       }
-      left -= RequestBudgets.perSecond / 2
+      left -= RequestBudgets.requests / 2
       try client().fetch(artifact, from: holders(server.endpoint), into: target)
       #expect(try bytes(target, artifact.digest) == data)
       try target.remove(artifact.digest)

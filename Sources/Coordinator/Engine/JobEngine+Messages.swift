@@ -9,9 +9,15 @@ extension JobEngine {
     case .posted(let work): work()
     case .rejected(let error, let peer, let count):
       note("message \(count) from \(peer.address) rejected: \(error)")
+    case .refused(let offender, let reason, let count):
+      note("\(count == 1 ? "messages" : "\(count) more messages") from \(offender) are dropped: \(reason)")
+    case .withdrawn(let peer):
+      if let worker = roster.worker(at: peer) { lost(worker, because: "its key is no longer allowed") }
     case .undelivered(let message, let peer, let reason):
       logger.warning("\(message.kind) to \(peer.address) was not delivered: \(reason)")
-      if reason == .vanished, let worker = roster.worker(at: peer) { connectionLost(worker) }
+      if reason == .vanished, let worker = roster.worker(at: peer) {
+        lost(worker, because: "its connection has closed")
+      }
     case .failed(let error): fail(.io("\(error)"))
     }
   }
@@ -46,9 +52,9 @@ extension JobEngine {
     }
   }
 
-  /// A process that lives makes a new connection and joins again.
-  private func connectionLost(_ worker: WorkerID) {
-    note("worker \(roster.name(of: worker)) was lost: its connection has closed")
+  /// A process that lives, and may, makes a new connection and joins again.
+  private func lost(_ worker: WorkerID, because reason: String) {
+    note("worker \(roster.name(of: worker)) was lost: \(reason)")
     lose(worker)
     decide(.lost(worker))
   }

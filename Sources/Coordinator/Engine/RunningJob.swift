@@ -53,7 +53,7 @@ public final class RunningJob: Sendable {
       server = try ArtifactServer(
         binding: Endpoint(host: endpoint.host, port: nil).description, serving: job.artifacts, context: context,
         security: security, logger: logger)
-      client = try ArtifactClient(context: context, security: security)
+      client = try ArtifactClient(context: context, security: security) { logger.warning("\($0)") }
     } catch {
       job.discard()
       switch error {

@@ -12,6 +12,10 @@ public final class CoordinatorLink: Sendable {
     case message(WorkerMessage, from: Peer)
     /// Frames that are no message. Reported for the first, second, fourth, … of a connection; `count` says which this is.
     case rejected(ProtocolError, from: Peer, count: Int)
+    /// Messages that were not read, of an offender by address and key. Reported once, and then once an hour with their number.
+    case refused(String, reason: String, count: Int)
+    /// The key of a connection that had said Ready is no longer allowed; nothing more of it comes through.
+    case withdrawn(Peer)
     /// A message that its worker did not get.
     case undelivered(CoordinatorMessage, to: Peer, Reason)
     /// What ``CoordinatorLink/post(_:)`` was given, to be run by the thread that drains.
@@ -56,7 +60,7 @@ public final class CoordinatorLink: Sendable {
 
   package init(
     binding endpoint: String, context: ZMQContext, security: SocketSecurity, limits: SocketLimits,
-    eventLimit: Int = CoordinatorLink.eventLimit
+    eventLimit: Int = CoordinatorLink.eventLimit, messagesPerSecond: Int = RequestBudgets.control
   ) throws(MessagingError) {
     let thread = try SocketThread()
     let wakeup = thread.wakeup
@@ -68,7 +72,9 @@ public final class CoordinatorLink: Sendable {
       do throws(MessagingError) {
         let socket = try ZMQSocket(.router, context: context, limits: limits)
         report(.success(try security.bind(socket, to: endpoint, for: .control)))
-        CoordinatorSocket(socket, thread, commands, events).run()
+        CoordinatorSocket(
+          socket, security, messagesPerSecond: messagesPerSecond, thread, commands, events
+        ).run()
       } catch { report(.failure(error)) }
     }
   }

@@ -26,6 +26,7 @@ final class CoordinatorSocket {
   private static let offenderLimit = 1024
 
   private let socket: ZMQSocket
+  private let security: SocketSecurity
   private let thread: SocketThread
   private let commands: WaitQueue<Command>
   private let events: WaitQueue<CoordinatorLink.Event>
@@ -35,13 +36,17 @@ final class CoordinatorSocket {
   /// Messages for connections that are full, oldest first.
   private var backlog: [Peer: [Outgoing]] = [:]
   private var rejections: [Peer: Int] = [:]
+  private var budgets: RequestBudgets
+  private var refusals = RefusalLog()
   private var isStopping = false
 
   init(
-    _ socket: ZMQSocket, _ thread: SocketThread, _ commands: WaitQueue<Command>,
-    _ events: WaitQueue<CoordinatorLink.Event>
+    _ socket: ZMQSocket, _ security: SocketSecurity, messagesPerSecond: Int, _ thread: SocketThread,
+    _ commands: WaitQueue<Command>, _ events: WaitQueue<CoordinatorLink.Event>
   ) {
     self.socket = socket
+    self.security = security
+    budgets = RequestBudgets(perSecond: messagesPerSecond)
     self.thread = thread
     self.commands = commands
     self.events = events
@@ -141,7 +146,12 @@ final class CoordinatorSocket {
       guard events.hasSpace(), let received = try socket.receive() else { return }
       switch received {
       case .dropped(let first, let last, let frames, let bytes):
-        reject(peer(first, last), .overLimits(frames: frames - 1, bytes: bytes - first.count))
+        let peer = peer(first, last)
+        if budgets.spend(peer.routingID, at: .now) {
+          reject(peer, .overLimits(frames: frames - 1, bytes: bytes - first.count))
+        } else {
+          refuse(peer, "more than \(budgets.perSecond) messages a second")
+        }
       case .message(let frames): try take(frames)
       }
     }
@@ -156,6 +166,10 @@ final class CoordinatorSocket {
 
   private func take(_ frames: [MessageFrame]) throws(MessagingError) {
     let peer = peer(frames[0], frames[frames.count - 1])
+    guard security.admits(peer.key, to: .control) else { return withdraw(peer) }
+    guard budgets.spend(peer.routingID, at: .now) else {
+      return refuse(peer, "more than \(budgets.perSecond) messages a second")
+    }
     let message: WorkerMessage
     do { message = try WorkerMessage(frames: frames.dropFirst().map(\.bytes)) } catch {
       reject(peer, error)
@@ -173,6 +187,19 @@ final class CoordinatorSocket {
     default: break
     }
     _ = events.offer(.message(message, from: peer), cost: frames.reduce(0) { $0 + $1.count })
+  }
+
+  /// Its key was on the list when the connection was let in. The worker behind it is to be missed at once.
+  private func withdraw(_ peer: Peer) {
+    if introduced.remove(peer) != nil { events.append(.withdrawn(peer)) }
+    refuse(peer, "its key is no longer allowed")
+  }
+
+  /// Nothing of it is read; the log has a line.
+  private func refuse(_ peer: Peer, _ reason: String) {
+    let offender = peer.key.map { "\(peer.address), key \($0)" } ?? peer.address
+    guard let count = refusals.note(offender, reason, at: .now) else { return }
+    _ = events.offer(.refused(offender, reason: reason, count: count))
   }
 
   private func reject(_ peer: Peer, _ error: ProtocolError) {

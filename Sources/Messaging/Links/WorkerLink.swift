@@ -109,7 +109,8 @@ public final class WorkerLink: Sendable {
   /// Takes a task from the list that heartbeats carry.
   public func letGo(lease: UInt64) { held.letGo(lease) }
 
-  /// Sends Progress, which renews the lease, and notes the fraction for the heartbeats. For the thread that computes.
+  /// Sends Progress, which renews the lease, unless one was sent just before, and notes the fraction for the heartbeats. For the
+  /// thread that computes.
   /// Throws nothing: a Progress that cannot be sent is made good by the next.
   ///
   /// - Parameter fraction: 0 to 1; anything else is brought into that range.
@@ -119,8 +120,7 @@ public final class WorkerLink: Sendable {
     progress.lease = lease
     progress.fraction = fraction.isNaN ? 0 : min(max(fraction, 0), 1)
     progress.note = note.cut()
-    held.note(lease, progress.fraction)
-    try? send(.progress(progress))
+    if held.note(lease, progress.fraction, at: .now) { try? send(.progress(progress)) }
   }
 
   /// Hands `work` to the thread that drains the events, in order with them. Never refused.
@@ -144,7 +144,12 @@ public final class WorkerLink: Sendable {
 
 /// The tasks that heartbeats name.
 final class HeldTasks: Sendable {
+  /// Between two messages about a task: far below any lease, and a bound for what a worker sends.
+  private static let pause = Duration.milliseconds(100)
+
   private let tasks = Mutex<[UInt64: WireRunningTask]>([:])
+  /// When progress of a task was sent last.
+  private let sent = Mutex<[UInt64: ContinuousClock.Instant]>([:])
 
   func hold(_ task: WireTaskID, _ lease: UInt64) {
     var running = WireRunningTask()
@@ -153,9 +158,25 @@ final class HeldTasks: Sendable {
     tasks.withLock { $0[lease] = running }
   }
 
-  func letGo(_ lease: UInt64) { tasks.withLock { $0[lease] = nil } }
+  func letGo(_ lease: UInt64) {
+    tasks.withLock { $0[lease] = nil }
+    sent.withLock { $0[lease] = nil }
+  }
 
-  func note(_ lease: UInt64, _ fraction: Double) { tasks.withLock { $0[lease]?.fraction = fraction } }
+  /// - Returns: whether it is worth a message.
+  func note(_ lease: UInt64, _ fraction: Double, at now: ContinuousClock.Instant) -> Bool {
+    let isHeld = tasks.withLock { tasks in
+      tasks[lease]?.fraction = fraction
+      return tasks[lease] != nil
+    }
+    // What is not held is on its way out; the coordinator says so.
+    if !isHeld { return true }
+    return sent.withLock { sent in
+      if let last = sent[lease], now - last < Self.pause { return false }
+      sent[lease] = now
+      return true
+    }
+  }
 
   var heartbeat: WireHeartbeat {
     var heartbeat = WireHeartbeat()

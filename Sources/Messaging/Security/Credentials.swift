@@ -3,8 +3,16 @@ public struct Credentials: Sendable, Equatable {
   let own: KeyPair
   /// The key of the job's coordinator.
   let coordinator: PublicKey
+  let allowList: AllowList
+
   /// Who may talk, by key; the values are names for people.
-  let allowed: [PublicKey: String]
+  var allowed: [PublicKey: String] { allowList.keys }
+
+  init(own: KeyPair, coordinator: PublicKey, allowed: AllowList) {
+    self.own = own
+    self.coordinator = coordinator
+    allowList = allowed
+  }
 
   /// The key by which others recognize this process.
   public var publicKey: PublicKey { own.publicKey }
@@ -13,8 +21,8 @@ public struct Credentials: Sendable, Equatable {
   func admits(_ key: PublicKey, to purpose: SocketSecurity.Purpose) -> Bool {
     switch purpose {
     // A second coordinator is no worker.
-    case .control: allowed[key] != nil && key != coordinator
-    case .artifacts: allowed[key] != nil
+    case .control: allowList.contains(key) && key != coordinator
+    case .artifacts: allowList.contains(key)
     }
   }
 }

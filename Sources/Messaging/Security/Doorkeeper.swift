@@ -75,6 +75,9 @@ private final class DoorkeeperSockets {
     init(_ monitor: ZMQSocket) { self.monitor = monitor }
   }
 
+  /// How often the list of allowed keys is read again.
+  private static let listPeriod = Duration.seconds(2)
+
   private let context: UnsafeMutableRawPointer
   private let requests: ZMQSocket
   private let thread: SocketThread
@@ -99,9 +102,14 @@ private final class DoorkeeperSockets {
 
   func run() {
     do throws(MessagingError) {
+      var nextRefresh = ContinuousClock.now + Self.listPeriod
       while !isStopping {
         let sockets = doors.map(\.monitor) + [requests]
-        _ = thread.poll(sockets.map { ($0, ZMQ_POLLIN) }, until: nil)
+        _ = thread.poll(sockets.map { ($0, ZMQ_POLLIN) }, until: nextRefresh)
+        if .now >= nextRefresh {
+          nextRefresh = .now + Self.listPeriod
+          for line in credentials.allowList.refresh() { refused(line) }
+        }
         for door in doors { try listen(at: door) }
         try answer()
         for command in commands.takeAll() { perform(command) }

@@ -73,7 +73,7 @@ public struct KeyBundle: Sendable, Equatable {
       throw unusable("the coordinator's public key is missing")
     }
     guard allowed[own.pair.publicKey] == own.name else { throw unusable("the secret key is not that of \(own.name)") }
-    self.init(Credentials(own: own.pair, coordinator: coordinator, allowed: allowed))
+    self.init(Credentials(own: own.pair, coordinator: coordinator, allowed: AllowList(allowed)))
   }
 }
 

@@ -69,7 +69,7 @@ public struct KeyDirectory: Sendable {
         kind: .usage, path: path,
         reason: "'\(name)' cannot name a worker; use up to \(Self.nameLimit) letters, digits, '-', '_' and '.'")
     }
-    _ = try allowList()
+    _ = try allowedKeys()
     try createPair(name)
     Self.sync(path)
   }
@@ -109,18 +109,19 @@ public struct KeyDirectory: Sendable {
       }
     let file = secretFile(name)
     guard let own = KeyPair(z85Secret: try file.read()) else { throw file.error(.unusable, "not a key") }
-    let allowed = try allowList()
+    let allowed = try allowedKeys()
     guard let coordinator = allowed.first(where: { $0.value == Self.coordinator })?.key else {
       throw publicFile(Self.coordinator).error(.unusable, "missing; copy it from where the keys were made")
     }
     guard allowed[own.publicKey] == name else {
       throw publicFile(name).error(.unusable, "missing, or not the public half of \(file.path)")
     }
-    return Credentials(own: own, coordinator: coordinator, allowed: allowed)
+    let list = AllowList(allowed) { () throws(KeyError) in try allowedKeys() }
+    return Credentials(own: own, coordinator: coordinator, allowed: list)
   }
 
   /// Every key in `allowed`, with the name of its party.
-  private func allowList() throws(KeyError) -> [PublicKey: String] {
+  private func allowedKeys() throws(KeyError) -> [PublicKey: String] {
     let directory = "\(path)/\(Self.allowed)"
     guard let names = try? FileManager.default.contentsOfDirectory(atPath: directory) else {
       throw KeyError(

@@ -23,6 +23,12 @@ public enum SocketSecurity: Sendable {
     if case .curve(let credentials) = self { credentials.publicKey } else { nil }
   }
 
+  /// Whether a message on a bound socket counts: a key may have been withdrawn since its connection was let in.
+  package func admits(_ key: PublicKey?, to purpose: Purpose) -> Bool {
+    guard case .curve(let credentials) = self else { return true }
+    return key.map { credentials.admits($0, to: purpose) } ?? false
+  }
+
   /// Binds a socket so that none but those who may talk come through.
   ///
   /// - Returns: the endpoint with the port that was chosen for `*`.

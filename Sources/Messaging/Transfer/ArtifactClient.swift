@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import Synchronization
 
 /// Fetches artifacts from the processes that hold them.
@@ -26,6 +27,7 @@ public final class ArtifactClient: Sendable {
   }
 
   private let policy: Policy
+  private let noted: @Sendable (String) -> Void
   private let thread: SocketThread
   private let commands = WaitQueue<ArtifactClientSockets.Command>(limit: .max)
   private let nextTicket = Atomic<UInt64>(UInt64.random(in: 0...UInt64.max / 2))
@@ -33,6 +35,7 @@ public final class ArtifactClient: Sendable {
   private let isOpen = Atomic<Bool>(true)
   /// Endpoints from which nothing is to be had, at most ``forsakenLimit``.
   private let forsaken = Mutex<Set<String>>([])
+  private let damages = Mutex(RefusalLog())
 
   /// Forgetting one costs a fetch its timeout, no more.
   private static let forsakenLimit = 4096
@@ -48,11 +51,14 @@ public final class ArtifactClient: Sendable {
 
   /// Starts the thread.
   ///
+  /// - Parameter noted: is given a line for the log when something came damaged: for a holder once, and then at most every hour.
   /// - Throws: ``MessagingError`` `.socket`.
   public init(
-    context: ZMQContext, security: SocketSecurity = .plain, policy: Policy = Policy()
+    context: ZMQContext, security: SocketSecurity = .plain, policy: Policy = Policy(),
+    noted: @escaping @Sendable (String) -> Void = { Logger(label: "artifact-client").warning("\($0)") }
   ) throws(MessagingError) {
     self.policy = policy
+    self.noted = noted
     let thread = try SocketThread()
     let commands = commands
     self.thread = thread
@@ -101,6 +107,7 @@ public final class ArtifactClient: Sendable {
           isForsaken: { self.forsaken.withLock { $0.contains(holder.endpoint) } })
         guard let problem = try fetch.run(into: store, isCancelled: isCancelled) else { return }
         failures[holder] = problem.reason
+        if problem.isDamage { note(problem, artifact, holder) }
         if problem.isFinal { isOut.insert(holder) }
       }
     }
@@ -119,6 +126,13 @@ public final class ArtifactClient: Sendable {
 
   /// Takes ``forsake(_:)`` back. From any thread.
   public func trust(_ endpoints: some Sequence<String>) { forsaken.withLock { $0.subtract(endpoints) } }
+
+  /// What came damaged is asked for again, and may well come whole: only the log knows of it.
+  private func note(_ problem: ArtifactFetch.Problem, _ artifact: Artifact, _ holder: ArtifactHolder) {
+    guard let count = damages.withLock({ $0.note(holder.endpoint, "damage", at: .now) }) else { return }
+    let more = count == 1 ? "" : "; \(count - 1) others since the last such line"
+    noted("artifact \(artifact.digest.short) from \(holder.endpoint): \(problem.reason), not used\(more)")
+  }
 
   private func begin(_ target: Target, _ isCancelled: () -> Bool) throws(ArtifactError) {
     condition.lock()

@@ -5,6 +5,8 @@ struct ArtifactFetch {
     let reason: String
     /// Whether asking again is pointless.
     let isFinal: Bool
+    /// Whether what came was not what it should be.
+    var isDamage = false
   }
 
   /// What the socket thread hands to the fetch.
@@ -79,7 +81,7 @@ struct ArtifactFetch {
         return Problem(reason: refusal.text.isEmpty ? "\(refusal.code)" : refusal.text, isFinal: refusal.code != .busy)
       case .chunk(let chunk, let data)?:
         if let fault = fault(of: chunk, data, at: writer.size) {
-          return Problem(reason: "\(fault) at byte \(writer.size)", isFinal: false)
+          return Problem(reason: "\(fault) at byte \(writer.size)", isFinal: false, isDamage: true)
         }
         try data.withUnsafeBytes { bytes throws(ArtifactError) in try writer.write(bytes) }
         fetchedBytes(UInt64(data.count))
@@ -88,7 +90,7 @@ struct ArtifactFetch {
     } while writer.size < artifact.size
     do { try writer.finish(expecting: artifact) } catch {
       guard case .mismatch(_, let found) = error else { throw error }
-      return Problem(reason: "sent bytes of digest \(found.digest.short)", isFinal: true)
+      return Problem(reason: "sent bytes of digest \(found.digest.short)", isFinal: true, isDamage: true)
     }
     return nil
   }

@@ -48,7 +48,7 @@ public final class ArtifactServer: Sendable {
       do throws(MessagingError) {
         let socket = try ZMQSocket(.router, context: context, limits: .artifactServer)
         report(.success(try security.bind(socket, to: endpoint, for: .artifacts)))
-        ArtifactServerSocket(socket, thread, served, counters, logger).run()
+        ArtifactServerSocket(socket, security, thread, served, counters, logger).run()
       } catch { report(.failure(error)) }
     }
   }

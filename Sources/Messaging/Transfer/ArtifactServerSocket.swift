@@ -28,6 +28,7 @@ final class ArtifactServerSocket {
   private static let openFileIdle = Duration.seconds(2)
 
   private let socket: ZMQSocket
+  private let security: SocketSecurity
   private let thread: SocketThread
   private let served: ArtifactServer.ServedStore
   /// The store that the open files are from.
@@ -37,15 +38,15 @@ final class ArtifactServerSocket {
 
   private var blocked: [[UInt8]: Blocked] = [:]
   private var openFiles: [Digest: OpenFile] = [:]
-  private var budgets = RequestBudgets()
+  private var budgets = RequestBudgets(perSecond: RequestBudgets.requests)
   private var log = RefusalLog()
 
   init(
-    _ socket: ZMQSocket, _ thread: SocketThread, _ served: ArtifactServer.ServedStore,
-    _ counters: ArtifactServer.Counters,
-    _ logger: Logger
+    _ socket: ZMQSocket, _ security: SocketSecurity, _ thread: SocketThread, _ served: ArtifactServer.ServedStore,
+    _ counters: ArtifactServer.Counters, _ logger: Logger
   ) {
     self.socket = socket
+    self.security = security
     self.thread = thread
     self.served = served
     self.counters = counters
@@ -87,9 +88,13 @@ final class ArtifactServerSocket {
   private func take(_ frames: [MessageFrame]) throws(MessagingError) {
     let peer = frames[0].bytes
     let address = frames.last?.peerAddress ?? "unknown"
+    guard security.admits(frames.last?.peerKey, to: .artifacts) else {
+      counters.refusals.wrappingAdd(1, ordering: .relaxed)
+      return refused(address, "its key is no longer allowed", "")
+    }
     guard budgets.spend(peer, at: .now) else {
       counters.refusals.wrappingAdd(1, ordering: .relaxed)
-      return refused(address, "more than \(RequestBudgets.perSecond) requests a second", "")
+      return refused(address, "more than \(budgets.perSecond) requests a second", "")
     }
     do throws(ProtocolError) {
       guard frames.count > 1 else { throw .frameCount(expected: 2, got: 0) }

@@ -49,7 +49,7 @@ public final class WorkerProcess: Sendable {
       server = try ArtifactServer(
         binding: Endpoint(host: host, port: nil).description, serving: nil, context: context, security: security,
         logger: logger)
-      client = try ArtifactClient(context: context, security: security)
+      client = try ArtifactClient(context: context, security: security) { logger.warning("\($0)") }
       let ready = WireReady(options, artifactEndpoint: server.endpoint)
       id = ready.workerID
       link = try WorkerLink(connecting: options.endpoint, as: ready, context: context, security: security)
