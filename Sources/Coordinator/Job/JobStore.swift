@@ -57,7 +57,7 @@ public final class JobStore: Sendable {
   /// Looks at every page and index. Before a job goes on, so that damage is known before anything is written.
   ///
   /// - Throws: ``CoordinatorError`` if something is not as SQLite left it.
-  func checkIntegrity() throws {
+  package func checkIntegrity() throws {
     let fault = try read { try String.fetchOne($0, sql: "PRAGMA integrity_check(1)") }
     if let fault, fault != "ok" { throw damage(fault) }
   }

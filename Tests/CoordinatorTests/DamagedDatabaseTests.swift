@@ -1,0 +1,96 @@
+import Coordinator
+import Foundation
+import Testing
+
+/// Job databases with random damage: each is read, or refused with a ``CoordinatorError``, never a crash.
+/// `CRVQ_FUZZ_SEED` repeats a run; `CRVQ_FUZZ=1000000` tries a hundredth of that.
+@Suite struct DamagedDatabaseTests {
+  private static let environment = ProcessInfo.processInfo.environment
+  private static let share = 100
+  private let cases = environment["CRVQ_FUZZ"].flatMap(Int.init).map { max(200, $0 / share) } ?? 200
+  private let seed = environment["CRVQ_FUZZ_SEED"].flatMap(UInt64.init) ?? .random(in: .min ... .max)
+
+  /// SplitMix64.
+  private struct Chance: RandomNumberGenerator {
+    var state: UInt64
+
+    mutating func next() -> UInt64 {
+      state &+= 0x9e37_79b9_7f4a_7c15
+      var word = state
+      word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
+      word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
+      return word ^ (word >> 31)
+    }
+  }
+
+  /// A database with a job, results and their history, all of it in the one file.
+  private func whole(_ directory: String) throws -> [UInt8] {
+    let path = "\(directory)/whole.sqlite"
+    do {
+      let store = try JobStore(path: path)
+      try store.create(JobRecord(name: "job", options: "{}", modelDigest: "a", tokensDigest: "b"))
+      for block in 0..<20 {
+        for part in 0..<7 {
+          try store.store(
+            StoredResult(
+              kind: .fit, block: block, part: part, digest: String(repeating: "a", count: 64), size: 5,
+              record: "{\"relativeError\":0.1}", worker: "w", seconds: 1))
+        }
+      }
+    }
+    return try [UInt8](Data(contentsOf: URL(fileURLWithPath: path)))
+  }
+
+  private func damage(_ bytes: inout [UInt8], _ chance: inout Chance) {
+    for _ in 0..<Int.random(in: 1...4, using: &chance) {
+      // Half of it where SQLite keeps its own books: the header, and the beginnings of pages.
+      let page = Int.random(in: 0..<max(1, bytes.count / 4096), using: &chance) * 4096
+      let place =
+        Bool.random(using: &chance)
+        ? page + Int.random(in: 0..<128, using: &chance) : Int.random(in: 0..<max(1, bytes.count), using: &chance)
+      guard place < bytes.count else { continue }
+      switch Int.random(in: 0..<6, using: &chance) {
+      case 0, 1: bytes[place] ^= 1 << UInt8.random(in: 0..<8, using: &chance)
+      case 2: bytes[place] = .random(in: .min ... .max, using: &chance)
+      case 3: for index in place..<min(place + 16, bytes.count) { bytes[index] = 0xFF }
+      case 4 where place > 0: bytes.removeSubrange(place...)
+      default:
+        let from = Int.random(in: 0..<bytes.count, using: &chance)
+        for index in 0..<32 where place + index < bytes.count && from + index < bytes.count {
+          bytes[place + index] = bytes[from + index]
+        }
+      }
+    }
+  }
+
+  @Test func eachIsReadOrRefused() throws {
+    let memory = "/dev/shm"
+    let place = access(memory, W_OK) == 0 ? memory : NSTemporaryDirectory()
+    let directory = "\(place)/crvq-damaged-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let original = try whole(directory)
+    print("damaged databases: \(cases) inputs, CRVQ_FUZZ_SEED=\(seed)")
+    var refused = 0
+    for number in 0..<cases {
+      var chance = Chance(state: seed &+ UInt64(number))
+      var bytes = original
+      damage(&bytes, &chance)
+      let path = "\(directory)/job.sqlite"
+      try Data(bytes).write(to: URL(fileURLWithPath: path))
+      do {
+        let store = try JobStore(path: path)
+        try store.checkIntegrity()
+        _ = try store.job()
+        _ = try store.results()
+      } catch is CoordinatorError {
+        refused += 1
+      } catch {
+        Issue.record("seed \(seed), case \(number): \(error)")
+      }
+      for suffix in ["", "-wal", "-shm", "-journal"] { unlink(path + suffix) }
+    }
+    #expect(refused > cases / 4, "\(refused) of \(cases) were refused")
+    #expect(refused < cases, "none was as good as new")
+  }
+}
