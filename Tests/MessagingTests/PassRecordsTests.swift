@@ -59,8 +59,10 @@ import Testing
 
   @Test func recordsOfAnotherJobCountForNothing() throws {
     let first = try store()
+    let records = try PassRecords(of: "job", in: first)
     let (task, outputs) = try pass(1, ["a"], in: first)
-    try PassRecords(of: "job", in: first).add(task, outputs: outputs)
+    try records.add(task, outputs: outputs)
+    #expect(records.passes.count == 1)
     let second = try store()
     #expect(try PassRecords(of: "another", in: second).passes == [])
     #expect(second.digests == [])
@@ -68,8 +70,10 @@ import Testing
 
   @Test func aRecordUnderAnotherTasksNameCountsForNothing() throws {
     let first = try store()
+    let records = try PassRecords(of: "job", in: first)
     let (task, outputs) = try pass(1, ["a"], in: first)
-    try PassRecords(of: "job", in: first).add(task, outputs: outputs)
+    try records.add(task, outputs: outputs)
+    #expect(records.passes.count == 1)
     #expect(rename(path(1), path(3)) == 0)
     #expect(try PassRecords(of: "job", in: store()).passes == [])
   }
@@ -77,8 +81,10 @@ import Testing
   /// Every bit of a record, and every length.
   @Test func damagedRecordsCountForNothing() throws {
     let first = try store()
+    let records = try PassRecords(of: "job", in: first)
     let (task, outputs) = try pass(1, ["a"], in: first)
-    try PassRecords(of: "job", in: first).add(task, outputs: outputs)
+    try records.add(task, outputs: outputs)
+    #expect(records.passes.count == 1)
     let whole = try Data(contentsOf: URL(fileURLWithPath: path(1)))
     var damaged = (0..<whole.count).map { Data(whole.prefix($0)) }
     for bit in 0..<8 * whole.count {
@@ -87,16 +93,17 @@ import Testing
       damaged.append(bytes)
     }
     for bytes in damaged {
-      try bytes.write(to: URL(fileURLWithPath: path(1)))
       try first.put(Data("a".utf8))
+      try bytes.write(to: URL(fileURLWithPath: path(1)))
       #expect(try PassRecords(of: "job", in: store()).passes == [])
     }
   }
 
   @Test func outputsThatAreLostOrCutAreNotListed() throws {
     let first = try store()
+    let records = try PassRecords(of: "job", in: first)
     let (task, outputs) = try pass(1, ["a", "bb", "ccc"], in: first)
-    try PassRecords(of: "job", in: first).add(task, outputs: outputs)
+    try records.add(task, outputs: outputs)
     #expect(unlink("\(directory.path)/\(outputs[0].artifact!.digest.hex)") == 0)
     #expect(truncate("\(directory.path)/\(outputs[1].artifact!.digest.hex)", 1) == 0)
     #expect(try PassRecords(of: "job", in: store()).passes.map(\.outputs) == [[outputs[2]]])

@@ -120,7 +120,7 @@ enum Sample {
       .taskDone(done(task(.tune, block: 1), .tune(tuned))),
       .taskDone(done(task(.verify, block: 1), .verify(verifyResult))),
       .taskDone(done(task(.evaluate, shard: 9), .evaluate(evaluated))),
-      .taskFailed(failed), .goodbye(goodbye), .inventory(inventory),
+      .taskFailed(failed), .inventory(inventory), .goodbye(goodbye),
     ]
   }
 
