@@ -27,6 +27,7 @@ let package = Package(
     .systemLibrary(name: "CZeroMQ"),
     .target(name: "CKernels"),
     .target(name: "CChecksum"),
+    .target(name: "CSpawn"),
 
     .target(name: "Numerics", dependencies: ["CKernels", "COpenBLAS"]),
     .target(name: "Checkpoint", dependencies: ["Numerics"]),
@@ -55,7 +56,7 @@ let package = Package(
     .target(
       name: "Coordinator",
       dependencies: [
-        "CRVQ", "Checkpoint", "JobGraph", "Messaging", "Numerics", "Transformer",
+        "CRVQ", "CSpawn", "Checkpoint", "JobGraph", "Messaging", "Numerics", "Transformer",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "Yams", package: "Yams"),
