@@ -44,7 +44,7 @@ extension JobEngine {
     guard scheduler.knows(predecessor), predecessor != heir.id, let known = roster[predecessor], known.key == heir.key
     else { return nil }
     note("worker \(known.name) was lost: \(heir.name) has its cache")
-    lose(predecessor)
+    lose(predecessor, isDead: true)
     return predecessor
   }
 
