@@ -16,6 +16,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
     .package(url: "https://github.com/jpsim/Yams", from: "6.2.0"),
@@ -27,6 +28,7 @@ let package = Package(
     .systemLibrary(name: "CZeroMQ"),
     .target(name: "CKernels"),
     .target(name: "CChecksum"),
+    .target(name: "CSpawn"),
 
     .target(name: "Numerics", dependencies: ["CKernels", "COpenBLAS"]),
     .target(name: "Checkpoint", dependencies: ["Numerics"]),
@@ -55,9 +57,12 @@ let package = Package(
     .target(
       name: "Coordinator",
       dependencies: [
-        "CRVQ", "Checkpoint", "JobGraph", "Messaging", "Numerics", "Transformer",
+        "CRVQ", "CSpawn", "Checkpoint", "JobGraph", "Messaging", "Numerics", "Transformer",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
         .product(name: "Yams", package: "Yams"),
       ]
     ),

@@ -56,7 +56,7 @@ extension Scheduler {
 
   private func isDue(_ task: TaskID, for worker: WorkerID) -> Bool {
     let record = record(task)
-    if !record.isPending || now < record.notBefore { return false }
+    if !record.isPending || now < record.notBefore || isTooLarge(task, for: worker) { return false }
     // Another worker may do better, if there is one.
     if record.failedOn.contains(worker), now < record.notBefore + policy.secondChancePause,
       workers.keys.contains(where: { !record.failedOn.contains($0) })
@@ -179,7 +179,8 @@ extension Scheduler {
       if block == 0 { return .tune(block: block) }
       guard tuned[block - 1] != nil else { return nil }
       let last = record(.tune(block: block - 1)).worker
-      let isFree = last.map { workers[$0] == nil || setAside.contains($0) } ?? true
+      let isFree =
+        last.map { workers[$0] == nil || setAside.contains($0) || isTooLarge(.tune(block: block), for: $0) } ?? true
       return last == worker || isFree ? .tune(block: block) : nil
     }
     return nil
@@ -189,7 +190,9 @@ extension Scheduler {
   private func nextVerify(for worker: WorkerID) -> TaskID? {
     for block in window where packed(block) != nil && isReady(.verify(block: block), for: worker) {
       let makers = makers(ofBlock: block)
-      let hasOther = workers.keys.contains { !makers.contains($0) && !setAside.contains($0) }
+      let hasOther = workers.keys.contains {
+        !makers.contains($0) && !setAside.contains($0) && !isTooLarge(.verify(block: block), for: $0)
+      }
       if !hasOther || !makers.contains(worker) { return .verify(block: block) }
     }
     return nil

@@ -34,6 +34,7 @@ extension Scheduler {
   private func isAdmissible(_ worker: WorkerID, forCopyOf task: TaskID) -> Bool {
     let record = record(task)
     if record.hands.contains(worker) || record.failedOn.contains(worker) { return false }
+    if isTooLarge(task, for: worker) { return false }
     return task.kind != .verify || !makers(ofBlock: task.block).contains(worker)
   }
 }

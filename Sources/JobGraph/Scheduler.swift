@@ -23,6 +23,8 @@ public struct Scheduler: Sendable {
   /// Tuned blocks in the coordinator's store.
   var tuned: [Int: ArtifactRef] = [:]
   var merging: Set<Int> = []
+  /// What the tasks of each worker may use, in bytes, those that are lost among them.
+  var memories: [WorkerID: Int] = [:]
   /// The worker whose cache holds a shard's hidden states.
   var shardOwners: [Int: WorkerID] = [:]
   var nextLease: UInt64
@@ -94,12 +96,15 @@ public struct Scheduler: Sendable {
     self.now = max(self.now, now)
     var actions: [SchedulerAction] = []
     switch event {
-    case .joined(let worker, let slots, let inventory): join(worker, slots: slots, inventory, &actions)
+    case .joined(let worker, let slots, let memory, let inventory):
+      memories[worker] = memory
+      join(worker, slots: slots, inventory, &actions)
     case .heard(let worker, let holding):
       heard(worker, &actions)
       reconcile(worker, holding, &actions)
     case .left(let worker): lose(worker, .returned, &actions)
     case .lost(let worker): lose(worker, .death, &actions)
+    case .outOfMemory(let worker): ranOutOfMemory(worker)
     case .progressed(let worker, let task, let lease): progressed(worker, task, lease, &actions)
     case .finished(let worker, let task, let lease, let outputs): finished(worker, task, lease, outputs, &actions)
     case .failed(let worker, let task, let lease, let failure): failed(worker, task, lease, failure, &actions)

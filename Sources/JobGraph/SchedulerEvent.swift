@@ -1,13 +1,15 @@
 /// Everything that can happen to a job, as the scheduler sees it.
 public enum SchedulerEvent: Sendable, Equatable {
-  /// A worker is ready for work.
-  case joined(WorkerID, slots: Int, Inventory = Inventory())
+  /// A worker is ready for work; `memory` is what its tasks may use, in bytes, 0 if it does not say.
+  case joined(WorkerID, slots: Int, memory: Int = 0, Inventory = Inventory())
   /// A worker's heartbeat, with what it holds: tasks in hand and results not yet acknowledged.
   case heard(WorkerID, holding: [Lease: TaskID])
   /// A worker said goodbye.
   case left(WorkerID)
   /// A worker cannot be reached any more, or its process ended.
   case lost(WorkerID)
+  /// The kernel, or whoever started it, has ended a worker for want of memory; it may be lost already.
+  case outOfMemory(WorkerID)
   /// A worker is getting on with a task.
   case progressed(WorkerID, TaskID, Lease)
   /// A worker finished a task and holds what it made.

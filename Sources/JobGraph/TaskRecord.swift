@@ -19,6 +19,8 @@ struct TaskRecord: Sendable {
   var outputs: [ArtifactRef] = []
   /// Not given out again before this time.
   var notBefore = Duration.zero
+  /// The memory of the largest worker that had not enough for it, in bytes; 0 for none.
+  var outgrown = 0
 
   // Since it was last done:
 

@@ -30,6 +30,7 @@ struct EvaluateCommand: AsyncParsableCommand {
   var threads: Int?
 
   func validate() throws {
+    if launcher.dashboard != nil { throw ValidationError("--dashboard goes with launch and resume") }
     if window < 2 { throw ValidationError("--window is \(window), expected at least 2") }
     if let maxWindows, maxWindows < 1 { throw ValidationError("--max-windows is \(maxWindows), expected at least 1") }
     if let threads, threads < 1 { throw ValidationError("--threads is \(threads), expected at least 1") }

@@ -1,15 +1,9 @@
+import Coordinator
 import Foundation
 
-/// What `--json` prints: one object, sorted keys, snake case, nothing else on standard output.
+/// What `--json` prints: one object, and nothing else on standard output.
 enum JSONOutput {
-  static func print(_ value: some Encodable) throws {
-    let encoder = JSONEncoder()
-    encoder.keyEncodingStrategy = .convertToSnakeCase
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    encoder.nonConformingFloatEncodingStrategy = .convertToString(
-      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
-    FileHandle.standardOutput.write(try encoder.encode(value) + Data("\n".utf8))
-  }
+  static func print(_ value: some Encodable) throws { FileHandle.standardOutput.write(try JSONForm.data(value)) }
 }
 
 /// A line for people, on standard error so that standard output stays for results.

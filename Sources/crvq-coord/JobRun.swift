@@ -9,10 +9,12 @@ import UnixSignals
 struct JobRun {
   private let job: PreparedJob
   private let launch: Launch
+  private let dashboard: Dashboard?
 
-  init(_ job: PreparedJob, _ launch: Launch) {
+  init(_ job: PreparedJob, _ launch: Launch, _ dashboard: Dashboard? = nil) {
     self.job = job
     self.launch = launch
+    self.dashboard = dashboard
   }
 
   func run() async throws {
@@ -20,7 +22,7 @@ struct JobRun {
     let settings = RunningJob.Settings(
       endpoint: launch.endpoint, security: try launch.security(of: job.directory), resumeOptions: launch.workerOptions,
       launcher: try launch.launcher(of: job.directory),
-      display: display)
+      display: display, dashboard: dashboard)
     let running = try RunningJob(job, settings, logger: try job.directory.logger())
     let advice = running.resumeCommand.map { "; go on with: \($0)" } ?? ""
     let stop = { @Sendable (signal: UnixSignal) in

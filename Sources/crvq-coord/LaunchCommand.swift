@@ -69,8 +69,9 @@ struct LaunchCommand: AsyncParsableCommand {
     let launch = try Launch(launcher, shape)
     _ = try launch.security()
     if dryRun { return try show(launch, shape) }
+    let dashboard = try await launcher.startDashboard()
     let prepared = try PreparedJob.create(options, in: absolute(job ?? output + ".job"))
-    try await JobRun(prepared, launch).run()
+    try await JobRun(prepared, launch, dashboard).run()
     try PackedOutput(options).show(json: launcher.json)
   }
 

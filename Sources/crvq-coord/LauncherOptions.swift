@@ -29,15 +29,17 @@ struct LauncherOptions: ParsableArguments {
   @Flag(help: "Let --bind name an address that other machines reach, without keys: anyone there may disturb the job.")
   var insecure = false
 
-  @Option(help: "Serve a dashboard (comes later).")
-  var dashboard: String?
+  @Option(
+    help: ArgumentHelp(
+      "Serve /metrics, /status.json and /healthz of the running job over HTTP, on loopback if it is a port alone.",
+      valueName: "host:port"))
+  var dashboard: DashboardAddress?
 
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
 
   func validate() throws {
     if keys != nil, insecure { throw ValidationError("--insecure is for jobs without --keys") }
-    if dashboard != nil { throw ValidationError("--dashboard comes in a later release; see crvq-coord status --watch") }
     if let workers, workers < 1 { throw ValidationError("--workers is \(workers), expected at least 1") }
     if let bind, cluster == nil {
       do throws(MessagingError) {
@@ -62,6 +64,14 @@ struct LauncherOptions: ParsableArguments {
     launcher != nil || workers != nil || cluster != nil || bind != nil || keys != nil || insecure
   }
 
+  /// Bound before a job is touched.
+  ///
+  /// - Throws: ``CoordinatorError`` if it cannot be.
+  func startDashboard() async throws -> Dashboard? {
+    guard let dashboard else { return nil }
+    return try await Dashboard.start(at: dashboard)
+  }
+
   /// The cluster the job runs on, with what the command line says in place of what the file says; nil for `--launcher none`.
   ///
   /// - Throws: ``CoordinatorError``, ``KeyError`` for what cannot be used, before anything is made.
@@ -79,4 +89,8 @@ struct LauncherOptions: ParsableArguments {
     if let keys { settings.keys = absolute(keys) }
     return settings
   }
+}
+
+extension DashboardAddress: ExpressibleByArgument {
+  public init?(argument: String) { self.init(argument) }
 }

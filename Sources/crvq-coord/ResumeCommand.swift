@@ -12,10 +12,11 @@ struct ResumeCommand: AsyncParsableCommand {
   @OptionGroup(title: "Workers") var launcher: LauncherOptions
 
   func run() async throws {
+    let dashboard = try await launcher.startDashboard()
     let (prepared, options) = try PreparedJob.resume(absolute(job))
     let launch = try Launch(launcher, JobShape(options))
     _ = try launch.security()
-    try await JobRun(prepared, launch).run()
+    try await JobRun(prepared, launch, dashboard).run()
     try PackedOutput(options).show(json: launcher.json)
   }
 }

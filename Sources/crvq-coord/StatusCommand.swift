@@ -10,18 +10,34 @@ struct StatusCommand: ParsableCommand {
   @Option(help: "The job directory.")
   var job: String
 
-  @Flag(help: "Show it again every two seconds until the job ends.")
+  @Flag(help: "Show it again every two seconds until the job ends, with --json an object a line.")
   var watch = false
 
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
 
   func run() throws {
+    var screen = Screen()
     while true {
       let status = try JobStatus(job: absolute(job))
-      if json { try JSONOutput.print(status) } else { print(status.text) }
+      if json { try JSONOutput.print(status) } else { screen.show(status.text, isOver: !watch) }
       if !watch || status.state != "running" { return }
       Thread.sleep(forTimeInterval: 2)
+    }
+  }
+
+  /// Standard output: of a terminal, what was shown before is drawn over.
+  private struct Screen {
+    private var drawnLines = 0
+
+    /// - Parameter isOver: whether nothing comes after, so that all of it may scroll by.
+    mutating func show(_ text: String, isOver: Bool) {
+      guard isatty(STDOUT_FILENO) == 1, !isOver else { return print(text) }
+      let lines = TerminalSize(of: STDOUT_FILENO).lines(of: text)
+      if drawnLines > 0 { print("\u{1B}[\(drawnLines)A\u{1B}[0J", terminator: "") }
+      print(lines.joined(separator: "\n"))
+      fflush(nil)
+      drawnLines = lines.count
     }
   }
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from pathlib import Path
 
 HUB_ADDRESS = "10.231.77.1"
 
@@ -35,11 +34,14 @@ class Network:
 
     def __init__(self, machines: int) -> None:
         self._prefix = f"crvq-{os.getpid()}"
-        self._machines = range(machines)
+        self.machines = range(machines)
         self.hub = f"{self._prefix}-hub"
 
     def machine(self, number: int) -> str:
         return f"{self._prefix}-{number}"
+
+    def address(self, number: int) -> str:
+        return f"10.231.77.{10 + number}"
 
     def __enter__(self) -> Network:
         ip("netns", "add", self.hub)
@@ -47,7 +49,7 @@ class Network:
         ip("-n", self.hub, "link", "add", "switch", "type", "bridge")
         ip("-n", self.hub, "address", "add", f"{HUB_ADDRESS}/24", "dev", "switch")
         ip("-n", self.hub, "link", "set", "switch", "up")
-        for number in self._machines:
+        for number in self.machines:
             self._add(number)
         return self
 
@@ -57,11 +59,11 @@ class Network:
         ip("-n", machine, "link", "set", "lo", "up")
         ip("-n", self.hub, "link", "add", port, "type", "veth", "peer", "name", "cable", "netns", machine)
         ip("-n", self.hub, "link", "set", port, "master", "switch", "up")
-        ip("-n", machine, "address", "add", f"10.231.77.{10 + number}/24", "dev", "cable")
+        ip("-n", machine, "address", "add", f"{self.address(number)}/24", "dev", "cable")
         ip("-n", machine, "link", "set", "cable", "up")
 
     def __exit__(self, *_: object) -> None:
-        for name in (self.hub, *(self.machine(number) for number in self._machines)):
+        for name in (self.hub, *(self.machine(number) for number in self.machines)):
             subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
 
     def pull_cable(self, number: int) -> None:
@@ -72,6 +74,6 @@ class Network:
         ip("-n", self.hub, "link", "set", f"port{number}", "up")
 
 
-def inside(namespace: str) -> list[str | Path]:
+def inside(namespace: str) -> list[str]:
     """What a command starts with to run there."""
     return ["ip", "netns", "exec", namespace]

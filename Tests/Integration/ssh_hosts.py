@@ -1,4 +1,4 @@
-"""Machines that ssh reaches: a real sshd on loopback."""
+"""Machines that ssh reaches: a real sshd on loopback, or in network namespaces."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import os
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from namespaces import Network, inside
 from processes import wait_until
 
 SSHD = "/usr/sbin/sshd"
@@ -35,13 +36,24 @@ class Host:
     name: str
     address: str
     port: int
-    daemon: subprocess.Popen[bytes]
     directory: Path
+    # What a command on this machine starts with.
+    prefix: Sequence[str] = ()
+    daemon: subprocess.Popen[bytes] = field(init=False)
 
     @property
     def home(self) -> Path:
         """Where programs that are brought to the host go: each has its own, as it would on a machine of its own."""
         return self.directory / f"{self.name}-home"
+
+    @property
+    def configuration(self) -> Path:
+        return self.directory / f"sshd-{self.name}"
+
+    def start(self) -> None:
+        with (self.directory / f"sshd-{self.name}.log").open("ab") as log:
+            command = [*self.prefix, SSHD, "-D", "-e", "-f", str(self.configuration)]
+            self.daemon = subprocess.Popen(command, stderr=log)
 
     def kill(self) -> None:
         """The machine is gone: its sshd, and every process that came of it."""
@@ -73,8 +85,10 @@ def free_port() -> int:
 class Machines:
     """Hosts with an sshd each, known to ssh by name through a configuration of their own."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, prefix: Sequence[str] = ()) -> None:
         self.directory = directory
+        # What a command starts with from where they are reached.
+        self.prefix = prefix
         self.hosts: list[Host] = []
         keygen(directory / "host_key")
         keygen(directory / "user_key")
@@ -85,19 +99,17 @@ class Machines:
         return self.directory / "config"
 
     # Without SHLVL, a login shell would read the start-up files of whoever runs the tests.
-    def add(self, name: str, address: str, port: int, prefix: list[str]) -> Host:
-        home = self.directory / f"{name}-home"
-        home.mkdir()
-        config = self.directory / f"sshd-{name}"
-        config.write_text(
+    def add(self, name: str, address: str, port: int, prefix: Sequence[str] = ()) -> Host:
+        host = Host(name, address, port, self.directory, prefix)
+        host.home.mkdir()
+        host.configuration.write_text(
             f"Port {port}\nListenAddress {address}\nHostKey {self.directory}/host_key\nPidFile none\n"
             f"AuthorizedKeysFile {self.directory}/authorized_keys\nStrictModes no\nUsePAM no\n"
-            f"PasswordAuthentication no\nPermitRootLogin yes\nSetEnv XDG_CACHE_HOME={home} TMPDIR={home} SHLVL=2\n"
+            f"PasswordAuthentication no\nPermitRootLogin yes\n"
+            f"SetEnv XDG_CACHE_HOME={host.home} TMPDIR={host.home} SHLVL=2\n"
         )
         Path("/run/sshd").mkdir(exist_ok=True)
-        log = (self.directory / f"sshd-{name}.log").open("wb")
-        daemon = subprocess.Popen([*prefix, SSHD, "-D", "-e", "-f", str(config)], stderr=log)
-        host = Host(name, address, port, daemon, self.directory)
+        host.start()
         self.hosts.append(host)
         self.write_config()
         return host
@@ -117,9 +129,8 @@ class Machines:
             wait_until(lambda host=host: self.answers(host), f"sshd of {host.name} answers")
 
     def answers(self, host: Host) -> bool:
-        done = subprocess.run(
-            ["ssh", "-F", str(self.config), "-oBatchMode=yes", host.name, "true"], capture_output=True, check=False
-        )
+        command = [*self.prefix, "ssh", "-F", str(self.config), "-oBatchMode=yes", host.name, "true"]
+        done = subprocess.run(command, capture_output=True, check=False)
         return done.returncode == 0
 
     def close(self) -> None:
@@ -132,7 +143,20 @@ def on_loopback(directory: Path) -> Iterator[Machines]:
     """One machine: this one."""
     machines = Machines(directory)
     try:
-        machines.add("loop", "127.0.0.1", free_port(), [])
+        machines.add("loop", "127.0.0.1", free_port())
+        machines.wait()
+        yield machines
+    finally:
+        machines.close()
+
+
+@contextlib.contextmanager
+def in_namespaces(network: Network, directory: Path) -> Iterator[Machines]:
+    """Each machine of a network, reached from its hub."""
+    machines = Machines(directory, inside(network.hub))
+    try:
+        for number in network.machines:
+            machines.add(f"node{number}", network.address(number), 22, inside(network.machine(number)))
         machines.wait()
         yield machines
     finally:

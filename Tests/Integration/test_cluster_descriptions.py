@@ -95,7 +95,8 @@ def test_pods_mount_what_there_is_and_run_as_nobody(manifests: dict[tuple[str, s
     (coordinator,) = manifests["Job", "crvq-coordinator"]["spec"]["template"]["spec"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in coordinator["ports"]}
     for probe in ("startupProbe", "livenessProbe"):
-        assert coordinator[probe]["tcpSocket"]["port"] in ports
+        assert coordinator[probe]["httpGet"] == {"path": "/healthz", "port": "http"}
+    assert f"--dashboard 0.0.0.0:{ports['http']}" in coordinator["command"][-1]
     (port,) = manifests["Service", "crvq-coordinator"]["spec"]["ports"]
     assert port["port"] == ports["control"]
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Callable
 
 import pytest
-from checkpoints import EMBEDDINGS, change_config, change_tensor, write_tokens
+from checkpoints import EMBEDDINGS, LONG, change_config, change_tensor, write_tokens
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
 from processes import Programs, json_object, only_line, query, succeeded
 
@@ -202,5 +204,28 @@ def test_status_of_a_finished_job(small_result: Job) -> None:
     status = json_object(small_result.programs.run("status", "--job", small_result.job, "--json"))
     assert status["state"] == "finished"
     assert (status["model"], status["output"]) == (str(small_result.inputs.model), str(small_result.output))
+    assert (status["phase"], status["progress"], status["retries"]) == ("done", 1, 0)
+    assert "tasks_per_minute" not in status and "remaining_seconds" not in status
     text = small_result.programs.succeed("status", "--job", small_result.job, "--watch").stdout
-    assert text.startswith("finished: 14 linears fitted, 2 blocks merged, 2 verified")
+    assert text.startswith("finished: 100 % done, "), text
+    assert "\ncollected 2/2  fitted 14/14 linears  merged 2/2  verified 2/2 blocks  0 retries\n" in text, text
+
+
+def test_watching_a_job_until_it_ends(long: Inputs, make_job: MakeJob) -> None:
+    job = make_job(long)
+    coordinator = job.start(*LOCAL, "1")
+    job.wait_until_fitted(1)
+    watch = job.programs.start("status", "--job", job.job, "--watch", "--json")
+    text = job.programs.succeed("status", "--job", job.job).stdout
+    coordinator.succeed()
+    lines = [json.loads(line) for line in watch.succeed().stdout.splitlines()]
+    assert [line["state"] for line in lines] == ["running"] * (len(lines) - 1) + ["finished"]
+    first, last = lines[0], lines[-1]
+    (worker,) = first["workers"]
+    assert worker["name"] == "local-1" and worker["threads"] >= 1
+    assert worker["done"] >= worker["tasks_per_minute"] > 0
+    assert (first["phase"], first["blocks"], first["linears"]) == ("running", LONG.blocks, LONG.blocks * len(LONG.linears))
+    assert first["progress"] < 1 and first["tasks_per_minute"] > 0
+    assert (last["phase"], last["progress"], last["workers"]) == ("done", 1, [])
+    assert re.match(r"running: \d+ % done, \d+ tasks/min, ", text), text
+    assert re.search(r"^  local-1 +\S+ +\d+/min  ", text, re.M), text

@@ -1,18 +1,23 @@
-"""`--launcher ssh` against real ssh servers: the same bytes as local workers make, a coordinator that dies, and a host that never was."""
+"""`--launcher ssh` against real ssh servers: the same bytes as local workers make, and coordinators, workers, connections and hosts
+that die."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
 
+import namespaces
 import pytest
 from jobs import Inputs, Job, assert_same_output, report
 from keys import Keys
+from namespaces import HUB_ADDRESS, Network, inside
 from processes import last_line, only_line, query, succeeded, wait_until
-from ssh_hosts import Machines, descendants, on_loopback, why_not
+from ssh_hosts import Machines, descendants, in_namespaces, on_loopback, why_not
 
 MakeJob = Callable[..., Job]
 
@@ -74,6 +79,81 @@ def test_what_runs_over_there_holds_no_secret_in_its_words(
     # The coordinator is killed: its connections go with it, and so does the worker, at once and not after 45 seconds.
     coordinator.kill()
     wait_until(lambda: not Path(f"/proc/{worker}").exists(), "the worker has ended")
+
+
+def worker_pid(job: Job, name: str) -> int:
+    """The process of the worker of that name that is part of the job."""
+
+    def pids() -> list[int]:
+        return [pid for (pid,) in query(job.job, "SELECT pid FROM worker WHERE name = ? AND left_at IS NULL", name)]
+
+    return wait_until(pids, f"{name} has joined")[0]
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+def connection(worker: int) -> int:
+    """The server's end of the connection that brought a worker: the shell's parent."""
+    return parent(parent(worker))
+
+
+@pytest.mark.parametrize(
+    ("victim", "what_is_said"),
+    [(lambda pid: pid, "was killed by signal 9, Killed"), (connection, "ended with status 255, no connection")],
+    ids=["worker", "connection"],
+)
+def test_a_worker_whose_end_has_come_is_started_again(
+    long: Inputs, long_result: Job, make_job: MakeJob, loop: Machines, victim: Callable[[int], int], what_is_said: str
+) -> None:
+    """One after the other, so that the ends of all are noticed while others live."""
+    job = make_job(long)
+    coordinator = job.start("--cluster", cluster(job, loop, "[loop]", "workers: 2", "threads: 1"), *LOOPBACK)
+    job.wait_until_fitted(1)
+    for name in ("loop-1", "loop-2"):
+        os.kill(victim(worker_pid(job, name)), signal.SIGKILL)
+        wait_until(lambda name=name: f"worker {name} {what_is_said}" in coordinator.stderr, f"the end of {name} is noticed")
+        worker_pid(job, name)
+    coordinator.succeed()
+    assert_same_output(long_result.output, job.output)
+
+
+def test_a_host_that_goes_and_comes_back(long: Inputs, long_result: Job, make_job: MakeJob, loop: Machines) -> None:
+    """It is the only one: without it the job waits."""
+    job = make_job(long)
+    coordinator = job.start("--cluster", cluster(job, loop, "[loop]", "workers: 2", "threads: 1"), *LOOPBACK)
+    job.wait_until_fitted(1)
+    (host,) = loop.hosts
+    host.kill()
+    for name in ("loop-1", "loop-2"):
+        refused = f"worker {name} ended with status 255, no connection: ssh: connect to host"
+        wait_until(lambda refused=refused: refused in coordinator.stderr, f"{name} is tried again")
+    host.start()
+    coordinator.succeed()
+    assert_same_output(long_result.output, job.output)
+
+
+def test_one_of_three_hosts_dies(
+    long: Inputs, long_result: Job, make_job: MakeJob, tmp_path: Path
+) -> None:
+    """Without a word: its cable is pulled, and then all that runs there is killed. Nobody starts its work again but the others."""
+    if reason := namespaces.why_not():
+        pytest.skip(f"this machine does not let us make network namespaces: {reason}")
+    (tmp_path / "ssh").mkdir()
+    with Network(3) as network, in_namespaces(network, tmp_path / "ssh") as machines:
+        job = make_job(long)
+        program = f"program: {job.programs.worker_program}"
+        file = cluster(job, machines, "[node0, node1, node2]", "threads: 1", f"interface: {HUB_ADDRESS}", program)
+        coordinator = job.start("--cluster", file, prefix=inside(network.hub))
+        job.wait_until_fitted(1)
+        for name in ("node0-1", "node1-1", "node2-1"):
+            worker_pid(job, name)
+        network.pull_cable(1)
+        machines.hosts[1].kill()
+        coordinator.succeed()
+        assert "worker node1-1 is no longer part of the job" in coordinator.stderr
+    assert_same_output(long_result.output, job.output)
 
 
 def test_a_host_that_never_was_does_not_stop_the_rest(

@@ -35,7 +35,8 @@ extension JobEngine {
     if count > 0 { logger.info("worker \(description.name) has \(count) passes in its cache") }
     history.append(.joined(description))
     let dead = predecessor.flatMap { self.predecessor($0, of: description) }
-    decide(.joined(worker, slots: description.slots, Inventory(passes: arrival.passes, predecessor: dead)))
+    let inventory = Inventory(passes: arrival.passes, predecessor: dead)
+    decide(.joined(worker, slots: description.slots, memory: description.memory, inventory))
   }
 
   /// Whoever has the cache of a worker that is part of the job proves that its process is gone. Only one with the same key
@@ -44,7 +45,7 @@ extension JobEngine {
     guard scheduler.knows(predecessor), predecessor != heir.id, let known = roster[predecessor], known.key == heir.key
     else { return nil }
     note("worker \(known.name) was lost: \(heir.name) has its cache")
-    lose(predecessor)
+    lose(predecessor, isDead: true)
     return predecessor
   }
 

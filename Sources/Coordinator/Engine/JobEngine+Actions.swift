@@ -13,7 +13,7 @@ extension JobEngine {
       stored.lease = lease.number
       send(.resultStored(stored), to: worker)
     case .cancel(let worker, let task, let lease):
-      history.append(.ended(lease, "cancelled"))
+      ended(lease, .cancelled, "cancelled")
       var cancel = WireCancel()
       cancel.task = task.wire(job.plan)
       cancel.lease = lease.number
@@ -22,7 +22,7 @@ extension JobEngine {
     case .release(let worker, let artifacts): release(artifacts, on: worker)
     case .dismiss(let worker, let reason):
       note("worker \(roster.name(of: worker)) is no longer part of the job: \(reason)")
-      lose(worker, becauseSilent: true)
+      lose(worker, isDead: true, isSilent: true)
     case .forsake(let worker): forsake(worker)
     case .quarantine(let culprit): quarantine(culprit)
     case .readmit(let task): readmit(task)
@@ -78,7 +78,7 @@ extension JobEngine {
       }
       return wire
     }
-    history.append(.started(task, lease, worker: roster.name(of: worker)))
+    started(task, lease, inputs, on: worker)
     send(.assign(assign), to: worker)
   }
 
@@ -99,6 +99,7 @@ extension JobEngine {
         if result.kind == .tune { try job.removeSpent(ofBlock: task.block) }
         link.post { [self] in
           if case .tune = report.result { tuned(task, report.tune, result.artifact) }
+          fetched(result, outputs)
           decide(.stored(task, lease))
         }
       } catch let error as ArtifactError where !error.isLocal {

@@ -41,7 +41,7 @@ extension JobEngine {
     case .taskFailed(let failed):
       withTask(failed.task, worker) { task in
         let lease = Lease(number: failed.lease)
-        history.append(.ended(lease, "failed: \(failed.message)"))
+        ended(lease, failed.kind == .cancelled ? .cancelled : .failed, "failed: \(failed.message)")
         if failed.kind != .cancelled { note("\(task) failed on \(roster.name(of: worker)): \(failed.message)") }
         decide(.failed(worker, task, lease, TaskFailure(failed)))
       }
@@ -55,7 +55,7 @@ extension JobEngine {
   /// A process that lives, and may, makes a new connection and joins again.
   private func lost(_ worker: WorkerID, because reason: String) {
     note("worker \(roster.name(of: worker)) was lost: \(reason)")
-    lose(worker)
+    lose(worker, isDead: true)
     decide(.lost(worker))
   }
 
@@ -84,16 +84,9 @@ extension JobEngine {
     guard outputs.count == done.outputs.count else { return }
     if reports[lease] == nil { taskFinished() }
     reports[lease] = done
-    history.append(.ended(lease, "done"))
+    ended(lease, .done, "done")
     decide(.finished(worker, task, lease, outputs: outputs))
     // Taken by the store action if the result counts.
     reports[lease] = nil
-  }
-
-  func lose(_ worker: WorkerID, becauseSilent isSilent: Bool = false) {
-    if let peer = roster.peer(of: worker) { try? link.forget(peer) }
-    arrivals[worker] = nil
-    roster.leave(worker, becauseSilent: isSilent)
-    history.append(.left(worker))
   }
 }

@@ -24,11 +24,13 @@ extension JobEngine {
     history.append(.setAside(worker, until: Date(timeIntervalSinceNow: seconds)))
   }
 
-  /// A launcher says that a worker was ended for want of memory. What it was doing is known as long as it is not given up.
+  /// A launcher says that a worker was ended for want of memory.
   func outOfMemory(_ name: String, _ advice: String) {
-    let running = scheduler.progress.running.filter { roster.name(of: $0.key) == name }.flatMap(\.value)
-    let tasks = running.isEmpty ? "" : " during \(running.map(self.name).joined(separator: " and "))"
+    let worker = roster.worker(named: name)
+    let burden = worker.map { scheduler.burden(of: $0) } ?? []
+    let tasks = burden.isEmpty ? "" : " during \(burden.map(self.name).joined(separator: " and "))"
     note("worker \(name) was killed for want of memory\(tasks); \(advice)")
+    if let worker { decide(.outOfMemory(worker)) }
   }
 
   /// The line a job ends with when all is done but these and what needs them.

@@ -42,16 +42,24 @@ final class JobEngine: @unchecked Sendable {
   var packed: [Int: ArtifactRef]
   var history: [HistoryEntry] = []
   var outcome: Outcome?
+  var tally = JobTally()
+  var errors = MeasuredErrors()
+  /// Where those who watch look; nil if nobody does.
+  let board: SnapshotBoard?
+  /// When the pace was last noted, and a snapshot last posted.
+  var paceNoted: ContinuousClock.Instant?
+  var snapshotPosted: ContinuousClock.Instant?
 
   let background = BackgroundThreads(count: JobEngine.storeThreads, name: "store")
   let started = ContinuousClock.now
+  let startTime = Date()
   private var meter = RateMeter()
-  private var secondsSaved = 0.0
+  var secondsSaved = 0.0
   private var phase = "waiting for workers"
 
   init(
     _ job: PreparedJob, link: CoordinatorLink, client: ArtifactClient, artifactHolder: ArtifactHolder,
-    welcome: WireWelcome, display: any ProgressDisplay, logger: Logger
+    welcome: WireWelcome, display: any ProgressDisplay, board: SnapshotBoard?, logger: Logger
   ) {
     self.job = job
     self.link = link
@@ -59,6 +67,7 @@ final class JobEngine: @unchecked Sendable {
     self.artifactHolder = artifactHolder
     self.welcome = welcome
     self.display = display
+    self.board = board
     self.logger = logger
     scheduler = job.scheduler()
     let last: StoredResult.Kind = job.plan.isTuned ? .tune : .merge
@@ -66,6 +75,7 @@ final class JobEngine: @unchecked Sendable {
       uniqueKeysWithValues: job.results.filter { $0.kind == last }.compactMap { result in
         result.artifact.map { (result.block, $0) }
       })
+    for result in job.results { errors.add(result) }
   }
 
   /// Seconds since this coordinator started.
@@ -90,8 +100,10 @@ final class JobEngine: @unchecked Sendable {
       if ContinuousClock.now >= nextTick {
         nextTick = ContinuousClock.now + Self.tick
         decide(.tick)
-        keepBooks()
-        showProgress()
+        let moment = moment()
+        keepBooks(moment.pace)
+        display.show(moment)
+        post(moment)
       }
     }
     try end()
@@ -137,27 +149,21 @@ final class JobEngine: @unchecked Sendable {
 
   func taskFinished() { meter.taskFinished(at: elapsed) }
 
-  private func keepBooks() {
-    do {
-      try job.store.record(history)
-      history = []
-      // Whole seconds only: this is for reports.
-      if elapsed - secondsSaved >= 5 { try saveSeconds() }
-    } catch { fail(.io("\(error)")) }
-  }
-
-  private func showProgress() {
+  /// The job as it stands now.
+  func moment() -> JobMoment {
     let progress = scheduler.progress
     if phase == "waiting for workers", !progress.running.isEmpty { phase = "running" }
     // A block's fits are most of its work, and a tune is about as much; a verification counts as one more.
     let tuneWeight = job.plan.linears.count
     let (fits, tunes, evaluations) = (progress.fits, progress.tunes, progress.evaluations)
-    let done = fits.done + tunes.done * tuneWeight + progress.verifiedBlocks + evaluations.done
-    let total = fits.total + tunes.total * tuneWeight + progress.blockCount + evaluations.total
-    display.show(
-      JobMoment(
-        progress: progress, workerNames: roster.workers.mapValues(\.name), tasksPerMinute: meter.perMinute(at: elapsed),
-        elapsed: elapsed, remaining: meter.remaining(done: Double(done), of: Double(total), at: elapsed), phase: phase))
+    let done = Double(fits.done + tunes.done * tuneWeight + progress.verifiedBlocks + evaluations.done)
+    let total = Double(fits.total + tunes.total * tuneWeight + progress.blockCount + evaluations.total)
+    let pace = JobPace(
+      phase: phase, progress: total > 0 ? done / total : 1, blocks: progress.blockCount, linears: fits.total,
+      collectedBlocks: progress.collectedBlocks, fittedBlocks: progress.fittedBlocks,
+      tasksPerMinute: meter.perMinute(at: elapsed),
+      remainingSeconds: meter.remaining(done: done, of: total, at: elapsed))
+    return JobMoment(progress: progress, workerNames: roster.workers.mapValues(\.name), elapsed: elapsed, pace: pace)
   }
 
   func enter(_ phase: String) { self.phase = phase }
@@ -186,7 +192,9 @@ final class JobEngine: @unchecked Sendable {
     case .finished, nil:
       try saveSeconds()
       enter("done")
-      showProgress()
+      let moment = moment()
+      display.show(moment)
+      try job.store.record([.pace(moment.pace)])
       try job.store.updateJob { $0.state = .finished }
     }
   }

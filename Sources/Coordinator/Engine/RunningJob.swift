@@ -16,16 +16,19 @@ public final class RunningJob: Sendable {
     public var resumeOptions: String
     public var launcher: any WorkerLauncher
     public var display: any ProgressDisplay
+    /// Where others may look; nil for nowhere.
+    public var dashboard: Dashboard?
 
     public init(
       endpoint: String, security: SocketSecurity, resumeOptions: String, launcher: any WorkerLauncher,
-      display: any ProgressDisplay
+      display: any ProgressDisplay, dashboard: Dashboard? = nil
     ) {
       self.endpoint = endpoint
       self.security = security
       self.resumeOptions = resumeOptions
       self.launcher = launcher
       self.display = display
+      self.dashboard = dashboard
     }
   }
 
@@ -36,6 +39,7 @@ public final class RunningJob: Sendable {
   private let server: ArtifactServer
   private let client: ArtifactClient
   private let engine: JobEngine
+  private let board: SnapshotBoard?
 
   /// Binds the endpoints.
   ///
@@ -62,10 +66,11 @@ public final class RunningJob: Sendable {
       default: throw CoordinatorError.io("\(error)")
       }
     }
+    board = settings.dashboard == nil ? nil : SnapshotBoard()
     engine = JobEngine(
       job, link: link, client: client,
       artifactHolder: ArtifactHolder(try Self.advertised(server.endpoint), key: security.publicKey),
-      welcome: job.welcome(), display: settings.display, logger: logger)
+      welcome: job.welcome(), display: settings.display, board: board, logger: logger)
   }
 
   /// The endpoint that others are told: a wildcard is replaced by this machine's name.
@@ -79,6 +84,10 @@ public final class RunningJob: Sendable {
   /// - Throws: ``CoordinatorError``; what was stored stays.
   public func run() throws {
     for warning in job.warnings { settings.display.note(warning) }
+    if let dashboard = settings.dashboard, let board {
+      for line in dashboard.notes { engine.note(line) }
+      dashboard.show(job.directory, board)
+    }
     defer {
       settings.launcher.stop()
       settings.display.close()

@@ -97,6 +97,7 @@ extension WorkerDescription {
     pid = Int(wire.pid)
     threads = Int(wire.threads)
     slots = Int(wire.slots)
+    memory = Int(clamping: wire.memoryBytes)
     cpu = wire.cpu
     artifactEndpoint = wire.artifactEndpoint
     self.key = key

@@ -10,6 +10,8 @@ struct WorkerDescription: Sendable, Equatable {
   let pid: Int
   let threads: Int
   let slots: Int
+  /// What its tasks may use, in bytes.
+  let memory: Int
   /// The kernels its BLAS chose.
   let cpu: String
   /// Where its artifacts are served.

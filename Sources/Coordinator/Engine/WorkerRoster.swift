@@ -7,11 +7,15 @@ struct WorkerRoster {
   /// The connections of workers that are part of the job.
   private(set) var connected: [WorkerID: Peer] = [:]
   private var ids: [Peer: WorkerID] = [:]
+  /// The worker that joined last under each name.
+  private var latest: [String: WorkerID] = [:]
   /// The last connections of workers that fell silent. A process that was stopped for a while finds there what it is told.
   private(set) var silent: [WorkerID: Peer] = [:]
 
   subscript(_ worker: WorkerID) -> WorkerDescription? { workers[worker] }
 
+  /// The last worker of a name, which may be lost.
+  func worker(named name: String) -> WorkerID? { latest[name] }
   func peer(of worker: WorkerID) -> Peer? { connected[worker] }
   func worker(at peer: Peer) -> WorkerID? { ids[peer] }
   func name(of worker: WorkerID) -> String { workers[worker]?.name ?? worker.description }
@@ -21,6 +25,7 @@ struct WorkerRoster {
     if let old = connected[worker.id] { ids[old] = nil }
     silent[worker.id] = nil
     workers[worker.id] = worker
+    latest[worker.name] = worker.id
     connected[worker.id] = peer
     ids[peer] = worker.id
   }

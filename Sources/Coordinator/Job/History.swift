@@ -11,6 +11,7 @@ enum HistoryEntry: Sendable {
   case quarantined(TaskID, workers: [String])
   case readmitted(TaskID)
   case setAside(WorkerID, until: Date)
+  case pace(JobPace)
 }
 
 extension JobStore {
@@ -59,6 +60,9 @@ extension JobStore {
     case .setAside(let worker, let time):
       try database.execute(
         sql: "UPDATE worker SET set_aside_until = ? WHERE id = ?", arguments: [time, worker.description])
+    case .pace(let pace):
+      let text = String(decoding: try JSONEncoder().encode(pace), as: UTF8.self)
+      try database.execute(sql: "INSERT OR REPLACE INTO pace (id, pace) VALUES (1, ?)", arguments: [text])
     }
   }
 
@@ -104,20 +108,61 @@ extension JobStore {
     }
   }
 
-  /// Workers that are part of the job now, by name, with what they have in hand.
-  public func activeWorkers() throws -> [(name: String, host: String, tasks: [String])] {
+  /// A worker that is part of the job now.
+  struct ActiveWorker: Sendable {
+    let name: String
+    let host: String
+    let threads: Int
+    /// What it has in hand.
+    let tasks: [String]
+    /// Tasks that it has done, in all and in the last minute.
+    let done: Int
+    let doneOfLate: Int
+  }
+
+  /// Workers that are part of the job now, by name.
+  func activeWorkers(at time: Date = Date()) throws -> [ActiveWorker] {
     try read { database in
       try Row.fetchAll(
         database,
         sql: """
-          SELECT w.name AS name, w.host AS host, GROUP_CONCAT(a.kind || ' ' || a.block || '/' || a.part, ', ') AS tasks
-          FROM worker w LEFT JOIN attempt a ON a.worker = w.name AND a.ended_at IS NULL
+          SELECT w.name, w.host, w.threads,
+            GROUP_CONCAT(CASE WHEN a.ended_at IS NULL THEN a.kind || ' ' || a.block || '/' || a.part END, ', ') AS tasks,
+            COALESCE(SUM(a.outcome = 'done'), 0) AS done,
+            COALESCE(SUM(a.outcome = 'done' AND a.ended_at > ?), 0) AS done_of_late
+          FROM worker w LEFT JOIN attempt a ON a.worker = w.name
           WHERE w.left_at IS NULL GROUP BY w.id ORDER BY w.name
-          """
+          """, arguments: [time.addingTimeInterval(-60)]
       ).map { row in
         let tasks: String? = row["tasks"]
-        return (row["name"], row["host"], tasks.map { $0.components(separatedBy: ", ") } ?? [])
+        return ActiveWorker(
+          name: row["name"], host: row["host"], threads: row["threads"],
+          tasks: tasks.map { $0.components(separatedBy: ", ") } ?? [], done: row["done"],
+          doneOfLate: row["done_of_late"])
       }
+    }
+  }
+
+  /// Attempts at tasks that had been given out before.
+  func retries() throws -> Int {
+    try read { database in
+      try Int.fetchOne(
+        database,
+        sql: """
+          SELECT (SELECT COUNT(*) FROM attempt)
+            - (SELECT COUNT(*) FROM (SELECT DISTINCT kind, block, part FROM attempt))
+          """
+      ) ?? 0
+    }
+  }
+
+  /// How far and how fast the job was when its coordinator noted it last; nil if none has.
+  func pace() throws -> JobPace? {
+    try read { database in
+      // A job of an earlier version that nobody has resumed yet.
+      guard try database.tableExists("pace"), let text = try String.fetchOne(database, sql: "SELECT pace FROM pace")
+      else { return nil }
+      return try? JSONDecoder().decode(JobPace.self, from: Data(text.utf8))
     }
   }
 }

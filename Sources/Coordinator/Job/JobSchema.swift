@@ -68,6 +68,13 @@ enum JobSchema {
         try database.alter(table: name) { table in table.add(column: "row_check", .text) }
       }
     }
+    migrator.registerMigration("pace") { database in
+      // One row: how far and how fast the job was when its coordinator noted it last.
+      try database.create(table: "pace") { table in
+        table.primaryKey("id", .integer).check { $0 == 1 }
+        table.column("pace", .text).notNull()
+      }
+    }
     return migrator
   }
 }

@@ -4,11 +4,13 @@ import Foundation
 package enum ProcessEnd: Sendable, Equatable, CustomStringConvertible {
   case exited(Int32)
   case killed(signal: Int32)
+  /// The system does not keep the ends of this process's children.
+  case unknown
 
-  package init(_ process: Process) {
-    self =
-      process.terminationReason == .uncaughtSignal
-      ? .killed(signal: process.terminationStatus) : ProcessEnd(status: process.terminationStatus)
+  /// - Parameter waitStatus: as `waitpid` gives it of a process that has ended: a signal in the lowest bits, or above them a status.
+  init(waitStatus: Int32) {
+    let signal = waitStatus & 0x7f
+    self = signal != 0 ? .killed(signal: signal) : ProcessEnd(status: (waitStatus >> 8) & 0xff)
   }
 
   /// - Parameter status: as a shell gives it: 128 and more for a signal. 255 is ssh's own.
@@ -20,7 +22,7 @@ package enum ProcessEnd: Sendable, Equatable, CustomStringConvertible {
   package var isHopeless: Bool {
     switch self {
     case .exited(let status): [EX_USAGE, EX_DATAERR, 126, 127].contains(status)
-    case .killed: false
+    case .killed, .unknown: false
     }
   }
 
@@ -39,6 +41,7 @@ package enum ProcessEnd: Sendable, Equatable, CustomStringConvertible {
       "ended with status \(status)" + (Self.meanings[status].map { ", \($0)" } ?? "")
     case .killed(let signal):
       "was killed by signal \(signal), \(String(cString: strsignal(signal)))"
+    case .unknown: "ended"
     }
   }
 }

@@ -91,7 +91,7 @@ public final class SSHHosts: Sendable {
 
   /// - Returns: standard output.
   private func run(
-    _ host: ClusterFile.Host, script: String, _ words: [String], input: FileHandle = .nullDevice,
+    _ host: ClusterFile.Host, script: String, _ words: [String], input: FileHandle? = nil,
     within patience: Double
   ) throws -> String {
     let ssh = SSHCommand(host: host.name, options: cluster.options)

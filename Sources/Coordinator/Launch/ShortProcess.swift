@@ -11,33 +11,27 @@ struct ShortProcess: Sendable {
   /// Runs a program that is found on the path, and waits for it.
   ///
   /// - Parameters:
+  ///   - input: what it reads; nil for nothing.
   ///   - patience: seconds until it is killed.
   ///   - outputMax: bytes of output that are kept.
   /// - Throws: ``CoordinatorError`` if there is no such program or it cannot be started.
   static func run(
-    _ name: String, _ arguments: [String], input: FileHandle = .nullDevice, within patience: Double,
+    _ name: String, _ arguments: [String], input: FileHandle? = nil, within patience: Double,
     outputMax: Int = 1 << 22
   ) throws -> ShortProcess {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: try path(of: name))
-    process.arguments = arguments
-    process.standardInput = input
     let (output, error) = (Pipe(), Pipe())
-    process.standardOutput = output
-    process.standardError = error
-    do { try process.run() } catch {
-      throw CoordinatorError.io("\(name): cannot be started: \(error.localizedDescription)")
-    }
+    let process = try ChildProcess(
+      ChildProcess.Start(
+        executable: try path(of: name), arguments: arguments, environment: ProcessInfo.processInfo.environment,
+        input: input, output: output.fileHandleForWriting, error: error.fileHandleForWriting))
+    try? output.fileHandleForWriting.close()
+    try? error.fileHandleForWriting.close()
     let outputText = Reading(output.fileHandleForReading, limit: outputMax)
     let errorText = Reading(error.fileHandleForReading, limit: outputMax)
-    let deadline = Date(timeIntervalSinceNow: patience)
-    while process.isRunning, Date() < deadline { Thread.sleep(forTimeInterval: 0.02) }
-    let isLate = process.isRunning
-    if isLate { kill(process.processIdentifier, SIGKILL) }
-    process.waitUntilExit()
+    let (end, isLate) = process.waitUntilExit(orKillAt: .now + .seconds(patience))
     let lastLine = errorText.text.split(whereSeparator: \.isNewline).last { !$0.allSatisfy(\.isWhitespace) }
     return ShortProcess(
-      end: ProcessEnd(process), output: outputText.text,
+      end: end, output: outputText.text,
       lastError: isLate ? "no answer within \(patience.asTime)" : lastLine.map(String.init))
   }
 

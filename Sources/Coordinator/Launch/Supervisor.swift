@@ -28,7 +28,7 @@ final class Supervisor: Sendable {
 
   /// A process and the end of its input.
   private struct Life: Sendable {
-    let process: Process
+    let process: ChildProcess
     let input: InputPair?
   }
 
@@ -82,10 +82,9 @@ final class Supervisor: Sendable {
       let end: ProcessEnd
       do {
         guard let life = try run(post) else { return nil }
-        life.process.waitUntilExit()
-        end = ProcessEnd(life.process)
+        end = life.process.waitUntilExit()
       } catch {
-        return "worker \(post.worker): cannot start \(post.executable): \(error.localizedDescription)"
+        return "worker \(post.worker): \(error)"
       }
       let isStopping = state.withLock { state in
         state.running[post.worker] = nil
@@ -109,22 +108,17 @@ final class Supervisor: Sendable {
 
   /// - Returns: nil if the launcher was told to stop.
   private func run(_ post: Post) throws -> Life? {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: post.executable)
-    process.arguments = post.arguments
-    process.environment = post.environment
-    process.standardOutput = FileHandle.nullDevice
-    process.standardError = log(post.log)
     let input = try post.input == nil ? nil : InputPair()
-    process.standardInput = input?.processEnd ?? FileHandle.nullDevice
-    let life = Life(process: process, input: input)
-    let isRunning = try state.withLock { state in
-      if state.isStopping { return false }
-      try process.run()
+    let start = ChildProcess.Start(
+      executable: post.executable, arguments: post.arguments, environment: post.environment,
+      input: input?.processEnd, error: log(post.log))
+    let life = try state.withLock { state -> Life? in
+      if state.isStopping { return nil }
+      let life = Life(process: try ChildProcess(start), input: input)
       state.running[post.worker] = life
-      return true
+      return life
     }
-    if !isRunning { return nil }
+    guard let life else { return nil }
     input?.hold()
     // A process that is gone already is noticed by its end.
     if let bytes = post.input { input?.send(bytes) }
@@ -141,23 +135,25 @@ final class Supervisor: Sendable {
       if let input = life.input {
         // A worker at the other end of a connection takes this as its end, and has time for it.
         input.close()
-      } else if life.process.isRunning {
-        life.process.terminate()
+      } else {
+        life.process.send(SIGTERM)
       }
     }
     let deadline = Date(timeIntervalSinceNow: Self.stopPatience)
     while running.contains(where: \.process.isRunning), Date() < deadline { Thread.sleep(forTimeInterval: 0.05) }
-    for life in running where life.process.isRunning { kill(life.process.processIdentifier, SIGKILL) }
+    for life in running { life.process.send(SIGKILL) }
   }
 
   // MARK: logs
 
   /// Appended to, so that the log of a worker that died is still there.
-  private func log(_ path: String) -> FileHandle {
+  ///
+  /// - Returns: nil if it cannot be written: the worker goes without.
+  private func log(_ path: String) -> FileHandle? {
     let folder = (path as NSString).deletingLastPathComponent
     try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
-    return descriptor < 0 ? .nullDevice : FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+    return descriptor < 0 ? nil : FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
   }
 
   private func size(of path: String) -> UInt64 {

@@ -6,7 +6,12 @@ public struct JobStatus: Codable, Sendable {
   public struct Worker: Codable, Sendable {
     public let name: String
     public let host: String
+    public let threads: Int
+    /// What it has in hand, each as kind, block and part.
     public let tasks: [String]
+    /// Tasks that it has done, and those of the last minute.
+    public let done: Int
+    public let tasksPerMinute: Int
     /// Given nothing for now, because task after task failed on it.
     public let isSetAside: Bool
   }
@@ -24,6 +29,14 @@ public struct JobStatus: Codable, Sendable {
   /// nil for an evaluation, as are all counts but its own.
   public let output: String?
   public let endpoint: String?
+  /// Waiting for workers, running, writing the output, done, as its coordinator said last; nil if none has.
+  public let phase: String?
+  /// Share of the work that is done, 0 to 1; nil if no coordinator has said.
+  public let progress: Double?
+  /// Of the model, in all; nil if no coordinator has said.
+  public let blocks: Int?
+  public let linears: Int?
+  public let collectedBlocks: Int?
   public let fits: Int?
   public let mergedBlocks: Int?
   /// nil in a job that does not tune.
@@ -33,6 +46,12 @@ public struct JobStatus: Codable, Sendable {
   public let evaluatedWindows: Int?
   public let windows: Int?
   public let seconds: Double
+  /// Tasks finished in the last minute; nil if no coordinator has the job.
+  public let tasksPerMinute: Double?
+  /// Seconds to the end by the rate so far; nil while there is none.
+  public let remainingSeconds: Double?
+  /// Attempts at tasks that had been given out before.
+  public let retries: Int
   public let workers: [Worker]
   /// Tasks that the running coordinator, or the last one, gave out no more.
   public let quarantined: [Quarantined]
@@ -59,6 +78,15 @@ public struct JobStatus: Codable, Sendable {
     model = evaluation?.model ?? options?.model ?? ""
     output = options?.output
     endpoint = isHeld ? record.endpoint : nil
+    let pace = try store.pace()
+    phase = pace?.phase
+    progress = pace?.progress
+    blocks = options == nil ? nil : pace?.blocks
+    linears = options == nil ? nil : pace?.linears
+    collectedBlocks = options == nil ? nil : pace?.collectedBlocks
+    tasksPerMinute = isHeld ? pace?.tasksPerMinute : nil
+    remainingSeconds = isHeld ? pace?.remainingSeconds : nil
+    retries = try store.retries()
     fits = count(.fit, if: options != nil)
     mergedBlocks = count(.merge, if: options != nil)
     tunedBlocks = count(.tune, if: options.map { $0.tuneEpochs > 0 } ?? false)
@@ -70,38 +98,14 @@ public struct JobStatus: Codable, Sendable {
     workers =
       isHeld
       ? try store.activeWorkers().map {
-        Worker(name: $0.name, host: $0.host, tasks: $0.tasks, isSetAside: setAside.contains($0.name))
+        Worker(
+          name: $0.name, host: $0.host, threads: $0.threads, tasks: $0.tasks, done: $0.done,
+          tasksPerMinute: $0.doneOfLate, isSetAside: setAside.contains($0.name))
       } : []
     quarantined = try store.quarantine().map { Quarantined(task: $0.task, workers: $0.workers) }
     attempts = try store.attemptCounts().mapValues { outcomes in
       // Failures carry their reason; here they only count.
       outcomes.reduce(into: [:]) { $0[$1.key.hasPrefix("failed") ? "failed" : $1.key, default: 0] += $1.value }
     }
-  }
-
-  public var text: String {
-    let counts = [
-      fits.map { "\($0) linears fitted" },
-      mergedBlocks.map { "\($0) blocks merged" },
-      tunedBlocks.map { "\($0) tuned" },
-      verifiedBlocks.map { "\($0) verified" },
-      evaluatedWindows.map { "\($0) of \(windows ?? 0) windows evaluated" },
-      seconds.asTime,
-    ].compactMap { $0 }
-    var lines = ["\(state): \(counts.joined(separator: ", "))", "model \(model)"]
-    if let output { lines.append("output \(output)") }
-    if let endpoint { lines.append("listening on \(endpoint)") }
-    for worker in workers {
-      let tasks = worker.tasks.isEmpty ? "idle" : worker.tasks.joined(separator: ", ")
-      lines.append(
-        "  \(worker.name.padded(to: 20)) \(worker.host.padded(to: 16)) \(tasks)"
-          + (worker.isSetAside ? ", set aside" : ""))
-    }
-    for culprit in quarantined { lines.append("  quarantined \(culprit.task), lost with it: \(culprit.workers)") }
-    for (kind, outcomes) in attempts.sorted(by: { $0.key < $1.key }) {
-      let counts = outcomes.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
-      lines.append("  \(kind) attempts: \(counts)")
-    }
-    return lines.joined(separator: "\n")
   }
 }

@@ -6,14 +6,9 @@ public struct JobMoment: Sendable {
   public var progress: JobProgress
   /// Names of workers, by id.
   public var workerNames: [WorkerID: String]
-  /// Tasks finished in the last minute.
-  public var tasksPerMinute: Double
   /// Seconds since this coordinator started.
   public var elapsed: Double
-  /// Seconds to the end by the rate so far; nil while there is none.
-  public var remaining: Double?
-  /// Waiting for workers, writing the output, …
-  public var phase: String
+  public var pace: JobPace
 }
 
 /// Shows a job to a person: one live screen on a terminal, plain lines elsewhere. Writes to standard error.
@@ -38,7 +33,7 @@ extension JobMoment {
   }
 
   var rate: String {
-    let left = remaining.map { "\($0.asTime) left" } ?? "time left unknown"
-    return "\(tasksPerMinute.fixed(0)) tasks/min  \(elapsed.asTime) so far, \(left)"
+    let left = pace.remainingSeconds.map { "\($0.asTime) left" } ?? "time left unknown"
+    return "\(pace.tasksPerMinute.fixed(0)) tasks/min  \(elapsed.asTime) so far, \(left)"
   }
 }

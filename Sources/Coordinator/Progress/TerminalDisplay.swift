@@ -39,7 +39,7 @@ public final class TerminalDisplay: ProgressDisplay {
   private static func draw(_ state: inout State) {
     guard let moment = state.last else { return }
     erase(&state)
-    let width = columns
+    let width = TerminalSize(of: STDERR_FILENO).columns
     let lines = screen(moment, width: width).map { String($0.prefix(width - 1)) }
     write(lines.joined(separator: "\n") + "\n")
     state.drawnLines = lines.count
@@ -53,7 +53,7 @@ public final class TerminalDisplay: ProgressDisplay {
   static func screen(_ moment: JobMoment, width: Int) -> [String] {
     let progress = moment.progress
     let barWidth = max(10, min(40, width - 40))
-    var lines = ["\(moment.phase)  \(moment.rate)"] + bars(progress, barWidth)
+    var lines = ["\(moment.pace.phase)  \(moment.rate)"] + bars(progress, barWidth)
     let workers = progress.running.sorted { (moment.workerNames[$0.key] ?? "") < (moment.workerNames[$1.key] ?? "") }
     for (id, tasks) in workers.prefix(workersShown) {
       let idle = progress.setAside.contains(id) ? "set aside" : "idle"
@@ -79,12 +79,6 @@ public final class TerminalDisplay: ProgressDisplay {
     let filled = total > 0 ? done * width / total : 0
     let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
     return "  \(name.padded(to: 10)) \(bar) \(done)/\(total)"
-  }
-
-  private static var columns: Int {
-    var size = winsize()
-    guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 20 else { return 80 }
-    return Int(size.ws_col)
   }
 
   private static func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }

@@ -58,7 +58,7 @@ struct Ledger {
 
   mutating func note(_ event: SchedulerEvent, _ store: SimulatedStore) {
     switch event {
-    case .joined(let worker, let count, let inventory):
+    case .joined(let worker, let count, _, let inventory):
       if let predecessor = inventory.predecessor, slots[predecessor] != nil { lose(predecessor) }
       end(leasesOf: worker)
       inherited += inventory.passes.count

@@ -1,0 +1,78 @@
+import Foundation
+import Synchronization
+
+/// What the dashboard answers, whoever asks.
+final class DashboardPages: Sendable {
+  enum Page: Sendable {
+    case index
+    case metrics
+    case status
+    case health
+
+    /// - Parameter path: without a query.
+    init?(path: some StringProtocol) {
+      switch path {
+      case "/": self = .index
+      case "/metrics": self = .metrics
+      case "/status.json": self = .status
+      case "/healthz": self = .health
+      default: return nil
+      }
+    }
+  }
+
+  struct Answer: Sendable {
+    /// Whether there is what was asked for.
+    var isReady = true
+    var contentType = "text/plain; charset=utf-8"
+    let body: Data
+  }
+
+  private struct Job: Sendable {
+    let directory: String
+    let board: SnapshotBoard
+  }
+
+  /// A job whose last snapshot is older than that does not get on.
+  private static let snapshotAgeMax = Duration.seconds(60)
+
+  private static let index = """
+    A crvq job.
+    /metrics      what Prometheus asks for
+    /status.json  what `crvq-coord status --json` prints
+    /healthz      200 as long as the coordinator is well
+
+    """
+
+  private let job = Mutex<Job?>(nil)
+
+  func show(_ directory: String, _ board: SnapshotBoard) {
+    job.withLock { $0 = Job(directory: directory, board: board) }
+  }
+
+  /// Reads the job's directory if need be: not for a thread that others wait for.
+  ///
+  /// - Parameter accept: the forms that the reader understands, as in the header of that name.
+  func answer(_ page: Page, accept: String) -> Answer {
+    if page == .index { return Answer(body: Data(Self.index.utf8)) }
+    guard let job = job.withLock({ $0 }), let (snapshot, time) = job.board.latest else {
+      return Self.unavailable("there is no job yet")
+    }
+    switch page {
+    case .index: return Answer(body: Data(Self.index.utf8))
+    case .metrics:
+      let form = MetricsText(accept: accept)
+      return Answer(contentType: form.contentType, body: Data(form.text(snapshot.metrics).utf8))
+    case .status:
+      do {
+        return Answer(contentType: "application/json", body: try JSONForm.data(JobStatus(job: job.directory)))
+      } catch { return Self.unavailable("\(error)") }
+    case .health:
+      let age = ContinuousClock.now - time
+      return age < Self.snapshotAgeMax
+        ? Answer(body: Data("ok\n".utf8)) : Self.unavailable("nothing has happened for \((age / .seconds(1)).asTime)")
+    }
+  }
+
+  private static func unavailable(_ reason: String) -> Answer { Answer(isReady: false, body: Data("\(reason)\n".utf8)) }
+}

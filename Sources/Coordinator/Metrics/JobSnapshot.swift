@@ -1,0 +1,44 @@
+import JobGraph
+import Synchronization
+
+/// A running job at one moment, in numbers.
+package struct JobSnapshot: Sendable, Equatable {
+  package enum WorkerState: String, Sendable, CaseIterable {
+    case busy
+    case idle
+    /// Given nothing for now, because task after task failed on it.
+    case setAside = "set_aside"
+  }
+
+  /// The job's own name, and its model.
+  package var job: String
+  package var model: String
+  /// Seconds of all coordinators of the job.
+  package var seconds: Double
+  package var pace: JobPace
+  package var tunedBlocks: Int?
+  package var verifiedBlocks: Int
+  package var tasks: [TaskID.Kind: [TaskID.Stage: Int]]
+  package var tally: JobTally
+  package var workers: [WorkerState: Int]
+  /// What a worker's tasks may use, in bytes, by the worker's name.
+  package var workerMemory: [String: Int]
+  /// Names of a block's linears.
+  package var linears: [String]
+  package var errors: MeasuredErrors
+  /// Of the coordinator: bytes it has in memory, and when it started, in seconds since 1970.
+  package var residentMemory: Int
+  package var processStart: Double
+}
+
+/// The latest snapshot of a job, from the thread that runs it to those that show it.
+package final class SnapshotBoard: Sendable {
+  private let posted = Mutex<(JobSnapshot, ContinuousClock.Instant)?>(nil)
+
+  package init() {}
+
+  /// With the time at which it was posted; nil before the first.
+  package var latest: (snapshot: JobSnapshot, time: ContinuousClock.Instant)? { posted.withLock { $0 } }
+
+  package func post(_ snapshot: JobSnapshot) { posted.withLock { $0 = (snapshot, .now) } }
+}

@@ -1,0 +1,17 @@
+/// How far and how fast a running job is, as its coordinator said last.
+public struct JobPace: Codable, Sendable, Equatable {
+  /// Waiting for workers, running, writing the output, done.
+  public var phase: String
+  /// Share of the work that is done, 0 to 1.
+  public var progress: Double
+  /// Blocks of the model.
+  public var blocks: Int
+  /// Linears of all blocks.
+  public var linears: Int
+  public var collectedBlocks: Int
+  public var fittedBlocks: Int
+  /// Tasks finished in the last minute.
+  public var tasksPerMinute: Double
+  /// Seconds to the end by the rate so far; nil while there is none.
+  public var remainingSeconds: Double?
+}

@@ -1,0 +1,98 @@
+import JobGraph
+import Testing
+
+/// Tasks that a worker was too small for.
+@Suite struct MemoryTests {
+  private let small = WorkerID("a small")
+  private let same = WorkerID("b same")
+  private let large = WorkerID("c large")
+
+  /// One collect, of one block, to begin with.
+  private func scheduler() -> Scheduler {
+    Scheduler(
+      plan: JobPlan(
+        blockCount: 1, linears: [JobPlan.Linear(name: "q", site: "attn_in", outFeatures: 8, inFeatures: 8)],
+        shards: JobPlan.slice(sequences: 1, heldOut: 0, count: 1), propagation: .teacher))
+  }
+
+  private func assigned(_ actions: [SchedulerAction]) -> [(worker: WorkerID, task: TaskID, lease: Lease)] {
+    actions.compactMap {
+      if case .assign(let worker, let task, let lease, _) = $0 { (worker, task, lease) } else { nil }
+    }
+  }
+
+  /// The small worker has been lost with the task in hand, and the kernel has ended it; which is known first does not matter.
+  private func outgrown(_ scheduler: inout Scheduler, isLostFirst: Bool) -> TaskID? {
+    let given = assigned(scheduler.handle(.joined(small, slots: 1, memory: 100), at: .zero))
+    let events: [SchedulerEvent] = [.outOfMemory(small), .lost(small)]
+    for event in isLostFirst ? events.reversed() : events { _ = scheduler.handle(event, at: .seconds(1)) }
+    return given.first?.task
+  }
+
+  @Test(arguments: [false, true])
+  func aLargerWorkerTriesItBeforeOneOfTheSameSize(isLostFirst: Bool) {
+    var scheduler = scheduler()
+    let task = outgrown(&scheduler, isLostFirst: isLostFirst)
+    #expect(task == .collect(block: 0, shard: 0))
+    // The larger one has nothing to do before the pause after the loss is over.
+    _ = scheduler.handle(.joined(large, slots: 1, memory: 101), at: .seconds(1))
+    #expect(assigned(scheduler.handle(.joined(same, slots: 1, memory: 100), at: .seconds(1))).isEmpty)
+    let given = assigned(scheduler.handle(.tick, at: .seconds(2)))
+    #expect(given.map(\.worker) == [large])
+    #expect(given.map(\.task) == [task])
+  }
+
+  @Test func withoutALargerOneItIsTriedOnTheSameSize() {
+    var scheduler = scheduler()
+    let task = outgrown(&scheduler, isLostFirst: true)
+    let given = assigned(scheduler.handle(.joined(same, slots: 1, memory: 100), at: .seconds(2)))
+    #expect(given.map(\.task) == [task])
+  }
+
+  @Test func whenTheLargerOneIsLostTooItIsTriedOnAny() {
+    var scheduler = scheduler()
+    let task = outgrown(&scheduler, isLostFirst: true)
+    _ = scheduler.handle(.joined(same, slots: 1, memory: 100), at: .seconds(1))
+    #expect(assigned(scheduler.handle(.joined(large, slots: 1, memory: 200), at: .seconds(1))).isEmpty)
+    #expect(assigned(scheduler.handle(.tick, at: .seconds(2))).map(\.worker) == [large])
+    _ = scheduler.handle(.heard(same, holding: [:]), at: .seconds(3))
+    _ = scheduler.handle(.lost(large), at: .seconds(3))
+    let given = assigned(scheduler.handle(.outOfMemory(large), at: .seconds(5)))
+    #expect(given.map(\.worker) == [same])
+    #expect(given.map(\.task) == [task])
+  }
+
+  /// The only ones that had no hand in a block are too small to verify it: then the larger one that made it does.
+  @Test func aVerificationDoesNotWaitForAWorkerThatIsTooSmall() {
+    let packed = ArtifactRef(name: ArtifactRef.packedName, digest: "f", size: 1)
+    var scheduler = Scheduler(
+      plan: JobPlan(
+        blockCount: 1, linears: [JobPlan.Linear(name: "q", site: "attn_in", outFeatures: 8, inFeatures: 8)],
+        shards: JobPlan.slice(sequences: 2, heldOut: 1, count: 2), propagation: .teacher))
+    // The large one fits, alone.
+    var actions = scheduler.handle(.joined(large, slots: 1, memory: 200), at: .zero)
+    var second = 0
+    while let (worker, task, lease) = assigned(actions).first, task.kind != .verify {
+      second += 1
+      let name = task.kind == .collect ? ArtifactRef.gramName("attn_in") : ArtifactRef.packedName
+      let output = ArtifactRef(name: name, digest: "\(task)", size: 1)
+      actions = scheduler.handle(.finished(worker, task, lease, outputs: [output]), at: .seconds(second))
+      if task.kind == .fit {
+        _ = scheduler.handle(.joined(small, slots: 1, memory: 100), at: .seconds(second))
+        actions = scheduler.handle(.stored(task, lease), at: .seconds(second))
+        if actions.contains(.merge(block: 0)) {
+          actions = scheduler.handle(.merged(block: 0, packed), at: .seconds(second))
+        }
+      }
+    }
+    let verify = assigned(actions)
+    #expect(verify.map(\.worker) == [small])
+    #expect(verify.map(\.task) == [.verify(block: 0)])
+    _ = scheduler.handle(.outOfMemory(small), at: .seconds(second))
+    _ = scheduler.handle(.lost(small), at: .seconds(second))
+    _ = scheduler.handle(.joined(same, slots: 1, memory: 100), at: .seconds(second))
+    let again = assigned(scheduler.handle(.heard(large, holding: [:]), at: .seconds(second + 2)))
+    #expect(again.map(\.worker) == [large])
+    #expect(again.map(\.task) == [.verify(block: 0)])
+  }
+}
