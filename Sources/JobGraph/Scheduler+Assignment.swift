@@ -119,8 +119,8 @@ extension Scheduler {
   private func nextPass(for worker: WorkerID) -> TaskID? {
     for block in window {
       for (task, shard) in readyPasses(block: block, for: worker) {
-        let owner = shardOwners[shard]
-        if owner == nil || owner == worker { return task }
+        guard let owner = shardOwners[shard], owner != worker else { return task }
+        if isTooLarge(task, for: owner) { return task }
       }
     }
     return nil

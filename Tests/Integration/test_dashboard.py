@@ -71,11 +71,16 @@ def running(binaries: Path, long: Inputs, tmp_path_factory: pytest.TempPathFacto
         url = dashboard(coordinator)
         worker = job.worker("only")
         job.wait_until_fitted(2)
-        memory = 'crvq_worker_memory_limit_bytes{worker="only"} '
-        text = wait_until(lambda: memory in (text := get(f"{url}/metrics").text) and text, "the worker is known")
+
+        def text_with(*names: str) -> str:
+            text = get(f"{url}/metrics").text
+            return text if all(name in text for name in names) else ""
+
+        late = ("crvq_worker_memory_limit_bytes{", "crvq_linear_relative_error_ratio{")
+        text = wait_until(lambda: text_with(*late), "the worker and a linear's error are known")
         worker.kill()
         wait_until(lambda: "worker only is no longer part of the job" in coordinator.stderr, "its end is noticed")
-        wait_until(lambda: "crvq_workers_lost_total 1" in get(f"{url}/metrics").text, "the metrics say so")
+        wait_until(lambda: text_with("crvq_workers_lost_total 1"), "the metrics say so")
         yield Running(job, coordinator, url, {re.split("[{ ]", name)[0] for name in samples(text)})
     finally:
         programs.kill_all()

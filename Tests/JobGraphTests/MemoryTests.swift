@@ -62,6 +62,27 @@ import Testing
     #expect(given.map(\.task) == [task])
   }
 
+  /// A worker of the same size has the shard, from the cache of the one that died.
+  @Test func aShardsOwnerThatIsTooSmallKeepsItFromNobody() {
+    var scheduler = Scheduler(
+      plan: JobPlan(
+        blockCount: 2, linears: [JobPlan.Linear(name: "q", site: "attn_in", outFeatures: 8, inFeatures: 8)],
+        shards: JobPlan.slice(sequences: 1, heldOut: 0, count: 1), propagation: .teacher))
+    let (_, first, lease) = assigned(scheduler.handle(.joined(small, slots: 1, memory: 100), at: .zero))[0]
+    let outputs = [ArtifactRef.gramName("attn_in"), ArtifactRef.hiddenName(.original, 1)].map {
+      ArtifactRef(name: $0, digest: $0, size: 1)
+    }
+    let given = assigned(scheduler.handle(.finished(small, first, lease, outputs: outputs), at: .seconds(1)))
+    #expect(given.map(\.task) == [.collect(block: 1, shard: 0)])
+    for event in [SchedulerEvent.lost(small), .outOfMemory(small)] { _ = scheduler.handle(event, at: .seconds(1)) }
+    let inherited = Inventory(passes: [first: outputs], predecessor: small)
+    _ = scheduler.handle(.joined(same, slots: 1, memory: 100, inherited), at: .seconds(1))
+    _ = scheduler.handle(.joined(large, slots: 1, memory: 200), at: .seconds(1))
+    let again = assigned(scheduler.handle(.tick, at: .seconds(3)))
+    #expect(again.map(\.worker) == [large])
+    #expect(again.map(\.task) == [.collect(block: 1, shard: 0)])
+  }
+
   /// The only ones that had no hand in a block are too small to verify it: then the larger one that made it does.
   @Test func aVerificationDoesNotWaitForAWorkerThatIsTooSmall() {
     let packed = ArtifactRef(name: ArtifactRef.packedName, digest: "f", size: 1)

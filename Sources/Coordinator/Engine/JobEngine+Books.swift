@@ -35,7 +35,10 @@ extension JobEngine {
   }
 
   func keepBooks(_ pace: JobPace) {
-    if isDue(&paceNoted, every: Self.paceInterval) { history.append(.pace(pace)) }
+    if isDue(&paceNoted, every: Self.paceInterval) || pace.phase != phaseNoted {
+      history.append(.pace(pace))
+      phaseNoted = pace.phase
+    }
     do {
       try job.store.record(history)
       history = []

@@ -48,6 +48,7 @@ final class JobEngine: @unchecked Sendable {
   let board: SnapshotBoard?
   /// When the pace was last noted, and a snapshot last posted.
   var paceNoted: ContinuousClock.Instant?
+  var phaseNoted: String?
   var snapshotPosted: ContinuousClock.Instant?
 
   let background = BackgroundThreads(count: JobEngine.storeThreads, name: "store")
