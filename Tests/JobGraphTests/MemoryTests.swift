@@ -90,29 +90,26 @@ import Testing
       plan: JobPlan(
         blockCount: 1, linears: [JobPlan.Linear(name: "q", site: "attn_in", outFeatures: 8, inFeatures: 8)],
         shards: JobPlan.slice(sequences: 2, heldOut: 1, count: 2), propagation: .teacher))
-    // The large one fits, alone.
-    var actions = scheduler.handle(.joined(large, slots: 1, memory: 200), at: .zero)
-    var second = 0
-    while let (worker, task, lease) = assigned(actions).first, task.kind != .verify {
-      second += 1
-      let name = task.kind == .collect ? ArtifactRef.gramName("attn_in") : ArtifactRef.packedName
-      let output = ArtifactRef(name: name, digest: "\(task)", size: 1)
-      actions = scheduler.handle(.finished(worker, task, lease, outputs: [output]), at: .seconds(second))
-      if task.kind == .fit {
-        _ = scheduler.handle(.joined(small, slots: 1, memory: 100), at: .seconds(second))
-        actions = scheduler.handle(.stored(task, lease), at: .seconds(second))
-        if actions.contains(.merge(block: 0)) {
-          actions = scheduler.handle(.merged(block: 0, packed), at: .seconds(second))
-        }
-      }
+    func gram(_ digest: String) -> ArtifactRef {
+      ArtifactRef(name: ArtifactRef.gramName("attn_in"), digest: digest, size: 1)
     }
-    let verify = assigned(actions)
+    // The large one collects and fits, alone.
+    let (_, collect, first) = assigned(scheduler.handle(.joined(large, slots: 1, memory: 200), at: .zero))[0]
+    let (_, fit, second) = assigned(
+      scheduler.handle(.finished(large, collect, first, outputs: [gram("seen")]), at: .seconds(1)))[0]
+    let (_, heldOut, third) = assigned(
+      scheduler.handle(.finished(large, fit, second, outputs: [packed]), at: .seconds(2)))[0]
+    for event in [SchedulerEvent.joined(small, slots: 1, memory: 100), .stored(fit, second), .merged(block: 0, packed)] {
+      #expect(assigned(scheduler.handle(event, at: .seconds(2))).isEmpty)
+    }
+    let verify = assigned(
+      scheduler.handle(.finished(large, heldOut, third, outputs: [gram("held out")]), at: .seconds(3)))
     #expect(verify.map(\.worker) == [small])
     #expect(verify.map(\.task) == [.verify(block: 0)])
-    _ = scheduler.handle(.outOfMemory(small), at: .seconds(second))
-    _ = scheduler.handle(.lost(small), at: .seconds(second))
-    _ = scheduler.handle(.joined(same, slots: 1, memory: 100), at: .seconds(second))
-    let again = assigned(scheduler.handle(.heard(large, holding: [:]), at: .seconds(second + 2)))
+    for event in [SchedulerEvent.outOfMemory(small), .lost(small), .joined(same, slots: 1, memory: 100)] {
+      #expect(assigned(scheduler.handle(event, at: .seconds(3))).isEmpty)
+    }
+    let again = assigned(scheduler.handle(.heard(large, holding: [:]), at: .seconds(5)))
     #expect(again.map(\.worker) == [large])
     #expect(again.map(\.task) == [.verify(block: 0)])
   }
