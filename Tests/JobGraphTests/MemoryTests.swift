@@ -99,7 +99,8 @@ import Testing
       scheduler.handle(.finished(large, collect, first, outputs: [gram("seen")]), at: .seconds(1)))[0]
     let (_, heldOut, third) = assigned(
       scheduler.handle(.finished(large, fit, second, outputs: [packed]), at: .seconds(2)))[0]
-    for event in [SchedulerEvent.joined(small, slots: 1, memory: 100), .stored(fit, second), .merged(block: 0, packed)] {
+    for event in [SchedulerEvent.joined(small, slots: 1, memory: 100), .stored(fit, second), .merged(block: 0, packed)]
+    {
       #expect(assigned(scheduler.handle(event, at: .seconds(2))).isEmpty)
     }
     let verify = assigned(
