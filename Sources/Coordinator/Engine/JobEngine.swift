@@ -180,7 +180,8 @@ final class JobEngine: @unchecked Sendable {
     if case .finished = outcome {
       bidFarewell(to: roster.connected.merging(roster.silent) { $1 }, isFinished: true, within: Self.farewell)
     } else {
-      bidFarewell(to: roster.connected, isFinished: false, within: Self.farewellInHaste)
+      // Of a job that nobody resumes, workers keep nothing either.
+      bidFarewell(to: roster.connected, isFinished: !job.purpose.isResumable, within: Self.farewellInHaste)
     }
     background.close()
     try? job.store.record(history)
