@@ -30,7 +30,7 @@ class Faults:
     reset: float = 0
     stall: float = 0
     # The most bytes before that.
-    bytes_before: int = 200_000
+    bytes_before: int = 40_000
     # How long a connection stalls before it is reset, seconds.
     stall_time: float = 15
     # The chance that one bit of a piece of data is flipped, for each piece.

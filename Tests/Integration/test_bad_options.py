@@ -26,7 +26,7 @@ LAUNCH = {
     "open to all machines": (["--bind", "tcp://0.0.0.0:0"], ["--bind tcp://0.0.0.0:0", "--keys DIR", "--insecure"]),
     "open to all machines, IPv6": (["--bind", "tcp://[::]:0"], ["--bind tcp://[::]:0", "--keys DIR", "--insecure"]),
     "a name like a loopback address": (["--bind", "tcp://127.0.0.1.example:0"], ["--keys DIR", "--insecure"]),
-    "dashboard": (["--dashboard", "127.0.0.1:8080"], ["--dashboard", "later"]),
+    "dashboard": (["--dashboard", "127.0.0.1:99999"], ["--dashboard", "127.0.0.1:99999"]),
     "tuning": (["--tune-epochs=-1"], ["--tune-epochs", "-1"]),
     "group size": (["--group-size", "5"], ["5", "4, 8 or 16"]),
     "no codebook": (["--codebook-bits", ""], ["--codebook-bits"]),
