@@ -59,6 +59,11 @@ struct CacheDirectory {
   /// Removes what workers that have ended left of a job, and the directory itself if it is temporary and nobody uses it.
   func remove(job: String) {
     Berth.removeIdle(in: path(ofJob: job))
+    removeIfUnused()
+  }
+
+  /// Removes the directory itself if it is temporary and nothing is in it.
+  func removeIfUnused() {
     if isTemporary { rmdir(path) }
   }
 

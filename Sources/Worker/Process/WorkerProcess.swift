@@ -93,7 +93,7 @@ public final class WorkerProcess: Sendable {
   /// Of a job that is done nothing stays. Of one that may go on the cache does, for the worker that serves it next; but not in the
   /// temporary directory when this worker was told to go.
   private func tidy(after end: Result<End, any Error>) {
-    guard let job = service.withLock({ $0 }) else { return }
+    guard let job = service.withLock({ $0 }) else { return cache.removeIfUnused() }
     let end = try? end.get()
     if end == .jobIsDone {
       let left = job.passes.passes.flatMap(\.outputs)
