@@ -16,7 +16,7 @@ Run = subprocess.CompletedProcess
 Arguments = Any
 
 # How long anything may take before a test gives up on it; no test measures time.
-PATIENCE = 120.0
+PATIENCE = 240.0
 
 
 class Process:
