@@ -9,32 +9,19 @@ final class StagingDirectory: Sendable {
   private static let attempts = 16
 
   let path: String
-  private let lockPath: String
-  private let lock: Int32
+  private let lock: FileLock
 
   /// Makes a staging directory inside `directory`.
   init(in directory: String) throws(ArtifactError) {
     for _ in 0..<Self.attempts {
       let path = "\(directory)/\(Self.prefix)\(String(UInt64.random(in: .min ... .max), radix: 16))"
-      let lockPath = path + Self.lockSuffix
-      let lock = open(lockPath, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
-      if lock < 0 {
-        if errno == EEXIST { continue }
-        throw .system("create", lockPath, errno)
-      }
-      // A sweep may have taken the file away between open and flock: then the path names another file, or none.
-      guard flock(lock, LOCK_EX | LOCK_NB) == 0, Self.isSameFile(lock, lockPath) else {
-        close(lock)
-        continue
-      }
+      guard let lock = try FileLock.take(path + Self.lockSuffix, makingFile: true) else { continue }
       guard mkdir(path, 0o700) == 0 else {
         let code = errno
-        unlink(lockPath)
-        close(lock)
+        unlink(lock.path)
         throw .system("create directory", path, code)
       }
       self.path = path
-      self.lockPath = lockPath
       self.lock = lock
       return
     }
@@ -43,8 +30,7 @@ final class StagingDirectory: Sendable {
 
   deinit {
     Self.removeTree(path)
-    unlink(lockPath)
-    close(lock)
+    unlink(lock.path)
   }
 
   /// A path in this directory that no file has.
@@ -58,22 +44,12 @@ final class StagingDirectory: Sendable {
     let names = ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [])
       .filter { $0.hasPrefix(prefix) }
     for name in names where name.hasSuffix(lockSuffix) {
-      let lockPath = "\(directory)/\(name)"
-      let lock = open(lockPath, O_RDWR | O_CLOEXEC)
-      if lock < 0 { continue }
-      defer { close(lock) }
-      if flock(lock, LOCK_EX | LOCK_NB) != 0 { continue }
-      removed += removeTree(String(lockPath.dropLast(lockSuffix.count)))
-      unlink(lockPath)
+      // One that cannot be opened is not this process's to remove.
+      guard let lock = try? FileLock.take("\(directory)/\(name)", makingFile: false) else { continue }
+      removed += removeTree(String(lock.path.dropLast(lockSuffix.count)))
+      unlink(lock.path)
     }
     return removed
-  }
-
-  private static func isSameFile(_ descriptor: Int32, _ path: String) -> Bool {
-    var held = stat()
-    var named = stat()
-    return fstat(descriptor, &held) == 0 && stat(path, &named) == 0
-      && held.st_ino == named.st_ino && held.st_dev == named.st_dev
   }
 
   /// Removes a directory that holds files only.

@@ -13,15 +13,13 @@ package final class Berth: Sendable {
   package let path: String
   /// The worker that had it before, if any had.
   package let predecessor: Data?
-  private let lock: Int32
+  private let lock: FileLock
 
-  private init(path: String, predecessor: Data?, lock: Int32) {
+  private init(path: String, predecessor: Data?, lock: FileLock) {
     self.path = path
     self.predecessor = predecessor
     self.lock = lock
   }
-
-  deinit { close(lock) }
 
   /// Takes the first that is free in `directory`, or makes one.
   ///
@@ -34,10 +32,10 @@ package final class Berth: Sendable {
         try FileManager.default.createDirectory(
           atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
       } catch { throw .io("\(path): cannot make the cache directory: \(error.localizedDescription)") }
-      guard let lock = try lock(path, flags: O_CREAT) else { continue }
+      guard let lock = try lock(path) else { continue }
       let predecessor = holder(lock)
       // Whoever comes next can do without knowing, so a failure does not matter.
-      _ = worker.withUnsafeBytes { pwrite(lock, $0.baseAddress, $0.count, 0) }
+      _ = worker.withUnsafeBytes { pwrite(lock.descriptor, $0.baseAddress, $0.count, 0) }
       return Berth(path: path, predecessor: predecessor, lock: lock)
     }
     throw .io("\(directory): \(limit) processes use this cache; give this worker another --cache")
@@ -51,38 +49,19 @@ package final class Berth: Sendable {
     for name in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [] {
       let path = "\(directory)/\(name)"
       // One without a lock is being made, or removed, by another.
-      guard UInt(name) != nil, let lock = try? lock(path, flags: 0) else { continue }
-      try? FileManager.default.removeItem(atPath: path)
-      close(lock)
+      guard UInt(name) != nil, let lock = try? FileLock.take("\(path)/\(lockName)", makingFile: false) else { continue }
+      withExtendedLifetime(lock) { try? FileManager.default.removeItem(atPath: path) }
     }
     rmdir(directory)
   }
 
   /// - Returns: nil if another process has it, or is removing it.
-  private static func lock(_ path: String, flags: Int32) throws(WorkerError) -> Int32? {
-    let file = "\(path)/\(lockName)"
-    let descriptor = open(file, O_RDWR | flags | O_CLOEXEC, 0o600)
-    if descriptor < 0 {
-      if errno == ENOENT { return nil }
-      throw .io("\(file): \(String(cString: strerror(errno)))")
-    }
-    // Between open and flock another may have removed the file: then the path names another one, or none.
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, isSameFile(descriptor, file) else {
-      close(descriptor)
-      return nil
-    }
-    return descriptor
+  private static func lock(_ path: String) throws(WorkerError) -> FileLock? {
+    do { return try FileLock.take("\(path)/\(lockName)", makingFile: true) } catch { throw .io("\(error)") }
   }
 
-  private static func isSameFile(_ descriptor: Int32, _ path: String) -> Bool {
-    var held = stat()
-    var named = stat()
-    return fstat(descriptor, &held) == 0 && stat(path, &named) == 0
-      && held.st_ino == named.st_ino && held.st_dev == named.st_dev
-  }
-
-  private static func holder(_ lock: Int32) -> Data? {
+  private static func holder(_ lock: FileLock) -> Data? {
     var bytes = [UInt8](repeating: 0, count: holderLength)
-    return pread(lock, &bytes, bytes.count, 0) == bytes.count ? Data(bytes) : nil
+    return pread(lock.descriptor, &bytes, bytes.count, 0) == bytes.count ? Data(bytes) : nil
   }
 }

@@ -1,0 +1,38 @@
+import Foundation
+
+/// A file that at most one process has, by a lock that the kernel takes back when that process ends, however it ends.
+package final class FileLock: Sendable {
+  package let path: String
+  /// The open file, to keep a word for the next holder in.
+  package let descriptor: Int32
+
+  private init(path: String, descriptor: Int32) {
+    self.path = path
+    self.descriptor = descriptor
+  }
+
+  deinit { close(descriptor) }
+
+  /// Takes a lock, or does not: it never waits.
+  ///
+  /// - Parameter makingFile: makes the file if there is none.
+  /// - Returns: nil if another process has it, is removing it or, without `makingFile`, has not made it.
+  /// - Throws: ``ArtifactError`` `.io`, `.outOfSpace` if the file cannot be opened or made.
+  package static func take(_ path: String, makingFile: Bool) throws(ArtifactError) -> FileLock? {
+    let descriptor = open(path, O_RDWR | O_CLOEXEC | (makingFile ? O_CREAT : 0), 0o600)
+    if descriptor < 0 {
+      if errno == ENOENT { return nil }
+      throw .system("lock", path, errno)
+    }
+    let lock = FileLock(path: path, descriptor: descriptor)
+    // Between open and flock another may have removed the file: then the path names another one, or none.
+    return flock(descriptor, LOCK_EX | LOCK_NB) == 0 && lock.isAtItsPath ? lock : nil
+  }
+
+  private var isAtItsPath: Bool {
+    var held = stat()
+    var named = stat()
+    return fstat(descriptor, &held) == 0 && stat(path, &named) == 0
+      && held.st_ino == named.st_ino && held.st_dev == named.st_dev
+  }
+}
