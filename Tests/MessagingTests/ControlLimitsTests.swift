@@ -2,9 +2,6 @@ import Foundation
 import Messaging
 import Testing
 
-/// Long enough for a loaded machine; no test waits for it to pass.
-private let patience = Duration.seconds(30)
-
 /// What the coordinator does about workers that send too much, or whose key is taken off the list.
 @Suite struct ControlLimitsTests {
   private let directory: TemporaryDirectory

@@ -3,9 +3,6 @@ import Messaging
 import Synchronization
 import Testing
 
-/// Long enough for a loaded machine; no test waits for it to pass.
-private let patience = Duration.seconds(30)
-
 /// Lines that a context has for the log.
 private final class Lines: Sendable {
   private let lines = Mutex<[String]>([])
