@@ -14,8 +14,10 @@ import Transformer
     return try LanguageModel(config: ModelConfig(document: JSONValue(parsing: Array(json.utf8)), path: "x")).shape
   }
 
-  private func job(shards: [Int] = Array(repeating: 16, count: 16)) throws -> JobShape {
-    JobShape(decoder: try Self.decoder(), length: 2048, shards: shards)
+  private func job(shards: [Int] = Array(repeating: 16, count: 16), tuneEpochs: Int = 0) throws -> JobShape {
+    JobShape(
+      decoder: try Self.decoder(), length: 2048, shards: shards,
+      purpose: .quantization(isRepaired: true, tuneEpochs: tuneEpochs))
   }
 
   private func machine(cores: Int, gibibytes: UInt64) -> Machine {
@@ -37,8 +39,7 @@ import Transformer
 
   private func evaluation(window: Int) throws -> JobShape {
     JobShape(
-      decoder: try Self.decoder(), length: window, shards: Array(repeating: 1, count: 32), isRepaired: false,
-      isEvaluation: true)
+      decoder: try Self.decoder(), length: window, shards: Array(repeating: 1, count: 32), purpose: .evaluation)
   }
 
   /// By hand: the head and one window's hidden states; the weights of a block, and the activations of the window besides.
@@ -124,6 +125,15 @@ import Transformer
     let seconds = estimate.seconds(threads: 8, operationsPerSecond: 1e11)
     #expect(seconds == 2 * estimate.seconds(threads: 16, operationsPerSecond: 1e11))
     #expect(seconds > 60)
+  }
+
+  /// By hand: an epoch is three passes and a half over all tokens, and a tune takes two more.
+  @Test func tuningTakesTime() throws {
+    let estimates = try [0, 1, 3].map { TimeEstimate(try job(tuneEpochs: $0)).operations }
+    let (tokens, weights) = (256.0 * 2048, 4.0 * 4096 * 4096 + 3 * 4096 * 11008)
+    let pass = 2 * tokens * weights + 2 * tokens * 2048 * 4096
+    #expect(abs((estimates[1] - estimates[0]) / (32 * 5.5 * pass) - 1) < 1e-9)
+    #expect(abs((estimates[2] - estimates[1]) / (32 * 7 * pass) - 1) < 1e-9)
   }
 
   @Test func availableMemoryIsRead() {

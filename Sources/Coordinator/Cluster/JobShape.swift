@@ -7,25 +7,22 @@ public struct JobShape: Sendable, Equatable {
   public var decoder: DecoderShape
   /// Tokens a calibration sequence, or a window of an evaluation.
   public var length: Int
-  /// Sequences of each shard.
+  /// Sequences of each shard; a window is one.
   public var shards: [Int]
-  public var isStudent: Bool
-  public var isRepaired: Bool
-  public var isTuned: Bool
-  /// Whether a model is measured and none made. A shard is then one window.
-  public var isEvaluation: Bool
+  public var purpose: Purpose
 
-  public init(
-    decoder: DecoderShape, length: Int, shards: [Int], isStudent: Bool = false, isRepaired: Bool = true,
-    isTuned: Bool = false, isEvaluation: Bool = false
-  ) {
+  public enum Purpose: Sendable, Equatable {
+    /// A model is made.
+    case quantization(isRepaired: Bool, tuneEpochs: Int)
+    /// A model is measured.
+    case evaluation
+  }
+
+  public init(decoder: DecoderShape, length: Int, shards: [Int], purpose: Purpose) {
     self.decoder = decoder
     self.length = length
     self.shards = shards
-    self.isStudent = isStudent
-    self.isRepaired = isRepaired
-    self.isTuned = isTuned
-    self.isEvaluation = isEvaluation
+    self.purpose = purpose
   }
 
   /// Reads the model's configuration and the header of the token file.
@@ -37,8 +34,7 @@ public struct JobShape: Sendable, Equatable {
     let tokens = try TokenFile(path: options.calibration, vocabularySize: config.vocabularySize)
     self.init(
       decoder: model.shape, length: tokens.length, shards: options.plannedShards.map(\.sequenceCount),
-      isStudent: options.propagation == JobPlan.Propagation.student.rawValue, isRepaired: options.repair,
-      isTuned: options.tuneEpochs > 0)
+      purpose: .quantization(isRepaired: options.repair, tuneEpochs: options.tuneEpochs))
   }
 
   /// Reads the model's configuration.
@@ -48,11 +44,12 @@ public struct JobShape: Sendable, Equatable {
     let model = try LanguageModel(config: ModelConfig(directory: options.model, known: Architectures.names))
     self.init(
       decoder: model.shape, length: options.window, shards: Array(repeating: 1, count: options.windows),
-      isRepaired: false, isEvaluation: true)
+      purpose: .evaluation)
   }
 
   var linears: [LinearSpec] { LinearRole.allCases.map(decoder.linear) }
   var sequences: Int { shards.reduce(0, +) }
+  var tokens: Double { Double(sequences) * Double(length) }
   /// Weights of a block.
   var blockWeights: Double { linears.reduce(0) { $0 + Double($1.weightCount) } }
 }

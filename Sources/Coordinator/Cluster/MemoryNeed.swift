@@ -30,15 +30,18 @@ public struct MemoryNeed: Sendable, Equatable {
   ///   - slots: tasks at a time, each of which may be the largest.
   public init(_ job: JobShape, threads: Int, slots: Int) {
     self.slots = slots
-    remedy = job.isEvaluation ? "a smaller --window" : "more --shards"
-    if job.isEvaluation {
-      tasks = [Self.windowPass(job), Self.windowScore(job)].sorted { $0.size > $1.size }
-      return
+    let tasks: [Task]
+    switch job.purpose {
+    case .quantization(let isRepaired, let tuneEpochs):
+      let threadsPerSlot = Double(max(1, threads / slots))
+      remedy = "more --shards"
+      tasks =
+        [Self.fit(job, isRepaired, threadsPerSlot), Self.collect(job), Self.verify(job)]
+        + (isRepaired ? [Self.recollect(job)] : []) + (tuneEpochs > 0 ? [Self.tune(job)] : [])
+    case .evaluation:
+      remedy = "a smaller --window"
+      tasks = [Self.windowPass(job), Self.windowScore(job)]
     }
-    let threadsPerSlot = Double(max(1, threads / slots))
-    var tasks = [Self.fit(job, threadsPerSlot), Self.collect(job), Self.verify(job)]
-    if job.isRepaired { tasks.append(Self.recollect(job)) }
-    if job.isTuned { tasks.append(Self.tune(job)) }
     self.tasks = tasks.sorted { $0.size > $1.size }
   }
 
@@ -54,10 +57,10 @@ public struct MemoryNeed: Sendable, Equatable {
   /// W and W·H; H as it is kept for the site's next linear and as the solver works on it, and one partial Gram; codes, and the
   /// solver's rows. The one that repairs solves for its target before: H and the loss of all tokens, of those it judges by and
   /// of the rest, a factor of H, the change and the target.
-  private static func fit(_ job: JobShape, _ threads: Double) -> Task {
+  private static func fit(_ job: JobShape, _ isRepaired: Bool, _ threads: Double) -> Task {
     let sized = job.linears.map { linear in
       let (rows, columns) = (Double(linear.outFeatures), Double(linear.inFeatures))
-      let repairs = job.isRepaired && linear.role == .repairing
+      let repairs = isRepaired && linear.role == .repairing
       let weights = (repairs ? 6.0 : 3.0) * rows * columns
       let values = weights + (repairs ? 4.5 : 2.5) * columns * columns + threads * solverRows * columns
       return (linear, float * values + 2 * rows * columns / 8)
@@ -106,8 +109,7 @@ public struct MemoryNeed: Sendable, Equatable {
 
   /// See the article Tuning: both streams of all sequences, the block twice, one weight's gradient, a micro-batch.
   private static func tune(_ job: JobShape) -> Task {
-    let tokens = Double(job.sequences) * Double(job.length)
-    let streams = 2 * tokens * Double(job.decoder.hiddenSize)
+    let streams = 2 * job.tokens * Double(job.decoder.hiddenSize)
     let gradient = Double(job.linears.map(\.weightCount).max() ?? 0)
     return Task(
       name: "tune of a block over \(job.sequences) sequences",

@@ -15,28 +15,55 @@ public struct TimeEstimate: Sendable {
   private static let sweepOperations = 50.0 * 1024
   private static let sweepShare = 2.0
 
+  /// Passes over the calibration tokens that an epoch of a block's tune takes as long as, and what a tune takes besides (article
+  /// Tuning).
+  private static let epochPasses = 3.5
+  private static let tunePasses = 2.0
+
   public init(_ job: JobShape) {
-    let tokens = Double(job.sequences) * Double(job.length)
-    let attention = 2 * tokens * Double(job.length) * Double(job.decoder.queryWidth)
-    let pass = 2 * tokens * job.blockWeights + attention
-    if job.isEvaluation {
-      let head = 2 * tokens * Double(job.decoder.vocabularySize) * Double(job.decoder.hiddenSize)
-      operations = Double(job.decoder.blockCount) * pass + head
-      return
-    }
-    let grams = Site.allCases.reduce(0.0) { sum, site in
+    let blocks = Double(job.decoder.blockCount)
+    operations =
+      switch job.purpose {
+      case .quantization(let isRepaired, let tuneEpochs):
+        blocks * (Self.collect(job) + Self.fits(job) + (isRepaired ? Self.repair(job) : 0) + Self.tune(job, tuneEpochs))
+      case .evaluation: blocks * Self.pass(job) + Self.head(job)
+      }
+  }
+
+  /// All tokens once through a block.
+  private static func pass(_ job: JobShape) -> Double {
+    let attention = 2 * job.tokens * Double(job.length) * Double(job.decoder.queryWidth)
+    return 2 * job.tokens * job.blockWeights + attention
+  }
+
+  private static func collect(_ job: JobShape) -> Double {
+    Site.allCases.reduce(pass(job)) { sum, site in
       let width = Double(job.decoder.width(of: site))
-      return sum + tokens * width * width
+      return sum + job.tokens * width * width
     }
-    let repairing = job.decoder.linear(.repairing)
-    let loss = 2 * tokens * Double(repairing.weightCount)
-    let fits = job.linears.reduce(0.0) { sum, linear in
+  }
+
+  private static func fits(_ job: JobShape) -> Double {
+    job.linears.reduce(0) { sum, linear in
       let weights = Double(linear.weightCount)
-      let fit = Self.products * 2 * weights * Double(linear.inFeatures) + Self.sweepOperations * weights
-      return sum + Self.sweepShare * fit
+      let fit = products * 2 * weights * Double(linear.inFeatures) + sweepOperations * weights
+      return sum + sweepShare * fit
     }
-    let block = pass + grams + fits + (job.isRepaired ? 2 * pass + loss + grams / 2 : 0)
-    operations = Double(job.decoder.blockCount) * block
+  }
+
+  /// Both streams again, with a Gram of the one and what the other lacks.
+  private static func repair(_ job: JobShape) -> Double {
+    let linear = job.decoder.linear(.repairing)
+    let width = Double(linear.inFeatures)
+    return 2 * pass(job) + 2 * job.tokens * Double(linear.weightCount) + job.tokens * width * width
+  }
+
+  private static func tune(_ job: JobShape, _ epochs: Int) -> Double {
+    epochs == 0 ? 0 : (tunePasses + epochPasses * Double(epochs)) * pass(job)
+  }
+
+  private static func head(_ job: JobShape) -> Double {
+    2 * job.tokens * Double(job.decoder.vocabularySize) * Double(job.decoder.hiddenSize)
   }
 
   /// Seconds on so many threads, each of this speed.
