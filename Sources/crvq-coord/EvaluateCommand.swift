@@ -30,7 +30,9 @@ struct EvaluateCommand: AsyncParsableCommand {
   var threads: Int?
 
   func validate() throws {
-    if launcher.dashboard != nil { throw ValidationError("--dashboard goes with launch and resume") }
+    if launcher.dashboard != nil, !launcher.isGiven {
+      throw ValidationError("--dashboard shows a job on workers; say which, as in --workers 2")
+    }
     if window < 2 { throw ValidationError("--window is \(window), expected at least 2") }
     if let maxWindows, maxWindows < 1 { throw ValidationError("--max-windows is \(maxWindows), expected at least 1") }
     if let threads, threads < 1 { throw ValidationError("--threads is \(threads), expected at least 1") }
@@ -58,10 +60,11 @@ struct EvaluateCommand: AsyncParsableCommand {
       model: absolute(model), tokens: absolute(tokens), window: window, maximumWindows: maxWindows)
     let launch = try Launch(launcher, JobShape(options))
     _ = try launch.security()
+    let dashboard = try await launcher.startDashboard()
     let job = try PreparedJob.create(options, in: launch.temporaryParent)
     defer { job.directory.remove() }
     let started = ContinuousClock.now
-    try await JobRun(job, launch).run()
+    try await JobRun(job, launch, dashboard).run()
     return ModelEvaluation.Result(try job.perplexity(), seconds: (ContinuousClock.now - started) / .seconds(1))
   }
 }

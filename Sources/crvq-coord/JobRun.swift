@@ -11,7 +11,7 @@ struct JobRun {
   private let launch: Launch
   private let dashboard: Dashboard?
 
-  init(_ job: PreparedJob, _ launch: Launch, _ dashboard: Dashboard? = nil) {
+  init(_ job: PreparedJob, _ launch: Launch, _ dashboard: Dashboard?) {
     self.job = job
     self.launch = launch
     self.dashboard = dashboard

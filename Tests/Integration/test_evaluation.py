@@ -246,6 +246,7 @@ OPTIONS = {
     "workers of a launcher that starts none": (["--launcher", "none", "--workers", "2"], ["--workers", "local"]),
     "ssh to nowhere": (["--launcher", "ssh"], ["--launcher ssh", "--cluster FILE.yaml"]),
     "a dry run": (["--workers", "1", "--dry-run"], ["--dry-run"]),
+    "a dashboard of no job": (["--dashboard", "0"], ["--dashboard", "--workers 2"]),
     "window": (["--workers", "1", "--window", "1"], ["--window", "at least 2"]),
 }
 

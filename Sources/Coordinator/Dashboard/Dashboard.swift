@@ -38,8 +38,8 @@ public final class Dashboard: Sendable {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     do {
       let channel = try await server(pages, group).bind(host: address.host, port: address.port).get()
-      let bound = DashboardAddress(host: address.host, port: channel.localAddress?.port ?? address.port)
-      return Dashboard(address: bound, pages: pages, group: group, channel: channel)
+      let bound = channel.localAddress?.port.flatMap(UInt16.init)
+      return Dashboard(address: address.at(port: bound), pages: pages, group: group, channel: channel)
     } catch {
       try? await group.shutdownGracefully()
       let reason = (error as? IOError).map { String(cString: strerror($0.errnoCode)) } ?? "\(error)"

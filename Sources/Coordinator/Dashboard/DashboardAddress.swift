@@ -1,33 +1,33 @@
+import Messaging
+
 /// Where the dashboard listens: `HOST:PORT`, or a port alone for loopback. Port 0 is any free one.
 public struct DashboardAddress: Sendable, Equatable, CustomStringConvertible {
-  public let host: String
-  public let port: Int
+  private static let loopback = "127.0.0.1"
 
-  public static let loopback = "127.0.0.1"
-
-  public init(host: String, port: Int) {
-    self.host = host
-    self.port = port
-  }
+  private let endpoint: Endpoint
 
   /// nil for a text that is neither.
   public init?(_ text: String) {
-    guard let colon = text.lastIndex(of: ":") else {
-      guard let port = UInt16(text) else { return nil }
-      self.init(host: Self.loopback, port: Int(port))
-      return
+    let isPortAlone = UInt16(text) != nil
+    let address = isPortAlone ? "\(Self.loopback):\(text)" : text.hasPrefix(":") ? Self.loopback + text : text
+    guard !address.contains("/"), !address.hasSuffix(":*"), let endpoint = try? Endpoint("tcp://\(address)") else {
+      return nil
     }
-    guard let port = UInt16(text[text.index(after: colon)...]) else { return nil }
-    let name = text[..<colon]
-    let isBracketed = name.hasPrefix("[") && name.hasSuffix("]")
-    let host = isBracketed ? name.dropFirst().dropLast() : name
-    // An IPv6 address without brackets could end anywhere.
-    guard isBracketed || !host.contains(":"), !host.contains("/") else { return nil }
-    self.init(host: host.isEmpty ? Self.loopback : String(host), port: Int(port))
+    self.endpoint = endpoint
   }
 
-  /// Whether only this machine reaches it.
-  public var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
+  private init(_ endpoint: Endpoint) { self.endpoint = endpoint }
 
-  public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+  /// A name or an address, that of IPv6 without brackets.
+  public var host: String { endpoint.host.filter { $0 != "[" && $0 != "]" } }
+
+  public var port: Int { Int(endpoint.port ?? 0) }
+
+  /// The same host at the port that it was given.
+  func at(port: UInt16?) -> DashboardAddress { DashboardAddress(Endpoint(host: endpoint.host, port: port)) }
+
+  /// Whether only this machine reaches it.
+  public var isLoopback: Bool { endpoint.isLoopback }
+
+  public var description: String { "\(endpoint.host):\(port)" }
 }

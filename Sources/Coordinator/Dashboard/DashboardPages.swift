@@ -3,22 +3,27 @@ import Synchronization
 
 /// What the dashboard answers, whoever asks.
 final class DashboardPages: Sendable {
-  enum Page: Sendable {
+  enum Page: Sendable, Equatable {
     case index
-    case metrics
-    case status
-    case health
+    case job(JobPage)
 
     /// - Parameter path: without a query.
     init?(path: some StringProtocol) {
-      switch path {
-      case "/": self = .index
-      case "/metrics": self = .metrics
-      case "/status.json": self = .status
-      case "/healthz": self = .health
-      default: return nil
+      if path == "/" {
+        self = .index
+      } else if let page = JobPage(rawValue: String(path)) {
+        self = .job(page)
+      } else {
+        return nil
       }
     }
+  }
+
+  /// Tells something of the job, by its path.
+  enum JobPage: String, Sendable {
+    case metrics = "/metrics"
+    case status = "/status.json"
+    case health = "/healthz"
   }
 
   struct Answer: Sendable {
@@ -54,12 +59,17 @@ final class DashboardPages: Sendable {
   ///
   /// - Parameter accept: the forms that the reader understands, as in the header of that name.
   func answer(_ page: Page, accept: String) -> Answer {
-    if page == .index { return Answer(body: Data(Self.index.utf8)) }
+    switch page {
+    case .index: Answer(body: Data(Self.index.utf8))
+    case .job(let page): answer(page, accept: accept)
+    }
+  }
+
+  private func answer(_ page: JobPage, accept: String) -> Answer {
     guard let job = job.withLock({ $0 }), let (snapshot, time) = job.board.latest else {
       return Self.unavailable("there is no job yet")
     }
     switch page {
-    case .index: return Answer(body: Data(Self.index.utf8))
     case .metrics:
       let form = MetricsText(accept: accept)
       return Answer(contentType: form.contentType, body: Data(form.text(snapshot.metrics).utf8))
