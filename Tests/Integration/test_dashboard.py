@@ -76,8 +76,11 @@ def running(binaries: Path, long: Inputs, tmp_path_factory: pytest.TempPathFacto
             text = get(f"{url}/metrics").text
             return text if all(name in text for name in names) else ""
 
-        late = ("crvq_worker_memory_limit_bytes{", "crvq_linear_relative_error_ratio{")
+        late = ("crvq_worker_resident_memory_bytes{", "crvq_linear_relative_error_ratio{")
         text = wait_until(lambda: text_with(*late), "the worker and a linear's error are known")
+        resident = samples(text)['crvq_worker_resident_memory_bytes{worker="only"}']
+        # A process with OpenBLAS in it, and a model of a few megabytes.
+        assert 2**22 < resident < 2**32
         worker.kill()
         wait_until(lambda: "worker only is no longer part of the job" in coordinator.stderr, "its end is noticed")
         wait_until(lambda: text_with("crvq_workers_lost_total 1"), "the metrics say so")
@@ -248,3 +251,15 @@ def test_a_job_with_a_dashboard_ends(programs: Programs, small: Inputs, make_job
     url = re.search(r"^dashboard: (http://\S+)/$", done.stderr, re.M)[1]
     with pytest.raises(urllib.error.URLError):
         get(f"{url}/healthz")
+
+
+def test_an_evaluation_is_shown_too(programs: Programs, small: Inputs) -> None:
+    """One without workers yet, so that it stays where it is."""
+    what = ["--model", small.model, "--tokens", small.tokens, "--window", 25, "--max-windows", 7]
+    url = dashboard(programs.start("evaluate", *what, *MANUAL, "--dashboard", "0"))
+    status = json.loads(get(f"{url}/status.json").text)
+    assert (status["state"], status["evaluated_windows"], status["windows"]) == ("running", 0, 7)
+    found = samples(get(f"{url}/metrics").text)
+    evaluations = {name: count for name, count in found.items() if name.startswith('crvq_tasks{kind="evaluate"')}
+    assert sum(evaluations.values()) == 7
+    assert not [name for name in found if 'kind="fit"' in name]

@@ -67,6 +67,7 @@ import Testing
     }
     #expect(full.running.map(\.lease) == [7, 8])
     #expect(full.running[0].fraction == 0.5)
+    #expect(full.residentBytes > 1 << 20, "this process has at least so much")
     worker.letGo(lease: 7)
     _ = try coordinator.await { event -> WireHeartbeat? in
       if case .message(.heartbeat(let heartbeat), _) = event, heartbeat.running.map(\.lease) == [8] {

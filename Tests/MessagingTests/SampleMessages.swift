@@ -40,6 +40,7 @@ enum Sample {
     running.fraction = 0.25
     var heartbeat = WireHeartbeat()
     heartbeat.running = [running]
+    heartbeat.residentBytes = 1 << 29
     return heartbeat
   }
 

@@ -1,5 +1,6 @@
 import Foundation
 import JobGraph
+import Messaging
 
 // What is kept of what happens: a history in the job's directory, and counts for those who watch.
 extension JobEngine {
@@ -69,9 +70,14 @@ extension JobEngine {
       pace: moment.pace, tunedBlocks: job.plan.isTuned ? progress.tunes.done : nil,
       verifiedBlocks: progress.verifiedBlocks, tasks: scheduler.taskCounts, tally: tally,
       workers: Dictionary(workers.map { ($0, 1) }, uniquingKeysWith: +),
-      workerMemory: Dictionary(
-        progress.running.keys.compactMap { roster[$0] }.map { ($0.name, $0.memory) }, uniquingKeysWith: { $1 }),
-      linears: job.plan.linears.map(\.name), errors: errors, residentMemory: ProcessStatus.residentMemory,
+      workerMemory: workerMemory(of: progress.running.keys),
+      linears: job.plan.linears.map(\.name), errors: errors, residentMemory: ProcessMemory.resident,
       processStart: startTime.timeIntervalSince1970)
+  }
+  private func workerMemory(of workers: some Sequence<WorkerID>) -> [String: JobSnapshot.WorkerMemory] {
+    let described = workers.compactMap { roster[$0] }.map { worker in
+      (worker.name, JobSnapshot.WorkerMemory(limit: worker.memory, resident: roster.residentMemory[worker.id]))
+    }
+    return Dictionary(described, uniquingKeysWith: { $1 })
   }
 }

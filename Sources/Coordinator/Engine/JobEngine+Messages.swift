@@ -33,6 +33,7 @@ extension JobEngine {
       let held = heartbeat.running.compactMap { item in
         TaskID(item.task, job.plan).map { (Lease(number: item.lease), $0) }
       }
+      roster.note(worker, residentMemory: heartbeat.residentBytes)
       decide(.heard(worker, holding: Dictionary(held, uniquingKeysWith: { $1 })))
     case .progress(let progress):
       withTask(progress.task, worker) { decide(.progressed(worker, $0, Lease(number: progress.lease))) }

@@ -11,6 +11,8 @@ struct WorkerRoster {
   private var latest: [String: WorkerID] = [:]
   /// The last connections of workers that fell silent. A process that was stopped for a while finds there what it is told.
   private(set) var silent: [WorkerID: Peer] = [:]
+  /// Bytes that each had in memory when it said so last, of workers that are part of the job.
+  private(set) var residentMemory: [WorkerID: UInt64] = [:]
 
   subscript(_ worker: WorkerID) -> WorkerDescription? { workers[worker] }
 
@@ -30,10 +32,16 @@ struct WorkerRoster {
     ids[peer] = worker.id
   }
 
+  /// - Parameter residentMemory: in bytes; 0 from a worker that cannot tell.
+  mutating func note(_ worker: WorkerID, residentMemory bytes: UInt64) {
+    residentMemory[worker] = bytes > 0 && connected[worker] != nil ? bytes : nil
+  }
+
   /// The worker's connection means nothing any more. Its description stays, for results still on their way.
   mutating func leave(_ worker: WorkerID, becauseSilent isSilent: Bool = false) {
     guard let peer = connected.removeValue(forKey: worker) else { return }
     ids[peer] = nil
+    residentMemory[worker] = nil
     if isSilent { silent[worker] = peer }
   }
 }

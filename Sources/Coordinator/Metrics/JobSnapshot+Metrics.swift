@@ -74,10 +74,16 @@ extension JobSnapshot {
     for state in WorkerState.allCases { states.add(Double(workers[state] ?? 0), ["state": state.rawValue]) }
     var lost = MetricFamily("crvq_workers_lost", .counter, help: "Workers that died or fell silent.")
     lost.add(Double(tally.workersLost))
-    var memory = MetricFamily(
+    var limit = MetricFamily(
       "crvq_worker_memory_limit_bytes", .gauge, unit: "bytes", help: "Memory that a worker's tasks may use.")
-    for (name, bytes) in workerMemory.sorted(by: { $0.key < $1.key }) { memory.add(Double(bytes), ["worker": name]) }
-    return [states, lost, memory]
+    var resident = MetricFamily(
+      "crvq_worker_resident_memory_bytes", .gauge, unit: "bytes",
+      help: "Resident memory of a worker, with that of files that it maps.")
+    for (name, memory) in workerMemory.sorted(by: { $0.key < $1.key }) {
+      limit.add(Double(memory.limit), ["worker": name])
+      if let bytes = memory.resident { resident.add(Double(bytes), ["worker": name]) }
+    }
+    return [states, lost, limit, resident]
   }
 
   private var errorMetrics: [MetricFamily] {

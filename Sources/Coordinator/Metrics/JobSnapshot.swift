@@ -10,6 +10,14 @@ package struct JobSnapshot: Sendable, Equatable {
     case setAside = "set_aside"
   }
 
+  /// In bytes.
+  package struct WorkerMemory: Sendable, Equatable {
+    /// What its tasks may use.
+    package var limit: Int
+    /// What the process has; nil until it has said.
+    package var resident: UInt64?
+  }
+
   /// The job's own name, and its model.
   package var job: String
   package var model: String
@@ -21,13 +29,13 @@ package struct JobSnapshot: Sendable, Equatable {
   package var tasks: [TaskID.Kind: [TaskID.Stage: Int]]
   package var tally: JobTally
   package var workers: [WorkerState: Int]
-  /// What a worker's tasks may use, in bytes, by the worker's name.
-  package var workerMemory: [String: Int]
+  /// By the worker's name.
+  package var workerMemory: [String: WorkerMemory]
   /// Names of a block's linears.
   package var linears: [String]
   package var errors: MeasuredErrors
   /// Of the coordinator: bytes it has in memory, and when it started, in seconds since 1970.
-  package var residentMemory: Int
+  package var residentMemory: UInt64
   package var processStart: Double
 }
 

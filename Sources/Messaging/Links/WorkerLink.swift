@@ -181,6 +181,7 @@ final class HeldTasks: Sendable {
   var heartbeat: WireHeartbeat {
     var heartbeat = WireHeartbeat()
     heartbeat.running = tasks.withLock { $0.values.sorted { $0.lease < $1.lease } }
+    heartbeat.residentBytes = ProcessMemory.resident
     return heartbeat
   }
 }
