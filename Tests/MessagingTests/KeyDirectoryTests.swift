@@ -71,6 +71,13 @@ import Testing
     #expect(throws: KeyError.self) { try KeyDirectory(path).addWorker(named: name) }
   }
 
+  /// A bundle for a worker elsewhere has names and keys on a line, with spaces between.
+  @Test func aPublicFileWhoseNameIsNoneIsNamed() throws {
+    try KeyDirectory.create(at: path)
+    try FileManager.default.moveItem(atPath: "\(path)/allowed/worker.pub", toPath: "\(path)/allowed/my laptop.pub")
+    #expect(error(.coordinator)?.description == "\(path)/allowed/my laptop.pub: no name for a key; rename the file")
+  }
+
   @Test(arguments: [0o640, 0o604, 0o660, 0o610, 0o601, 0o644] as [mode_t])
   func aSecretThatOthersMayUseIsRefused(mode: mode_t) throws {
     try KeyDirectory.create(at: path)

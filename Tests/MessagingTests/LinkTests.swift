@@ -53,6 +53,17 @@ import Testing
     }
   }
 
+  @Test(.enabled(if: Self.hasIPv6, "this machine has no ::1")) func addressesOfVersion6AreReached() throws {
+    let coordinator = try coordinator("tcp://[::1]:*")
+    let worker = try worker(coordinator.endpoint)
+    _ = try meet(coordinator, worker)
+  }
+
+  private static var hasIPv6: Bool {
+    (try? String(contentsOfFile: "/proc/net/if_inet6", encoding: .utf8))?.hasPrefix("00000000000000000000000000000001")
+      ?? false
+  }
+
   @Test func heartbeatsCarryTheHeldTasks() throws {
     let coordinator = try coordinator()
     let worker = try worker(coordinator.endpoint)

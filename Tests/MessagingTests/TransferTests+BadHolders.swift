@@ -181,4 +181,21 @@ extension TransferTests {
     guard case .outOfSpace? = error else { throw Unexpected(error: "\(error as Any)") }
     #expect(full.totalBytes == 0)
   }
+
+  /// As a proxy does whose other side is gone. Each end of a connection has more than one event, and libzmq waits for every
+  /// one of them to be taken.
+  @Test func manyConnectionsThatEndAtOnceHoldUpNobody() throws {
+    let data = patterned(1000)
+    let artifact = try source.put(data)
+    let door = try ClosingDoor()
+    let client = try client {
+      $0.rounds = 1
+      $0.chunkTimeout = .seconds(30)
+    }
+    for _ in 0..<500 {
+      #expect(throws: ArtifactError.self) { try client.fetch(artifact, from: holders(door.endpoint), into: target) }
+    }
+    try client.fetch(artifact, from: holders(server.endpoint), into: target)
+    #expect(try bytes(target, artifact.digest) == data)
+  }
 }

@@ -60,10 +60,14 @@ final class WaitQueue<Element: Sendable>: @unchecked Sendable {
   }
 
   /// Appends an element over the limit too; for what must not be lost and is bounded by its senders.
-  func append(_ element: Element) {
+  ///
+  /// - Returns: false if the queue is closed, and nobody will take the element.
+  @discardableResult
+  func append(_ element: Element) -> Bool {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     if !hasClosed { insert(element, 0) }
+    return !hasClosed
   }
 
   /// Whether there is room. If not, `onSpace` will be called once there is.

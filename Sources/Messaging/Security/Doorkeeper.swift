@@ -45,7 +45,7 @@ final class Doorkeeper: Sendable {
     let address = "inproc://door-\(UInt(bitPattern: socket.handle))"
     if zmq_socket_monitor(socket.handle, address, DoorkeeperSockets.events) != 0 { throw .last("monitor", address) }
     let done = WaitQueue<MessagingError?>(limit: 1)
-    commands.append(.watch(address: address, done))
+    guard commands.append(.watch(address: address, done)) else { throw .closed }
     thread.wakeup.signal()
     // An event that nobody listens to would hold up the socket.
     if let error = done.take(until: nil) ?? .closed { throw error }

@@ -135,6 +135,7 @@ public struct KeyDirectory: Sendable {
     var keys: [PublicKey: String] = [:]
     for name in parties.sorted() {
       let file = publicFile(name)
+      guard Self.isName(name) else { throw file.error(.unusable, "no name for a key; rename the file") }
       guard let key = PublicKey(z85: try file.read()) else { throw file.error(.unusable, "not a key") }
       if let other = keys.updateValue(name, forKey: key) { throw file.error(.unusable, "the same key as \(other)'s") }
     }

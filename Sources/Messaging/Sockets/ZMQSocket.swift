@@ -36,6 +36,9 @@ package final class ZMQSocket {
   private let context: ZMQContext?
   let limits: SocketLimits
   private let kind: Kind
+  /// The other end of this socket's monitor. Kept because it has to stay open until the monitor is stopped: libzmq waits for it
+  /// to take each event, holding up its own thread, and with it every connection.
+  private var monitorEnd: ZMQSocket?
   /// What the socket was bound or connected to, for errors.
   package private(set) var endpoint: String
 
@@ -91,6 +94,8 @@ package final class ZMQSocket {
   }
 
   deinit {
+    // Under libzmq's lock: afterwards no event can be on its way.
+    if monitorEnd != nil { zmq_socket_monitor(handle, nil, 0) }
     // Fails only for a handle that is no socket, which this one is until now.
     zmq_close(handle)
   }
@@ -130,6 +135,7 @@ package final class ZMQSocket {
   /// - Returns: the endpoint with the port that was chosen for `*`.
   /// - Throws: ``MessagingError`` `.endpointInUse`, `.badEndpoint`, `.socket`.
   package func bind(_ endpoint: String) throws(MessagingError) -> String {
+    try allowIPv6(endpoint)
     if zmq_bind(handle, endpoint) != 0 { throw .last("bind", endpoint) }
     var bytes = [CChar](repeating: 0, count: 1024)
     var count = bytes.count
@@ -142,17 +148,24 @@ package final class ZMQSocket {
   ///
   /// - Throws: ``MessagingError`` `.badEndpoint`, `.socket`.
   package func connect(_ endpoint: String) throws(MessagingError) {
+    try allowIPv6(endpoint)
     if zmq_connect(handle, endpoint) != 0 { throw .last("connect", endpoint) }
     self.endpoint = endpoint
   }
 
-  /// A socket that receives this one's connection events. Made on the same thread; goes before this one or with it.
+  /// For addresses of version 6 only: with it, those of version 4 have names of version 6.
+  private func allowIPv6(_ endpoint: String) throws(MessagingError) {
+    if endpoint.hasPrefix("tcp://[") { try set(ZMQ_IPV6, Int32(1), "ZMQ_IPV6") }
+  }
+
+  /// A socket that receives this one's connection events. Made and used on the same thread.
   package func monitor(_ events: Int32, name: String) throws(MessagingError) -> ZMQSocket {
     let address = "inproc://\(name)"
     if zmq_socket_monitor(handle, address, events) != 0 { throw .last("monitor", endpoint) }
     guard let context else { throw .closed }
     let monitor = try ZMQSocket(.pair, context: context, limits: .monitor)
     try monitor.connect(address)
+    monitorEnd = monitor
     return monitor
   }
 
@@ -165,19 +178,20 @@ package final class ZMQSocket {
     for (index, frame) in frames.enumerated() {
       let isLast = index == frames.count - 1 && data == nil
       if zmq_send(handle, frame, frame.count, ZMQ_DONTWAIT | (isLast ? 0 : ZMQ_SNDMORE)) < 0 {
-        return try outcome(ofFailureAt: index)
+        return try outcome(ofFailureAt: index, isLast: isLast)
       }
     }
     if let data, zmq_msg_send(data.message, handle, ZMQ_DONTWAIT) < 0 {
-      return try outcome(ofFailureAt: frames.count)
+      return try outcome(ofFailureAt: frames.count, isLast: true)
     }
     return .sent
   }
 
-  /// Later frames follow their first one into its queue: libzmq asks for room and for the peer at the first only.
-  private func outcome(ofFailureAt index: Int) throws(MessagingError) -> SendOutcome {
+  /// Later frames follow their first one into its queue: libzmq asks for room and for the peer at the first only. But the
+  /// connection of a DEALER may end between two frames; those before are then taken back.
+  private func outcome(ofFailureAt index: Int, isLast: Bool) throws(MessagingError) -> SendOutcome {
     let code = crvq_zmq_errno()
-    guard index == 0 else { throw .last("send", endpoint) }
+    guard index == 0 || kind == .dealer && isLast && code == EAGAIN else { throw .last("send", endpoint) }
     switch code {
     case EAGAIN, EINTR: return .wouldBlock
     case EHOSTUNREACH: return .unreachable

@@ -56,7 +56,7 @@ struct ArtifactFetch {
   /// - Returns: nil when it is in the store, else what was wrong with the holder.
   /// - Throws: ``ArtifactError`` of the store, `.cancelled`, `.closed`.
   func run(into store: ArtifactStore, isCancelled: () -> Bool) throws(ArtifactError) -> Problem? {
-    post(.join(ticket: ticket, holder: holder, replies))
+    guard post(.join(ticket: ticket, holder: holder, replies)) else { throw .closed }
     var isSuspect = false
     defer { post(.leave(ticket: ticket, holder: holder, isSuspect: isSuspect)) }
     let writer = try store.writer()
@@ -95,9 +95,11 @@ struct ArtifactFetch {
     return nil
   }
 
-  private func post(_ command: ArtifactClientSockets.Command) {
-    commands.append(command)
-    wakeup.signal()
+  /// - Returns: false if the client is closed.
+  @discardableResult
+  private func post(_ command: ArtifactClientSockets.Command) -> Bool {
+    defer { wakeup.signal() }
+    return commands.append(command)
   }
 
   /// Asks for the chunk at `offset` and moves it on.

@@ -112,6 +112,10 @@ final class ArtifactServerSocket {
       if count < Self.requestLimit { blocked[peer]?.requests.append(request) }
     } else if blocked.count < Self.blockedLimit {
       blocked[peer] = answer(request, for: address)
+    } else {
+      // So that it asks again soon. There is room on its connection, unless it asks for more than it reads.
+      let frames = refusal(request, .busy, "too many others do not read", "too many that do not read", for: address)
+      _ = try? socket.send([peer] + frames)
     }
   }
 
