@@ -50,14 +50,13 @@ package final class CodebookRefit: Sendable {
     var rho = dot(residual, z)
     let first = rho
     if steps == 1 {
-      let length = Float(rho / sampledCurvature(state))
+      let length = Float(rho / (sampledCurvature(state) ?? wholeCurvature(state)))
       if length > 0, length.isFinite { BLAS.saxpy(count, length, direction.base, state.codebooks.base) }
       state.refreshTables()
       return
     }
     for _ in 0..<steps where rho > 1e-6 * first {
-      applyNormal(state)
-      let curvature = dot(direction, product.total)
+      let curvature = wholeCurvature(state)
       // An indefinite H can make it negative: then there is no minimum along this direction.
       guard curvature > 0 else { break }
       let length = Float(rho / curvature)
@@ -71,6 +70,12 @@ package final class CodebookRefit: Sendable {
       rho = next
     }
     state.refreshTables()
+  }
+
+  /// ⟨direction, normal operator of direction⟩; ``product`` is then what the operator makes of it.
+  private func wholeCurvature(_ state: FitState) -> Double {
+    applyNormal(state)
+    return dot(direction, product.total)
   }
 
   /// What the normal operator makes of ``direction``, into ``product``.
@@ -92,8 +97,11 @@ package final class CodebookRefit: Sendable {
     product.add()
   }
 
-  /// ⟨direction, normal operator of direction⟩, from every few rows.
-  private func sampledCurvature(_ state: FitState) -> Double {
+  /// As ``wholeCurvature(_:)``, from every few rows; nil if they are all zero.
+  ///
+  /// A row counts by the square of its scale, so the sample stands for all rows by its share of those squares, not of the
+  /// rows: scales that repeat with the sample's step would make the length of a step wrong many times over.
+  private func sampledCurvature(_ state: FitState) -> Double? {
     let n = state.columns
     let step = Self.sampleStep(rows: state.rows)
     let sampled = (state.rows + step - 1) / step
@@ -109,9 +117,15 @@ package final class CodebookRefit: Sendable {
         curvatures.base[i] = scale * scale * Double(BLAS.sdot(n, u + at, r + at))
       }
     }
-    var sum = 0.0
-    for i in 0..<sampled { sum += curvatures.base[i] }
-    return sum * Double(state.rows) / Double(sampled)
+    let sum = (0..<sampled).reduce(0.0) { $0 + curvatures.base[$1] }
+    let seen = squaredScales(state, step: step)
+    return seen > 0 ? sum * squaredScales(state, step: 1) / seen : nil
+  }
+
+  private func squaredScales(_ state: FitState, step: Int) -> Double {
+    stride(from: 0, to: state.rows, by: step).reduce(0.0) { sum, row in
+      sum + Double(state.scales.base[row]) * Double(state.scales.base[row])
+    }
   }
 
   private func dot(_ a: Buffer<Float>, _ b: Buffer<Float>) -> Double {

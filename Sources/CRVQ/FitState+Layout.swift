@@ -10,7 +10,7 @@ extension FitState {
     for c in 0..<n { trace += Double(h.base[c * n + c]) }
     let mean = trace / Double(shape.channels)
     permuteColumns(of: w, rows: rows, order: order, factor: 1)
-    permuteColumns(of: h, rows: n, order: order, factor: mean > 0 ? Float(1 / mean) : 1)
+    permuteColumns(of: h, rows: n, order: order, factor: Problem.factor(meanDiagonal: mean))
     permuteRowsOfGram(order)
   }
 

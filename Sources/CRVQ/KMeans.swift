@@ -16,7 +16,7 @@ struct KMeans {
   private static let iterations = 10
   private static let groupsOfPiece = 8
 
-  /// `count` codewords, [count, d]. With fewer points than codewords, every point is one and some are drawn twice.
+  /// `count` codewords, [count, d], which start at points drawn with replacement; some are drawn twice.
   func codebook(count: Int, stream: inout RandomStream) -> Buffer<Float> {
     let centers = Buffer<Float>(count * d)
     for k in 0..<count { drawPoint(into: centers.base + k * d, &stream) }

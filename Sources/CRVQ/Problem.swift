@@ -27,17 +27,29 @@ struct Problem {
       throw CRVQError(.input, "the weight is [\(weight.rows), \(weight.columns)]; at most \(limit) are supported")
     }
     try requireFinite(weight, "weight", limit: largestWeight)
-    try requireFinite(gram, "Gram matrix", limit: .greatestFiniteMagnitude)
+    let scale = factor(meanDiagonal: meanDiagonal(gram))
+    try requireFinite(gram, "Gram matrix", limit: min(.greatestFiniteMagnitude, largestGram / scale))
   }
 
   init(weight: Matrix, gram: Matrix) {
     self.weight = weight
     self.gram = gram
-    var trace = 0.0
-    for i in 0..<gram.rows { trace += Double(gram[i, i]) }
-    let mean = trace / Double(gram.rows)
-    gramFactor = mean > 0 ? Float(1 / mean) : 1
+    gramFactor = Self.factor(meanDiagonal: Self.meanDiagonal(gram))
   }
+
+  private static func meanDiagonal(_ gram: Matrix) -> Double {
+    (0..<gram.rows).reduce(0.0) { $0 + Double(gram[$1, $1]) } / Double(gram.rows)
+  }
+
+  /// 1 for a mean that has no use, or is so small that single precision has no reciprocal of it.
+  static func factor(meanDiagonal mean: Double) -> Float {
+    let factor = Float(1 / mean)
+    return mean > 0 && factor.isFinite ? factor : 1
+  }
+
+  /// In units of the mean diagonal. No entry of a mean of x xᵀ is larger than its trace, which is in times that; far above, H
+  /// is none, and no damping makes it positive definite.
+  private static let largestGram: Float = 1e12
 
   /// The decoded form is float16; half its range leaves room for a reconstruction that overshoots.
   private static let largestWeight: Float = 32752

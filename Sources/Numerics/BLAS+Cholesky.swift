@@ -7,7 +7,7 @@ extension BLAS {
     m: Int, n: Int, _ l: UnsafePointer<Float>, lda: Int, _ x: UnsafeMutablePointer<Float>, ldb: Int
   ) {
     if m == 0 || n == 0 { return }
-    openblas_set_num_threads(1)
+    singleThreaded
     cblas_strsm(
       CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, blasint(m), blasint(n), 1, l, blasint(lda), x,
       blasint(ldb))
@@ -19,7 +19,7 @@ extension BLAS {
     _ c: UnsafeMutablePointer<Float>, ldc: Int
   ) {
     if n == 0 { return }
-    openblas_set_num_threads(1)
+    singleThreaded
     cblas_ssyrk(
       CblasRowMajor, CblasLower, CblasNoTrans, blasint(n), blasint(k), alpha, a, blasint(lda), beta, c, blasint(ldc))
   }
@@ -30,7 +30,7 @@ extension BLAS {
     ldb: Int
   ) {
     if m == 0 || n == 0 { return }
-    openblas_set_num_threads(1)
+    singleThreaded
     cblas_strsm(
       CblasRowMajor, CblasRight, CblasUpper, transpose == .no ? CblasNoTrans : CblasTrans, CblasNonUnit, blasint(m),
       blasint(n), 1, u, blasint(lda), x, blasint(ldb))

@@ -14,7 +14,7 @@ public enum BLAS {
   }
 
   /// Makes OpenBLAS single-threaded. Runs once; every entry point below calls it.
-  private static let singleThreaded: Void = openblas_set_num_threads(1)
+  static let singleThreaded: Void = openblas_set_num_threads(1)
 
   /// The processor kernels OpenBLAS chose when it started, for logs and reports ("SkylakeX", "Zen", …).
   public static var coreName: String {

@@ -14,6 +14,6 @@ public struct EnergyLoss: Sendable {
     }
   }
 
-  /// 0 where there is no energy.
-  public var share: Double { whole > 0 ? lost / whole : 0 }
+  /// 0 where there is no energy, not a number where a value is none.
+  public var share: Double { whole == 0 ? 0 : lost / whole }
 }

@@ -53,6 +53,30 @@ import Testing
     #expect(result.relativeError < 1e-4)
   }
 
+  /// Codebook steps look at a sample of the rows, here at every second: the small ones, or all that are zero.
+  @Test(arguments: [0, 0.1, 0.3] as [Float]) func rowsThatAlternateInSizeFitAsWellAsOthers(factor: Float) throws {
+    var input = RandomInput(seed: 28)
+    let (weight, gram) = (input.weight(512, 64), input.gram(64, samples: 200))
+    var alternating = weight
+    for row in stride(from: 0, to: 512, by: 2) { for c in 0..<64 { alternating[row, c] *= factor } }
+    let alike = try fitted(weight, gram, FitOptions(maximumRounds: 8))
+    let result = try fitted(alternating, gram, FitOptions(maximumRounds: 8))
+    #expect(result.relativeError < 1.05 * alike.relativeError)
+  }
+
+  /// Too small for a reciprocal in single precision, and one that no mean of x xᵀ can be.
+  @Test func extremeGramMatrices() throws {
+    var input = RandomInput(seed: 29)
+    let weight = input.weight(16, 16)
+    var tiny = Matrix(rows: 16, columns: 16)
+    for c in 0..<16 { tiny[c, c] = .leastNormalMagnitude / 100 }
+    let result = try fit(weight: weight, gram: tiny, options: FitOptions(maximumRounds: 2), team: team)
+    #expect(result.packed.decode().values.allSatisfy { $0.isFinite })
+    tiny[3, 5] = 1e30
+    let error = #expect(throws: CRVQError.self) { try fit(weight: weight, gram: tiny, team: team) }
+    #expect("\(try #require(error))".contains("Gram matrix[3, 5]"))
+  }
+
   @Test(arguments: [0, 1, 2, 5]) func anyNumberOfAnnealingRounds(rounds: Int) throws {
     var input = RandomInput(seed: 26)
     let (weight, gram) = (input.weight(32, 64), input.gram(64, samples: 100))

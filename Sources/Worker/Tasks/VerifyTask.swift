@@ -45,6 +45,9 @@ struct VerifyTask {
       let got = try packed.output(of: hidden, team: environment.team, observer: observer)
       loss.add(expected.values, got.values)
     }
+    guard loss.share.isFinite else {
+      throw TaskError.badInput("the output of block \(block) on held-out tokens is not a number")
+    }
     return loss.share
   }
 }
