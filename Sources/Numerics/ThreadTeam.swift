@@ -60,6 +60,8 @@ public final class ThreadTeam: Sendable {
   }
 
   private let rounds = Rounds()
+  /// Of the one caller that the team belongs to.
+  nonisolated(unsafe) private var observer: (() -> Void)?
 
   /// Starts `threads - 1` helper threads; the caller of ``forEach(_:_:)`` is the last one.
   public init(threads: Int) {
@@ -88,6 +90,7 @@ public final class ThreadTeam: Sendable {
   /// One loop at a time: a team belongs to one caller. `body` must not call back into the same team.
   public func forEach(_ count: Int, _ body: (Int) -> Void) {
     if count <= 0 { return }
+    defer { observer?() }
     if threadCount == 1 || count == 1 {
       for index in 0..<count { body(index) }
       return
@@ -107,6 +110,14 @@ public final class ThreadTeam: Sendable {
       while rounds.helpersInside > 0 { rounds.condition.wait() }
       rounds.condition.unlock()
     }
+  }
+
+  /// Has `observer` called on the caller's thread after each loop that `body` runs here: for who waits for long work, and wants to
+  /// know that it gets on.
+  public func observed<Result>(by observer: @escaping () -> Void, _ body: () throws -> Result) rethrows -> Result {
+    self.observer = observer
+    defer { self.observer = nil }
+    return try body()
   }
 
   /// Splits `0..<count` into pieces of `grain` indices (the last may be shorter) and runs `body` for each piece.

@@ -18,4 +18,15 @@ import Testing
     for _ in 0..<20_000 { team.forEach(3) { total.wrappingAdd($0, ordering: .relaxed) } }
     #expect(total.load(ordering: .relaxed) == 60_000)
   }
+
+  @Test(arguments: [1, 3]) func whoObservesIsCalledAfterEachLoop(threads: Int) {
+    let team = ThreadTeam(threads: threads)
+    let done = Atomic<Int>(0)
+    var seen: [Int] = []
+    team.observed(by: { seen.append(done.load(ordering: .relaxed)) }) {
+      for _ in 1...3 { team.forEach(5) { _ in done.wrappingAdd(1, ordering: .relaxed) } }
+    }
+    team.forEach(5) { _ in done.wrappingAdd(1, ordering: .relaxed) }
+    #expect(seen == [5, 10, 15])
+  }
 }

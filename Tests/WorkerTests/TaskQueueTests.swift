@@ -42,6 +42,18 @@ import Worker
     #expect(queue.unacknowledged.isEmpty)
   }
 
+  /// It may be on its way to its end when it is cancelled: nobody would acknowledge the result.
+  @Test func theResultOfACancelledTaskIsNotKept() {
+    let queue = TaskQueue()
+    queue.add(assign(5))
+    _ = queue.next { _ in TaskControl { _, _ in } }
+    #expect(!queue.cancel(5))
+    var done = WireTaskDone()
+    done.lease = 5
+    queue.finish(5, done)
+    #expect(queue.unacknowledged.isEmpty && queue.isIdle)
+  }
+
   @Test func aClosedQueueLetsItsSlotsEnd() {
     let queue = TaskQueue()
     queue.add(assign(1))

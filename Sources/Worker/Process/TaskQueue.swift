@@ -33,11 +33,12 @@ package final class TaskQueue: @unchecked Sendable {
     return (assign, control)
   }
 
-  /// The task is no longer running; its result, if any, is kept until ``acknowledge(_:)``.
+  /// The task is no longer running; its result, if any, is kept until ``acknowledge(_:)`` or ``cancel(_:)``.
   package func finish(_ lease: UInt64, _ result: WireTaskDone?) {
     condition.lock()
-    controls[lease] = nil
-    results[lease] = result
+    // Nobody would acknowledge the result of a task that was cancelled.
+    let isWanted = controls.removeValue(forKey: lease)?.wasCancelled != true
+    results[lease] = isWanted ? result : nil
     condition.unlock()
   }
 

@@ -265,7 +265,7 @@ public final class WorkerProcess: Sendable {
       let environment = TaskEnvironment(
         job: service.context, store: store, inputs: inputs, blocks: service.blocks, grams: service.grams,
         sweep: service.sweep, team: team, control: control)
-      let outcome = try environment.run(assign.task)
+      let outcome = try team.observed(by: control.pulse) { try environment.run(assign.task) }
       try inputs.confirm()
       copies.disown(outcome.outputs.compactMap { $0.artifact?.digest })
       if case .collect = outcome.result { record(assign.task, outcome.outputs, in: service) }

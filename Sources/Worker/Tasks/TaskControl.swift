@@ -3,7 +3,11 @@ import Synchronization
 /// The string between a running task and the process around it: progress goes out, a cancellation comes in.
 package final class TaskControl: Sendable {
   private let isCancelled = Atomic<Bool>(false)
+  /// A task that gets on says so at least this often: far below any lease.
+  private static let pulsePause = Duration.seconds(5)
+
   private let report: @Sendable (_ fraction: Double, _ note: String) -> Void
+  private let last = Mutex<(fraction: Double, note: String, time: ContinuousClock.Instant)>((0, "", .now))
 
   package init(report: @escaping @Sendable (_ fraction: Double, _ note: String) -> Void) { self.report = report }
 
@@ -17,6 +21,18 @@ package final class TaskControl: Sendable {
   /// - Throws: ``TaskError/cancelled`` if the task is no longer wanted.
   package func progress(_ fraction: Double, _ note: String = "") throws {
     if wasCancelled { throw TaskError.cancelled }
-    report(min(max(fraction, 0), 1), note)
+    say(min(max(fraction, 0), 1), note)
+  }
+
+  /// Renews the lease between two steps that are worth a word, which may be far apart: a product of the largest matrices takes
+  /// minutes. For the thread that computes, as often as it likes.
+  func pulse() {
+    let (fraction, note, time) = last.withLock { $0 }
+    if !wasCancelled, ContinuousClock.now - time > Self.pulsePause { say(fraction, note) }
+  }
+
+  private func say(_ fraction: Double, _ note: String) {
+    last.withLock { $0 = (fraction, note, .now) }
+    report(fraction, note)
   }
 }
