@@ -120,7 +120,7 @@ extension Scheduler {
     for block in window {
       for (task, shard) in readyPasses(block: block, for: worker) {
         guard let owner = shardOwners[shard], owner != worker else { return task }
-        if isTooLarge(task, for: owner) { return task }
+        if setAside.contains(owner) || isTooLarge(task, for: owner) { return task }
       }
     }
     return nil
@@ -154,6 +154,11 @@ extension Scheduler {
     fitters(ofBlock: block).union(plan.isTuned ? record(.tune(block: block)).hands : [])
   }
 
+  /// Whether others may wait for the worker to take the task.
+  private func suits(_ task: TaskID, _ worker: WorkerID) -> Bool {
+    !setAside.contains(worker) && !isTooLarge(task, for: worker) && !record(task).failedOn.contains(worker)
+  }
+
   private func isReady(_ task: TaskID, for worker: WorkerID) -> Bool { isDue(task, for: worker) && hasInputs(task) }
 
   /// A block's fits go to one worker while there is other work for the others: it has the Grams, and another can verify.
@@ -172,15 +177,14 @@ extension Scheduler {
   }
 
   /// A block is tuned on what the tuned blocks before it make. The worker that tuned the last one holds that, so it has the
-  /// next one too, as long as it lives and is not set aside.
+  /// next one too, as long as it lives and can.
   private func nextTune(for worker: WorkerID) -> TaskID? {
     guard plan.isTuned else { return nil }
     for block in window where merged[block] != nil && isDue(.tune(block: block), for: worker) {
       if block == 0 { return .tune(block: block) }
       guard tuned[block - 1] != nil else { return nil }
       let last = record(.tune(block: block - 1)).worker
-      let isFree =
-        last.map { workers[$0] == nil || setAside.contains($0) || isTooLarge(.tune(block: block), for: $0) } ?? true
+      let isFree = last.map { workers[$0] == nil || !suits(.tune(block: block), $0) } ?? true
       return last == worker || isFree ? .tune(block: block) : nil
     }
     return nil
@@ -191,7 +195,7 @@ extension Scheduler {
     for block in window where packed(block) != nil && isReady(.verify(block: block), for: worker) {
       let makers = makers(ofBlock: block)
       let hasOther = workers.keys.contains {
-        !makers.contains($0) && !setAside.contains($0) && !isTooLarge(.verify(block: block), for: $0)
+        !makers.contains($0) && suits(.verify(block: block), $0)
       }
       if !hasOther || !makers.contains(worker) { return .verify(block: block) }
     }

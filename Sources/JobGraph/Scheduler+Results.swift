@@ -8,8 +8,11 @@ extension Scheduler {
     if record(task).isStoring(lease, of: worker) { return }
     guard let attempt = record(task).attempt(lease, on: worker) else {
       staleResults += 1
+      guard let record = workers[worker] else { return }
       let unneeded = unneeded(outputs, on: worker)
-      if workers[worker] != nil, !unneeded.isEmpty { actions.append(.release(worker, unneeded)) }
+      if !unneeded.isEmpty { actions.append(.release(worker, unneeded)) }
+      // Else it is said again, for ever.
+      if record.running[lease] == nil { actions.append(.cancel(worker, task, lease)) }
       return
     }
     for other in record(task).attempts where other != attempt {

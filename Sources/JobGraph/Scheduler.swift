@@ -115,6 +115,7 @@ public struct Scheduler: Sendable {
       phase = .ended
       actions.append(.finish)
     case .tick: expire(&actions)
+    case .stoodStill(let gap): allow(gap)
     }
     advance(&actions)
     return actions

@@ -26,6 +26,8 @@ public enum SchedulerEvent: Sendable, Equatable {
   case assembled
   /// Time has passed.
   case tick
+  /// The coordinator itself stood still for so long, so that it cannot have heard what others said meanwhile.
+  case stoodStill(Duration)
 }
 
 /// Why a worker gave a task up.

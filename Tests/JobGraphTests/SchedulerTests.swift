@@ -51,7 +51,21 @@ import Testing
     #expect(expired.contains(.cancel(one, task, lease)))
     let late = scheduler.handle(.finished(one, task, lease, outputs: [gram]), at: .seconds(132))
     #expect(late.contains(.release(one, [gram])))
+    // Nobody will acknowledge it, so the worker is told not to say it again.
+    #expect(late.contains(.cancel(one, task, lease)))
     #expect(scheduler.staleResults == 1)
+  }
+
+  @Test func nobodyIsBlamedForATimeInWhichTheCoordinatorStoodStill() {
+    var scheduler = scheduler()
+    let (_, task, lease) = assigned(scheduler.handle(.joined(one, slots: 1), at: .zero))[0]
+    _ = scheduler.handle(.heard(one, holding: [lease: task]), at: .seconds(5))
+    #expect(scheduler.handle(.stoodStill(.seconds(500)), at: .seconds(505)).isEmpty)
+    #expect(scheduler.handle(.tick, at: .seconds(506)).isEmpty)
+    // What it had left of its time it has now.
+    #expect(scheduler.handle(.tick, at: .seconds(514)).isEmpty)
+    let actions = scheduler.handle(.tick, at: .seconds(516))
+    #expect(actions.contains { if case .dismiss(one, _) = $0 { true } else { false } })
   }
 
   @Test func aRepeatedResultReleasesNothingThatIsNeeded() {
@@ -69,6 +83,7 @@ import Testing
     let (_, task, lease) = assigned(scheduler.handle(.joined(one, slots: 1), at: .zero))[0]
     let wrong = scheduler.handle(.finished(one, .verify(block: 1), lease, outputs: []), at: .seconds(1))
     #expect(assigned(wrong).isEmpty)
+    #expect(!wrong.contains { if case .cancel = $0 { true } else { false } })
     _ = scheduler.handle(.left(one), at: .seconds(2))
     // Gone with its worker, and so given to another.
     let later = scheduler.handle(.joined(two, slots: 8), at: .seconds(3))

@@ -28,13 +28,18 @@ final class BackgroundThreads: @unchecked Sendable {
   }
 
   /// Lets what has begun come to its end, drops the rest.
-  func close() {
+  ///
+  /// - Parameter hurry: makes work end that has not after `patience`.
+  func close(patience: Duration, hurry: () -> Void) {
     condition.lock()
     isClosed = true
     queue = []
     condition.broadcast()
     condition.unlock()
-    finished.wait()
+    if finished.wait(timeout: .now() + patience / .seconds(1)) == .timedOut {
+      hurry()
+      finished.wait()
+    }
   }
 
   private func serve() {

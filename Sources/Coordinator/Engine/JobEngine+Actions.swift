@@ -105,7 +105,7 @@ extension JobEngine {
       } catch let error as ArtifactError where !error.isLocal {
         link.post { [self] in decide(.storeFailed(task, lease, reason: "\(error)")) }
       } catch {
-        link.post { [self] in fail(.io("\(error)")) }
+        link.post { [self] in fail((error as? CoordinatorError) ?? .io("\(error)")) }
       }
     }
   }

@@ -14,6 +14,8 @@ final class JobEngine: @unchecked Sendable {
 
   static let heartbeat = Duration.seconds(1)
   static let tick = Duration.milliseconds(250)
+  /// A tick that comes so much too late means that this process was stopped, or its machine asleep, or a disk very slow.
+  private static let standstill = Duration.seconds(2)
   /// Leases set aside for one coordinator, so that its successor gives none twice.
   static let leasesReserved: Int64 = 1 << 32
   /// How long a finished job waits for its workers to confirm that they know, those that fell silent among them.
@@ -97,7 +99,10 @@ final class JobEngine: @unchecked Sendable {
     decide(.tick)
     var nextTick = ContinuousClock.now
     while outcome == nil {
-      if let event = link.next(until: nextTick) { handle(event) }
+      let event = link.next(until: nextTick)
+      let late = ContinuousClock.now - nextTick
+      if late > Self.standstill { decide(.stoodStill(late)) }
+      if let event { handle(event) }
       if ContinuousClock.now >= nextTick {
         nextTick = ContinuousClock.now + Self.tick
         decide(.tick)
@@ -183,7 +188,8 @@ final class JobEngine: @unchecked Sendable {
       // Of a job that nobody resumes, workers keep nothing either.
       bidFarewell(to: roster.connected, isFinished: !job.purpose.isResumable, within: Self.farewellInHaste)
     }
-    background.close()
+    // A fetch from a holder that has fallen silent would take long to notice.
+    background.close(patience: Self.farewell) { client.close() }
     try? job.store.record(history)
     switch outcome {
     case .failed(let error):
