@@ -7,7 +7,8 @@ from typing import Callable
 
 import numpy as np
 import pytest
-from jobs import LOCAL, Inputs, Job
+from checkpoints import write_tokens
+from jobs import LOCAL, MANUAL, Inputs, Job
 from processes import only_line
 from safetensors.numpy import save_file
 
@@ -66,3 +67,15 @@ def test_more_sequences_are_asked_for_than_there_are(copies: Inputs, make_job: M
     assert done.returncode == 65
     line = only_line(done)
     assert f"{copies.tokens}: --sequences asks for 17 sequences, the file has 16" in line
+
+
+def test_a_worker_that_finds_other_tokens_in_their_place(copies: Inputs, make_job: MakeJob) -> None:
+    """As many, and as long: a machine with an older copy of the file."""
+    job = make_job(copies)
+    coordinator = job.start(*MANUAL)
+    job.programs.endpoint(job.job)
+    write_tokens(copies.tokens, seed=12)
+    done = job.worker("one").wait()
+    assert done.returncode == 65
+    assert f"{copies.tokens}: not the tokens of this job" in done.stderr
+    assert f"{copies.tokens}: not the tokens of this job" in coordinator.stderr

@@ -1,5 +1,6 @@
 import CRVQ
 import Checkpoint
+import Foundation
 import JobGraph
 import Messaging
 import Transformer
@@ -37,6 +38,9 @@ struct JobContext: Sendable {
       throw TaskError.badInput("\(welcome.modelDirectory): not the model of this job; its config or headers differ")
     }
     tokens = try TokenFile(path: welcome.tokensPath, vocabularySize: model.shape.vocabularySize)
+    guard try Self.digest(ofFile: welcome.tokensPath).data == welcome.tokensDigest else {
+      throw TaskError.badInput("\(welcome.tokensPath): not the tokens of this job; its bytes differ")
+    }
     fit = try FitOptions(welcome.options)
     tune = TuneOptions(welcome.options)
     repairs = welcome.options.repair
@@ -54,6 +58,12 @@ struct JobContext: Sendable {
       guard let last = shards.last, last.firstSequence + last.sequenceCount <= tokens.sequenceCount else {
         throw TaskError.badInput("\(welcome.tokensPath): \(tokens.sequenceCount) sequences are fewer than the job uses")
       }
+    }
+  }
+
+  private static func digest(ofFile path: String) throws -> Digest {
+    do { return Digest.of(try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)) } catch {
+      throw TaskError.badInput("\(path): \(error.localizedDescription)")
     }
   }
 

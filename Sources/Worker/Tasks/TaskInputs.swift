@@ -25,14 +25,18 @@ struct TaskInputs: Sendable {
 
   /// Makes sure that an input is in the store, unharmed: a file with other bytes than its digest says is fetched anew.
   ///
-  /// - Throws: ``TaskError/missing(_:holder:reason:)``.
+  /// - Throws: ``TaskError`` `.missing` if no holder has it, `.cancelled`; ``ArtifactError`` if this machine's disk is at fault.
   func fetch(_ input: WireInputArtifact) throws -> Digest {
     guard let artifact = input.ref.artifact else { throw TaskError.other("an input has no digest") }
     copies.claim(artifact, for: lease)
-    do {
+    do throws(ArtifactError) {
       try fetcher(artifact, input.artifactHolders)
     } catch {
-      throw TaskError.missing(artifact.digest, holder: input.holders.first ?? "", reason: "\(error)")
+      switch error {
+      case .outOfSpace, .io: throw error
+      case .cancelled, .closed: throw TaskError.cancelled
+      default: throw TaskError.missing(artifact.digest, holder: input.holders.first ?? "", reason: "\(error)")
+      }
     }
     return artifact.digest
   }
