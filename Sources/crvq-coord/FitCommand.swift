@@ -30,7 +30,9 @@ struct FitCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
-    if let threads, threads < 1 { throw ValidationError("--threads is \(threads), expected at least 1") }
+    if let threads, !(1...ClusterFile.threadsMax).contains(threads) {
+      throw ValidationError("--threads is \(threads), expected at least 1 and at most \(ClusterFile.threadsMax)")
+    }
   }
 
   func run() throws {

@@ -19,16 +19,24 @@ struct JobRun {
 
   func run() async throws {
     let display: any ProgressDisplay = isatty(STDERR_FILENO) == 1 ? TerminalDisplay() : PlainDisplay()
-    let settings = RunningJob.Settings(
-      endpoint: launch.endpoint, security: try launch.security(of: job.directory), resumeOptions: launch.workerOptions,
-      launcher: try launch.launcher(of: job.directory),
-      display: display, dashboard: dashboard)
-    let running = try RunningJob(job, settings, logger: try job.directory.logger())
+    let running = try RunningJob(job, settings(display), logger: try job.directory.logger())
     let advice = running.resumeCommand.map { "; go on with: \($0)" } ?? ""
     let stop = { @Sendable (signal: UnixSignal) in
       display.note("\(signal): stopping\(advice)")
       running.stop("stopped by \(signal)\(advice)")
     }
     try await runBlocking(thread: "job", stop: stop) { try running.run() }
+  }
+  /// A job that was to begin and lacks what it takes is taken back.
+  private func settings(_ display: any ProgressDisplay) throws -> RunningJob.Settings {
+    do {
+      return RunningJob.Settings(
+        endpoint: launch.endpoint, security: try launch.security(of: job.directory),
+        resumeOptions: launch.resumeOptions, launcher: try launch.launcher(of: job.directory), display: display,
+        dashboard: dashboard)
+    } catch {
+      job.discard()
+      throw error
+    }
   }
 }

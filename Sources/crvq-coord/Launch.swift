@@ -9,6 +9,8 @@ struct Launch {
   let cluster: ClusterFile?
   let endpoint: String
   let isInsecure: Bool
+  /// What has to be repeated when the job is resumed, so that the same workers find it.
+  let resumeOptions: String
 
   /// - Throws: ``CoordinatorError`` for a cluster file with a mistake, or a plan that cannot fit.
   init(_ options: LauncherOptions, _ job: JobShape) throws {
@@ -17,6 +19,7 @@ struct Launch {
     self.job = job
     file = options.cluster.map(absolute)
     isInsecure = options.insecure
+    resumeOptions = options.forResume
     keys = cluster?.keys ?? options.keys.map(absolute)
     endpoint = try Self.endpoint(options, cluster)
     guard let cluster else {
@@ -80,10 +83,9 @@ struct Launch {
     return "\(job.path)/keys"
   }
 
-  /// What has to be repeated, for people, when the job is resumed or a worker is started by hand.
-  var workerOptions: String {
-    if let file { return " --cluster \(file)" }
-    if let keys { return " --keys \(keys)" }
+  /// What a worker has to be given that is started by hand, for people.
+  private var workerOptions: String {
+    if let keys { return " --keys \(ShellWord.quoted(keys))" }
     return isInsecure ? " --insecure" : ""
   }
 

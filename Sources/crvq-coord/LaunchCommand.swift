@@ -55,9 +55,7 @@ struct LaunchCommand: AsyncParsableCommand {
     guard (0...JobOptions.tuneEpochsMax).contains(tuneEpochs) else {
       throw ValidationError("--tune-epochs is \(tuneEpochs), expected 0 to \(JobOptions.tuneEpochsMax)")
     }
-    if let maxRelativeError, !(maxRelativeError > 0) {
-      throw ValidationError("--max-relative-error is \(maxRelativeError), expected more than 0")
-    }
+    try checkErrorBound(maxRelativeError)
     for (name, value) in [("--sequences", sequences), ("--held-out", heldOut), ("--shards", shards)] {
       if let value, value < 1 { throw ValidationError("\(name) is \(value), expected at least 1") }
     }
@@ -70,7 +68,7 @@ struct LaunchCommand: AsyncParsableCommand {
     _ = try launch.security()
     if dryRun { return try show(launch, shape) }
     let dashboard = try await launcher.startDashboard()
-    let prepared = try PreparedJob.create(options, in: absolute(job ?? output + ".job"))
+    let prepared = try PreparedJob.create(options, in: absolute(job ?? absolute(output) + ".job"))
     try await JobRun(prepared, launch, dashboard).run()
     try PackedOutput(options).show(json: launcher.json)
   }
@@ -99,6 +97,13 @@ struct LaunchCommand: AsyncParsableCommand {
       propagation: propagation, repair: repair, tuneEpochs: tuneEpochs, sequences: sizes.sequences,
       heldOut: sizes.heldOut,
       shards: sizes.shards, maximumRelativeError: maxRelativeError)
+  }
+}
+
+/// What `--max-relative-error` may be; not a number is not more than 0.
+func checkErrorBound(_ bound: Double?) throws {
+  if let bound, !(bound > 0) {
+    throw ValidationError("--max-relative-error is \(bound), expected more than 0")
   }
 }
 

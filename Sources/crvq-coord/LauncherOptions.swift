@@ -40,7 +40,9 @@ struct LauncherOptions: ParsableArguments {
 
   func validate() throws {
     if keys != nil, insecure { throw ValidationError("--insecure is for jobs without --keys") }
-    if let workers, workers < 1 { throw ValidationError("--workers is \(workers), expected at least 1") }
+    if let workers, !(1...ClusterFile.workersMax).contains(workers) {
+      throw ValidationError("--workers is \(workers), expected at least 1 and at most \(ClusterFile.workersMax)")
+    }
     if let bind, cluster == nil {
       do throws(MessagingError) {
         let endpoint = try Endpoint(bind)
@@ -62,6 +64,17 @@ struct LauncherOptions: ParsableArguments {
   /// Whether anything was said of workers.
   var isGiven: Bool {
     launcher != nil || workers != nil || cluster != nil || bind != nil || keys != nil || insecure
+  }
+
+  /// What a job that goes on has to be given again, as words for a shell.
+  var forResume: String {
+    var words: [String] = []
+    if launcher == Launcher.none { words += ["--launcher", "none"] }
+    for (name, value) in [("--cluster", cluster.map(absolute)), ("--bind", bind), ("--keys", keys.map(absolute))] {
+      if let value { words += [name, ShellWord.quoted(value)] }
+    }
+    if insecure { words.append("--insecure") }
+    return words.map { " " + $0 }.joined()
   }
 
   /// Bound before a job is touched.

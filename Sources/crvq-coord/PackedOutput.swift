@@ -13,7 +13,11 @@ struct PackedOutput {
 
   /// - Throws: ``CoordinatorError`` if a linear is above the user's bound.
   func show(json: Bool) throws {
-    if json { return try JSONOutput.print(report) }
+    if json { try JSONOutput.print(report) } else { printTable() }
+    try checkBound()
+  }
+
+  private func printTable() {
     print(report.table)
     print(
       "\n\(report.totals.linears) linears, \(report.totals.bitsPerWeight.fixed(3)) bits a weight, "
@@ -21,7 +25,6 @@ struct PackedOutput {
     )
     print("output: \(options.output)")
     print("next: crvq-coord evaluate --model \(options.output) --tokens TEST.safetensors")
-    try checkBound()
   }
 
   private func checkBound() throws {

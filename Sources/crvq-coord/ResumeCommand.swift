@@ -4,7 +4,8 @@ import Coordinator
 /// Goes on with a job that was interrupted.
 struct ResumeCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "resume", abstract: "Go on with an interrupted job; nothing that was fitted is fitted again.")
+    commandName: "resume", abstract: "Go on with an interrupted job; nothing that was fitted is fitted again.",
+    discussion: "Of a job that is finished it prints the result again.")
 
   @Option(help: "The job directory.")
   var job: String
@@ -14,9 +15,13 @@ struct ResumeCommand: AsyncParsableCommand {
   func run() async throws {
     let dashboard = try await launcher.startDashboard()
     let (prepared, options) = try PreparedJob.resume(absolute(job))
-    let launch = try Launch(launcher, JobShape(options))
-    _ = try launch.security()
-    try await JobRun(prepared, launch, dashboard).run()
+    if let prepared {
+      let launch = try Launch(launcher, JobShape(options))
+      _ = try launch.security()
+      try await JobRun(prepared, launch, dashboard).run()
+    } else {
+      report("\(absolute(job)): the job is finished")
+    }
     try PackedOutput(options).show(json: launcher.json)
   }
 }

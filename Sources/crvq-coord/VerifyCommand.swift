@@ -23,6 +23,8 @@ struct VerifyCommand: ParsableCommand {
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
 
+  func validate() throws { try checkErrorBound(maxRelativeError) }
+
   func run() throws {
     let verification = ModelVerification(
       model: model, quantized: quantized, calibration: calibration, maximumRelativeError: maxRelativeError)

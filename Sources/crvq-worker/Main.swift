@@ -35,7 +35,7 @@ struct WorkerProgram: Program {
   @Option(help: "Disk space for what was fetched and may be needed again, such as 4G (default: 1G).")
   var copies: String?
 
-  @Option(help: "Memory that tasks may use, such as 16G (default: all).")
+  @Option(help: "Memory that tasks may use, such as 16G (default: all): what the coordinator is told, not a limit.")
   var memory: String?
 
   @Option(help: "What to be called in logs and reports (default: host and process).")
@@ -53,8 +53,10 @@ struct WorkerProgram: Program {
 
   func validate() throws {
     if keys != nil, insecure { throw ValidationError("--insecure is for jobs without --keys") }
-    if slots < 1 { throw ValidationError("--slots is \(slots), expected at least 1") }
-    if let threads, threads < 1 { throw ValidationError("--threads is \(threads), expected at least 1") }
+    for (name, value) in [("--slots", slots), ("--threads", threads ?? 1)]
+    where !(1...WorkerOptions.threadsMax).contains(value) {
+      throw ValidationError("\(name) is \(value), expected at least 1 and at most \(WorkerOptions.threadsMax)")
+    }
     for (name, value) in [("--memory", memory), ("--copies", copies)] {
       if let value, ByteSize(value) == nil {
         throw ValidationError("\(name) is '\(value)', expected a number with K, M, G or T, such as 16G")

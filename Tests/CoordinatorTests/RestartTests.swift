@@ -22,6 +22,14 @@ import Testing
     #expect(policy.ended(.killed(signal: SIGKILL), after: .seconds(61)) == .restart(after: RestartPolicy.shortestPause))
   }
 
+  /// Those of Slurm end with every allocation, however long the job is.
+  @Test func thoseThatLivedLongAreAlwaysStartedAgain() {
+    var policy = RestartPolicy()
+    for _ in 1...100 {
+      #expect(policy.ended(.exited(75), after: .seconds(3600)) == .restart(after: RestartPolicy.shortestPause))
+    }
+  }
+
   @Test(arguments: [64, 65, 126, 127])
   func whatWouldEndTheSameWayIsNotStartedAgain(status: Int32) {
     var policy = RestartPolicy()

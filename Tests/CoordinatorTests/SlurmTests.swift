@@ -75,10 +75,10 @@ import Testing
 
 @Suite struct SSHTests {
   @Test func wordsReachTheOtherShellAsTheyAre() {
-    #expect(SSHCommand.quoted("/opt/crvq-1.0:a=b,c") == "/opt/crvq-1.0:a=b,c")
-    #expect(SSHCommand.quoted("it's") == "'it'\\''s'")
-    #expect(SSHCommand.quoted("$(x) `y`") == "'$(x) `y`'")
-    #expect(SSHCommand.quoted("") == "''")
+    #expect(ShellWord.quoted("/opt/crvq-1.0:a=b,c") == "/opt/crvq-1.0:a=b,c")
+    #expect(ShellWord.quoted("it's") == "'it'\\''s'")
+    #expect(ShellWord.quoted("$(x) `y`") == "'$(x) `y`'")
+    #expect(ShellWord.quoted("") == "''")
   }
 
   @Test func theHostIsNoOption() {
@@ -98,6 +98,7 @@ import Testing
 
   @Test func aProbeIsRead() throws {
     let bare = try #require(HostProbe(answer: answer, program: nil))
+    #expect(HostProbe(answer: answer + "\n   \n", program: nil) == bare, "a line of nothing")
     #expect((bare.cores, bare.memory.bytes) == (8, 1 << 20))
     #expect(bare.source(program: nil, version: "1") == .brought(directory: "/home/ada/.cache/crvq/abc"))
     let more = "\ncopy\nversion 0\npath /usr/bin/crvq-worker\n"

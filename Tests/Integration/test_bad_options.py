@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from pathlib import Path
 from typing import Callable
@@ -37,6 +38,7 @@ LAUNCH = {
     "importance": (["--importance", "luck"], ["--importance", "luck"]),
     "propagation": (["--propagation", "headmaster"], ["--propagation", "headmaster"]),
     "error bound": (["--max-relative-error", "0"], ["--max-relative-error"]),
+    "more workers than can be": (["--workers", "1000000000"], ["--workers", "at most 4096"]),
     "no sequence": (["--sequences", "0"], ["--sequences", "0"]),
     "all held out": (["--held-out", "16"], ["--held-out", "16", "1 to 15"]),
     "no shard": (["--shards", "0"], ["--shards", "0"]),
@@ -82,6 +84,8 @@ def test_what_is_asked_for_is_no_error(programs: Programs, arguments: list[str])
 WORKER = {
     "no slot": (["--slots", "0"], ["--slots", "0", "at least 1"]),
     "no thread": (["--threads", "0"], ["--threads", "0", "at least 1"]),
+    "more threads than there are numbers": (["--threads", str(1 << 32)], ["--threads", "at most 1024"]),
+    "more slots than there are numbers": (["--slots", str(1 << 32)], ["--slots", "at most 1024"]),
     "memory": (["--memory", "lots"], ["--memory", "lots", "16G"]),
     "keys and none": (["--keys", "keys", "--insecure"], ["--insecure", "--keys"]),
     "another machine": (["--connect", "tcp://192.0.2.1:7711"], ["tcp://192.0.2.1:7711", "--keys DIR", "--insecure"]),
@@ -126,3 +130,45 @@ def test_an_output_that_exists(small: Inputs, make_job: MakeJob, kind: str) -> N
     assert done.returncode == 64
     assert only_line(done).startswith(f"crvq-coord: {job.output}: exists")
     assert sorted(job.directory.rglob("*")) == before
+
+
+def test_a_slash_at_the_end_of_the_output_means_nothing(programs: Programs, small: Inputs, tmp_path: Path) -> None:
+    done = programs.run("launch", *small.options(), "--output", f"{tmp_path}/out/", *LOCAL, "1")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.job" / "job.sqlite").exists()
+
+
+@pytest.mark.parametrize("place", ["out", "out/job"])
+def test_a_job_inside_its_output(programs: Programs, small: Inputs, tmp_path: Path, place: str) -> None:
+    """The output is made when the job is done, and must not be there before."""
+    what = ["launch", *small.options(), "--output", tmp_path / "out", "--job", tmp_path / place]
+    done = programs.run(*what, *LOCAL, "1")
+    assert done.returncode == 64
+    assert "--job" in only_line(done) and "lies in --output" in only_line(done)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_was_in_a_directory_before_stays_there(small: Inputs, make_job: MakeJob) -> None:
+    """Also under names that a job uses itself."""
+    job = make_job(small)
+    (job.job / "artifacts").mkdir(parents=True)
+    (job.job / "artifacts" / "mine").write_text("mine")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = job.run(*LOCAL, "1", "--bind", f"tcp://127.0.0.1:{taken.getsockname()[1]}")
+    assert done.returncode == 74
+    assert [path.relative_to(job.job) for path in sorted(job.job.rglob("*"))] == [Path("artifacts"), Path("artifacts/mine")]
+
+
+def test_a_job_without_a_worker_program_leaves_nothing(
+    binaries: Path, small: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(binaries / "crvq-coord", alone)
+    monkeypatch.setenv("PATH", "/nowhere")
+    job = Job(Programs(alone, tmp_path), small, tmp_path / "directory")
+    job.directory.mkdir()
+    done = job.run(*LOCAL, "1")
+    assert done.returncode == 64
+    assert "crvq-worker" in only_line(done)
+    assert list(job.directory.iterdir()) == []

@@ -12,7 +12,7 @@ from typing import Callable
 
 import pytest
 from checkpoints import EMBEDDINGS, LONG, change_config, change_tensor, write_tokens
-from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
+from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output, report
 from processes import Programs, json_object, only_line, query, succeeded
 
 MakeJob = Callable[..., Job]
@@ -86,11 +86,12 @@ def test_the_same_job_is_resumed_not_launched_again(small: Inputs, small_result:
     assert_same_output(small_result.output, job.output)
 
 
-def test_a_finished_job_has_nothing_to_resume(small_result: Job) -> None:
-    done = small_result.resume(*LOCAL, "1")
-    assert done.returncode == 64
-    line = only_line(done)
-    assert line == f"crvq-coord: {small_result.job}: the job is finished; its output is {small_result.output}"
+def test_a_finished_job_that_is_resumed_prints_its_result_again(small_result: Job) -> None:
+    """Whoever starts it again after it was killed at the last moment need not look at how far it was."""
+    done = small_result.resume(*LOCAL, "1", "--json")
+    assert json_object(succeeded(done)) == report(small_result.output)
+    assert only_line(done) == f"{small_result.job}: the job is finished"
+    assert f"output: {small_result.output}" in succeeded(small_result.resume()).stdout
 
 
 @pytest.mark.parametrize("command", ["resume", "status"])

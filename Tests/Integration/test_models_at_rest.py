@@ -129,8 +129,9 @@ def test_verify_fails_above_a_bound(programs: Programs, small: Inputs, packed: P
     assert f"block {worst['block']} {worst['name']}" in last and "is above" in last, last
 
 
-def test_a_job_with_a_bound_keeps_its_output(small: Inputs, make_job: MakeJob) -> None:
-    job = make_job(small, "--max-relative-error", "0.001")
+@pytest.mark.parametrize("form", [(), ("--json",)], ids=["table", "JSON"])
+def test_a_job_with_a_bound_keeps_its_output(small: Inputs, make_job: MakeJob, form: tuple[str, ...]) -> None:
+    job = make_job(small, "--max-relative-error", "0.001", *form)
     done = job.run(*LOCAL, "2")
     assert done.returncode == 65
     last = done.stderr.splitlines()[-1]

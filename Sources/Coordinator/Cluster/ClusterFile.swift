@@ -87,5 +87,5 @@ public struct ClusterFile: Sendable, Equatable {
   /// The most workers that are started.
   public static let workersMax = 4096
   /// The most threads and slots of a worker.
-  static let threadsMax = 1024
+  public static let threadsMax = 1024
 }

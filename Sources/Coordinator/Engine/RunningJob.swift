@@ -81,7 +81,7 @@ public final class RunningJob: Sendable {
 
   /// Runs the job to its end on the calling thread.
   ///
-  /// - Throws: ``CoordinatorError``; what was stored stays.
+  /// - Throws: ``CoordinatorError``; what was stored stays. A job that was to begin and gets no workers is taken back.
   public func run() throws {
     for warning in job.warnings { settings.display.note(warning) }
     if let dashboard = settings.dashboard, let board {
@@ -97,8 +97,17 @@ public final class RunningJob: Sendable {
       // Workers started by hand would wait long for a shutdown that is lost.
       context.terminate()
     }
-    try settings.launcher.start(endpoint: Self.advertised(link.endpoint)) { [engine] event in engine.handle(event) }
+    try startWorkers()
     try engine.run()
+  }
+
+  private func startWorkers() throws {
+    do {
+      try settings.launcher.start(endpoint: Self.advertised(link.endpoint)) { [engine] event in engine.handle(event) }
+    } catch {
+      job.discard()
+      throw error
+    }
   }
 
   /// Stops the job where it is. From any thread.
@@ -106,7 +115,8 @@ public final class RunningJob: Sendable {
 
   /// How a user goes on with a job that was stopped; nil for one that is not kept.
   public var resumeCommand: String? {
-    job.purpose.isResumable ? "crvq-coord resume --job \(job.directory.path)\(settings.resumeOptions)" : nil
+    guard job.purpose.isResumable else { return nil }
+    return "crvq-coord resume --job \(ShellWord.quoted(job.directory.path))\(settings.resumeOptions)"
   }
 }
 

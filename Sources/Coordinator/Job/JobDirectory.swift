@@ -11,11 +11,13 @@ public final class JobDirectory: Sendable {
   private let lock: Int32
   /// Whether the directory was made by this process.
   private let isNew: Bool
-  /// Whether there was a job, or at least its database, when the directory was opened.
-  private let hadJob: Bool
+  /// What there was of a job's own names when the directory was opened: a job, or files of somebody else.
+  private let foundNames: Set<String>
 
   public static let databaseName = "job.sqlite"
   private static let lockName = "lock"
+  private static let ownNames =
+    ["", "-wal", "-shm", "-journal"].map { databaseName + $0 } + ["artifacts", "log", lockName]
   private static let holderLengthMax = 512
 
   public static func databasePath(in directory: String) -> String { "\(directory)/\(databaseName)" }
@@ -33,9 +35,11 @@ public final class JobDirectory: Sendable {
   /// - Throws: ``CoordinatorError`` if another coordinator has it or it cannot be made.
   public init(_ directory: String, isTemporary: Bool = false) throws {
     self.isTemporary = isTemporary
-    isNew = !FileManager.default.fileExists(atPath: directory)
+    let files = FileManager.default
+    isNew = !files.fileExists(atPath: directory)
+    foundNames = Set(Self.ownNames.filter { files.fileExists(atPath: "\(directory)/\($0)") })
     do {
-      try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+      try files.createDirectory(atPath: directory, withIntermediateDirectories: true)
     } catch {
       throw CoordinatorError.io("\(directory): cannot make the job directory: \(error.localizedDescription)")
     }
@@ -45,12 +49,16 @@ public final class JobDirectory: Sendable {
     lock = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
     if lock < 0 { throw CoordinatorError.io("\(lockPath): \(String(cString: strerror(errno)))") }
     guard Self.lock(lock, command: Self.setLock) != nil else {
+      let code = errno
+      guard code == EAGAIN || code == EACCES else {
+        close(lock)
+        throw CoordinatorError.io("\(lockPath): cannot be locked: \(String(cString: strerror(code)))")
+      }
       let holder = Self.holder(lock)
       close(lock)
       throw CoordinatorError.tryAgain(
         "\(directory): another coordinator\(holder) is running this job; wait for it or stop it first")
     }
-    hadJob = Self.holdsJob(directory)
     writeHolder()
   }
 
@@ -82,10 +90,10 @@ public final class JobDirectory: Sendable {
 
   /// Takes back what this process made here, where a job could not be started. A job that was here before stays.
   func discard() {
-    if hadJob { return }
-    let files = FileManager.default
-    let names = ["", "-wal", "-shm", "-journal"].map { Self.databaseName + $0 } + ["artifacts", "log", Self.lockName]
-    for name in names { try? files.removeItem(atPath: "\(path)/\(name)") }
+    if foundNames.contains(Self.databaseName) { return }
+    for name in Self.ownNames where !foundNames.contains(name) {
+      try? FileManager.default.removeItem(atPath: "\(path)/\(name)")
+    }
     if isNew { rmdir(path) }
   }
 

@@ -10,6 +10,9 @@ extension PreparedJob {
     if FileManager.default.fileExists(atPath: options.output) {
       throw CoordinatorError.usage("\(options.output): exists; remove it or choose another --output")
     }
+    if "\(jobPath)/".hasPrefix("\(options.output)/") {
+      throw CoordinatorError.usage("--job \(jobPath): lies in --output, which is made at the end; choose another --job")
+    }
     let inputs = try JobInputs(options)
     let directory = try JobDirectory(jobPath)
     do {
@@ -25,8 +28,9 @@ extension PreparedJob {
 
   /// Goes on with a job, with the options it was started with.
   ///
+  /// - Returns: no job where it is finished, and its output in place.
   /// - Throws: as ``create(_:in:)``; ``CoordinatorError`` naming a model or token file that has changed since.
-  public static func resume(_ jobPath: String) throws -> (job: PreparedJob, options: JobOptions) {
+  public static func resume(_ jobPath: String) throws -> (job: PreparedJob?, options: JobOptions) {
     guard JobDirectory.holdsJob(jobPath) else {
       throw CoordinatorError.badInput("\(jobPath): holds no job; start one with crvq-coord launch")
     }
@@ -39,12 +43,10 @@ extension PreparedJob {
     }
     let options = try JobOptions(json: record.options, path: directory.databasePath)
     if FileManager.default.fileExists(atPath: options.output) {
-      if record.state == .finished {
-        throw CoordinatorError.usage("\(jobPath): the job is finished; its output is \(options.output)")
-      }
       guard try record.isOutput(options) else {
         throw CoordinatorError.usage("\(options.output): exists, and is not what this job made; remove it and resume")
       }
+      if record.state == .finished { return (nil, options) }
     }
     let inputs = try JobInputs(options)
     if let change = inputs.differences(from: record, options).first {

@@ -36,7 +36,7 @@ extension PreparedJob {
   }
 
   /// Takes the job back if this process started it and it cannot run: nothing has been done for it yet.
-  func discard() { if isNew { directory.discard() } }
+  public func discard() { if isNew { directory.discard() } }
 
   /// The scheduler as far as the job has come.
   func scheduler(policy: SchedulerPolicy = SchedulerPolicy()) -> Scheduler {

@@ -39,7 +39,8 @@ package struct HostProbe: Sendable, Equatable {
     var values: [String: String] = [:]
     for line in lines[(start + 1)...] {
       let parts = line.split(separator: " ", maxSplits: 1).map(String.init)
-      values[parts[0]] = parts.count > 1 ? parts[1] : ""
+      guard let key = parts.first else { continue }
+      values[key] = parts.count > 1 ? parts[1] : ""
     }
     guard let cores = values["cores"].flatMap({ Int($0) }), cores > 0, let directory = values["directory"],
       let memory = values["memory"]?.split(separator: " ").first.flatMap({ ByteSize("\($0)K") })

@@ -5,9 +5,9 @@ package struct RestartPolicy: Sendable {
     case giveUp
   }
 
-  /// A worker that dies more often than this stays dead.
+  /// A worker that dies more often than this, each time soon, stays dead.
   package static let restartsMax = 20
-  /// A worker that lived this long has its pause start over.
+  /// For a worker that lived this long all begins anew.
   package static let steady = Duration.seconds(60)
   package static let shortestPause = Duration.milliseconds(500)
   package static let longestPause = Duration.seconds(30)
@@ -18,9 +18,9 @@ package struct RestartPolicy: Sendable {
   package init() {}
 
   package mutating func ended(_ end: ProcessEnd, after life: Duration) -> Decision {
+    if life > Self.steady { (deaths, pause) = (0, Self.shortestPause) }
     deaths += 1
     if end.isHopeless || deaths > Self.restartsMax { return .giveUp }
-    if life > Self.steady { pause = Self.shortestPause }
     defer { pause = min(pause * 2, Self.longestPause) }
     return .restart(after: pause)
   }

@@ -16,24 +16,7 @@ package struct SSHCommand: Sendable, Equatable {
 
   /// The words after `ssh` that run a shell script with arguments.
   package func arguments(script: String, _ words: [String] = []) -> [String] {
-    let remote = (["sh", "-c", script, "crvq"] + words).map(Self.quoted).joined(separator: " ")
+    let remote = (["sh", "-c", script, "crvq"] + words).map(ShellWord.quoted).joined(separator: " ")
     return options + Self.own + ["--", host, remote]
-  }
-
-  /// One word for the shell at the other end, whichever of the usual ones it is.
-  package static func quoted(_ word: String) -> String {
-    let isPlain =
-      !word.isEmpty
-      && word.utf8.allSatisfy { byte in
-        switch byte {
-        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-          UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
-          UInt8(ascii: "/"), UInt8(ascii: ":"), UInt8(ascii: "="), UInt8(ascii: ","):
-          true
-        default: false
-        }
-      }
-    return isPlain
-      ? word : "'" + word.split(separator: "'", omittingEmptySubsequences: false).joined(separator: "'\\''") + "'"
   }
 }

@@ -40,11 +40,11 @@ package struct SlurmScript: Sendable, Equatable {
     let words = [program] + command.arguments(connecting: endpoint)
     let line = words.map { word in
       word.split(separator: Self.name, omittingEmptySubsequences: false)
-        .map { $0.isEmpty && word.contains(Self.name) ? "" : SSHCommand.quoted(String($0)) }
+        .map { $0.isEmpty && word.contains(Self.name) ? "" : ShellWord.quoted(String($0)) }
         .joined(separator: "\"$worker\"")
     }
     let environment = cluster.environment.sorted { $0.key < $1.key }
-      .map { "export \($0.key)=\(SSHCommand.quoted($0.value))\n" }.joined()
+      .map { "export \($0.key)=\(ShellWord.quoted($0.value))\n" }.joined()
     return """
       #!/bin/sh
       # A worker of a crvq job, started by crvq-coord.

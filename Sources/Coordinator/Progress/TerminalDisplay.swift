@@ -39,8 +39,8 @@ public final class TerminalDisplay: ProgressDisplay {
   private static func draw(_ state: inout State) {
     guard let moment = state.last else { return }
     erase(&state)
-    let width = TerminalSize(of: STDERR_FILENO).columns
-    let lines = screen(moment, width: width).map { String($0.prefix(width - 1)) }
+    let size = TerminalSize(of: STDERR_FILENO)
+    let lines = size.lines(of: screen(moment, width: size.columns).joined(separator: "\n"))
     write(lines.joined(separator: "\n") + "\n")
     state.drawnLines = lines.count
   }

@@ -7,7 +7,7 @@ enum Mistral: Architecture {
 
   static func shape(_ config: ModelConfig) -> DecoderShape {
     var shape = DecoderShape(config)
-    shape.lengthMax = config.document["sliding_window"]?.integer
+    shape.lengthMax = SlidingWindow.length(config)
     return shape
   }
 }

@@ -8,7 +8,7 @@ enum Qwen2: Architecture {
     var shape = DecoderShape(config)
     shape.biased = [.query, .key, .value]
     if config.document["use_sliding_window"]?.bool == true {
-      shape.lengthMax = config.document["sliding_window"]?.integer
+      shape.lengthMax = SlidingWindow.length(config)
     }
     return shape
   }

@@ -3,6 +3,9 @@ import Numerics
 
 /// How a worker process is run.
 public struct WorkerOptions: Sendable {
+  /// Threads, and slots, that a worker may have.
+  public static let threadsMax = 1024
+
   /// The coordinator's endpoint.
   public var endpoint: String
   /// For people: logs, reports, the display.
