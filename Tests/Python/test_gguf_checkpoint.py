@@ -40,7 +40,6 @@ def random_weights() -> dict[str, np.ndarray]:
         "model.layers.0.input_layernorm.weight": (HIDDEN,),
         "model.layers.0.post_attention_layernorm.weight": (HIDDEN,),
         "model.layers.0.self_attn.q_proj.weight": (HEADS * HEAD, HIDDEN),
-        "model.layers.0.self_attn.q_proj.bias": (HEADS * HEAD,),
         "model.layers.0.self_attn.k_proj.weight": (KEY_HEADS * HEAD, HIDDEN),
         "model.layers.0.self_attn.v_proj.weight": (KEY_HEADS * HEAD, HIDDEN),
         "model.layers.0.self_attn.o_proj.weight": (HIDDEN, HEADS * HEAD),
@@ -67,8 +66,12 @@ GGUF_NAMES = {
 }
 
 
-def write_gguf(path: Path, weights: dict[str, np.ndarray], architecture: str = "llama") -> None:
+def write_gguf(
+    path: Path, weights: dict[str, np.ndarray], architecture: str = "llama", scaling: gguf.RopeScalingType | None = None
+) -> None:
     writer = gguf.GGUFWriter(path, architecture)
+    if scaling is not None:
+        writer.add_rope_scaling_type(scaling)
     writer.add_context_length(128)
     writer.add_embedding_length(HIDDEN)
     writer.add_block_count(1)
@@ -129,6 +132,24 @@ def test_converts_a_small_file(tmp_path: Path) -> None:
     tokenizer = Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
     assert tokenizer.encode("abba <|end|>").tokens == ["ab", "b", "a", "Ġ", "<|end|>"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "small.gguf"]
+
+
+@pytest.mark.parametrize("scaling", [gguf.RopeScalingType.LINEAR, gguf.RopeScalingType.YARN])
+def test_scaled_rotary_embeddings_are_refused(tmp_path: Path, scaling: gguf.RopeScalingType) -> None:
+    write_gguf(tmp_path / "small.gguf", random_weights(), scaling=scaling)
+    done = fetch("--gguf", tmp_path / "small.gguf", tmp_path / "out")
+    assert done.returncode == 65
+    assert f"rope scaling {scaling.value}" in one_line(done)
+    assert not (tmp_path / "out").exists()
+
+
+def test_biases_are_refused(tmp_path: Path) -> None:
+    """Which projections have one is not what transformers' two switches say."""
+    bias = {"model.layers.0.self_attn.q_proj.bias": np.ones(HEADS * HEAD, dtype=np.float16)}
+    write_gguf(tmp_path / "small.gguf", random_weights() | bias)
+    done = fetch("--gguf", tmp_path / "small.gguf", tmp_path / "out")
+    assert done.returncode == 65
+    assert "blk.0.attn_q.bias: biases are not supported" in one_line(done)
 
 
 def test_does_nothing_where_a_model_is(tmp_path: Path) -> None:

@@ -223,3 +223,17 @@ def test_refuses_what_is_not_a_model(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"not safetensors")
     with pytest.raises(InputError, match=r"model\.safetensors: "):
         _ = PackedModel(tmp_path).linears
+
+
+@pytest.mark.parametrize("file", ["../elsewhere.safetensors", "/etc/hostname", "model.bin", 5])
+def test_an_index_leads_nowhere_else(directories: tuple[Path, Path], file: object) -> None:
+    index = directories[0] / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"layer.codes": file}}))
+    with pytest.raises(InputError, match="which is no file of this directory"):
+        _ = PackedModel(directories[0]).files
+
+
+def test_a_single_file_comes_before_an_index(directories: tuple[Path, Path]) -> None:
+    """As in transformers, and in the commands."""
+    save_file({"other.weight": np.ones(4, np.float16)}, directories[0] / "model.safetensors")
+    assert list(PackedModel(directories[0]).files) == ["other.weight"]

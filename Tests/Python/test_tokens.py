@@ -121,6 +121,12 @@ def test_files_follow_one_another_and_may_be_compressed(directory: Path) -> None
 REFUSED = {
     "not UTF-8": (b"ab\xff", "text.txt", ["--whole"], "text.txt: not UTF-8 text"),
     "not JSON": (b'{"text": "a"}\n{"text', "text.jsonl", ["--whole"], "text.jsonl:2: not a JSON object"),
+    "half of a surrogate pair": (
+        b'{"text": "a\\ud800"}',
+        "text.jsonl",
+        ["--whole"],
+        "text.jsonl:1: half of a surrogate pair at character 1",
+    ),
     "no such field": (b'{"text": 5}', "text.jsonl", ["--whole"], 'text.jsonl:1: no text under "text"'),
     "not gzip": (b"plain", "text.txt.gz", ["--whole"], "not a whole gzip file"),
     "half of a gzip file": (gzip.compress(b"ab" * 99)[:-9], "text.txt.gz", ["--whole"], "not a whole gzip file"),

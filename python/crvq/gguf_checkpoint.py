@@ -88,6 +88,9 @@ def shortest_float(value: float) -> float:
 
 def model_config(metadata: Metadata, tied: bool) -> dict[str, Any]:
     """config.json of a LlamaForCausalLM."""
+    scaling = metadata.get("llama.rope.scaling.type", "none")
+    if scaling != "none":
+        raise InputError(f"rope scaling {scaling}: scaled rotary embeddings are not supported by this converter")
     heads = metadata.require("llama.attention.head_count")
     hidden = metadata.require("llama.embedding_length")
     return {
@@ -125,8 +128,10 @@ def read_weights(reader: gguf.GGUFReader, metadata: Metadata) -> dict[str, np.nd
     key_heads = metadata.get("llama.attention.head_count_kv", heads)
     weights: dict[str, np.ndarray] = {}
     for count, tensor in enumerate(reader.tensors, start=1):
-        if tensor.name in ("rope_freqs.weight",):
+        if tensor.name == "rope_freqs.weight":
             raise InputError("rope_freqs.weight: scaled rotary embeddings are not supported by this converter")
+        if tensor.name.endswith(".bias"):
+            raise InputError(f"{tensor.name}: biases are not supported by this converter")
         name = transformers_name(tensor.name)
         # GGUF names the fastest axis first; the dequantized array has the usual order [out, in].
         weight = gguf.quants.dequantize(tensor.data, tensor.tensor_type)

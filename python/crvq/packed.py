@@ -181,16 +181,22 @@ class Checkpoint:
     @cached_property
     def files(self) -> dict[str, Path]:
         """The file of each tensor."""
-        if (self.directory / INDEX).is_file():
-            weight_map = self.read_json(INDEX).get("weight_map")
-            if not isinstance(weight_map, dict):
-                raise InputError(f"{self.directory / INDEX}: no weight_map")
-            return {name: self.directory / file for name, file in weight_map.items()}
         single = self.directory / "model.safetensors"
-        if not single.is_file():
-            raise InputError(f"{self.directory}: neither {INDEX} nor model.safetensors is there")
-        with self.open(single) as file:
-            return dict.fromkeys(file.keys(), single)
+        if single.is_file():
+            with self.open(single) as file:
+                return dict.fromkeys(file.keys(), single)
+        if not (self.directory / INDEX).is_file():
+            raise InputError(f"{self.directory}: neither model.safetensors nor {INDEX} is there")
+        weight_map = self.read_json(INDEX).get("weight_map")
+        if not isinstance(weight_map, dict):
+            raise InputError(f"{self.directory / INDEX}: no weight_map")
+        return {name: self.shard(name, file) for name, file in weight_map.items()}
+
+    def shard(self, name: str, file: Any) -> Path:
+        """The path of a file of the index, which must not lead elsewhere."""
+        if not isinstance(file, str) or Path(file).name != file or not file.endswith(".safetensors"):
+            raise InputError(f"{self.directory / INDEX}: {name} is in {file!r}, which is no file of this directory")
+        return self.directory / file
 
     def read_json(self, name: str) -> dict[str, Any]:
         path = self.directory / name
@@ -224,7 +230,7 @@ class PackedModel(Checkpoint):
 
     @cached_property
     def format(self) -> PackedFormat:
-        return PackedFormat.of(self.config.get("quantization_config", {}))
+        return PackedFormat.of(self.config.get("quantization_config") or {})
 
     @cached_property
     def linears(self) -> list[str]:

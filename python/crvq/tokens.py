@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 
 from crvq.errors import InputError, Parser, run
 
-DOCUMENT_BYTES_MAX = 256 << 20  # a document is tokenized in one piece, at some 200 bytes of memory a byte of text
+DOCUMENT_CHARACTERS_MAX = 256 << 20  # a document is tokenized in one piece, at some 200 bytes of memory a character
 BATCH_CHARACTERS = 4 << 20
 PROGRESS_SECONDS = 2.0
 
@@ -87,10 +87,10 @@ def documents(path: Path, field: str | None) -> Iterator[str]:
             if field is not None or is_json_lines(path):
                 yield from json_documents(stream, path, field or "text")
             else:
-                text = stream.read(DOCUMENT_BYTES_MAX + 1)
-                if len(text) > DOCUMENT_BYTES_MAX:
+                text = stream.read(DOCUMENT_CHARACTERS_MAX + 1)
+                if len(text) > DOCUMENT_CHARACTERS_MAX:
                     raise InputError(
-                        f"{path}: a document of more than {DOCUMENT_BYTES_MAX >> 20} MiB; "
+                        f"{path}: a document of more than {DOCUMENT_CHARACTERS_MAX >> 20} Mi characters; "
                         "split the text into several files or JSON lines"
                     )
                 yield text
@@ -111,6 +111,12 @@ def json_documents(stream: io.TextIOWrapper, path: Path, field: str) -> Iterator
         text = record.get(field) if isinstance(record, dict) else None
         if not isinstance(text, str):
             raise InputError(f'{path}:{number}: no text under "{field}" (--jsonl-field names the field)')
+        if len(text) > DOCUMENT_CHARACTERS_MAX:
+            raise InputError(f"{path}:{number}: a text of more than {DOCUMENT_CHARACTERS_MAX >> 20} Mi characters; split it")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{path}:{number}: half of a surrogate pair at character {error.start}") from error
         yield text.replace("\r\n", "\n").replace("\r", "\n")
 
 
