@@ -74,7 +74,7 @@ public final class WorkerLink: Sendable {
     _ = try thread.start("worker-link") { report in
       do throws(MessagingError) {
         let dial = { () throws(MessagingError) in
-          let socket = try ZMQSocket(.dealer, context: context, limits: .control)
+          let socket = try ZMQSocket(.dealer, context: context, limits: .controlClient)
           // Without it, messages pile up for a coordinator that may never come.
           try socket.set(ZMQSocket.immediate, Int32(1), "ZMQ_IMMEDIATE")
           let monitor = try socket.monitor(

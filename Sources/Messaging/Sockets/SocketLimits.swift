@@ -20,14 +20,24 @@ package struct SocketLimits: Sendable {
     frameBytes: Envelope.payloadLimit, frames: Envelope.frameLimit, messageBytes: Envelope.payloadLimit + 4096,
     sendQueue: 1000, receiveQueue: 64, lingerMilliseconds: 2000, ioThreads: 0b01)
 
+  /// The same for the connecting side, with room for all that its coordinator may say at once. libzmq aborts the process where
+  /// the connection of a DEALER ends while its receive queue is full, and the queue is read afterwards (its issue 3937):
+  /// a queue that cannot fill up keeps a process that stood still from that.
+  package static let controlClient = {
+    var limits = control
+    limits.receiveQueue = 1000
+    return limits
+  }()
+
   /// For those who serve artifacts: requests are small; at most 16 chunks of 4 MiB are queued for a peer.
   package static let artifactServer = SocketLimits(
     frameBytes: 4096, frames: Envelope.frameLimit, messageBytes: 8192, sendQueue: 16, receiveQueue: 256,
     lingerMilliseconds: 0, ioThreads: 0b10)
 
-  /// For those who fetch artifacts; what is in flight is bounded by the credit of each fetch.
+  /// For those who fetch artifacts; what is in flight is bounded by the credit of each fetch. The queue takes that of sixteen
+  /// fetches from one holder, for the reason of ``controlClient``.
   package static let artifactClient = SocketLimits(
     frameBytes: ArtifactMessage.chunkLimit, frames: Envelope.frameLimit,
-    messageBytes: ArtifactMessage.chunkLimit + (64 << 10), sendQueue: 1000, receiveQueue: 16, lingerMilliseconds: 0,
+    messageBytes: ArtifactMessage.chunkLimit + (64 << 10), sendQueue: 1000, receiveQueue: 64, lingerMilliseconds: 0,
     ioThreads: 0b10)
 }
