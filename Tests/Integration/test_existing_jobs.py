@@ -89,8 +89,8 @@ def test_the_same_job_is_resumed_not_launched_again(small: Inputs, small_result:
 def test_a_finished_job_that_is_resumed_prints_its_result_again(small_result: Job) -> None:
     """Whoever starts it again after it was killed at the last moment need not look at how far it was."""
     done = small_result.resume(*LOCAL, "1", "--json")
-    assert json_object(succeeded(done)) == report(small_result.output)
-    assert only_line(done) == f"{small_result.job}: the job is finished"
+    assert json.loads(succeeded(done).stdout) == report(small_result.output)
+    assert done.stderr == f"{small_result.job}: the job is finished\n"
     assert f"output: {small_result.output}" in succeeded(small_result.resume()).stdout
 
 
