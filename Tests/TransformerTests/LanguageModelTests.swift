@@ -130,6 +130,15 @@ private struct MemorySource: TensorSource {
     #expect(throws: TransformerError.self) { try block.forward(&long, team: team) }
   }
 
+  /// As transformers does: where nothing is said there is a window, and a null is none.
+  @Test func aWindowThatIsNotMentionedIsTheUsualOne() throws {
+    let written = try ModelConfig(directory: GoldenModel.directory("mistral"))
+    #expect(try LanguageModel(config: written).shape.lengthMax == nil)
+    let members = (written.document.object ?? [:]).filter { $0.key != "sliding_window" }
+    let silent = try ModelConfig(document: .object(members), path: "config.json")
+    #expect(try LanguageModel(config: silent).shape.lengthMax == 4096)
+  }
+
   @Test func embeddingsAreTheRowsOfTheMatrix() throws {
     let golden = try GoldenModel("gqa-tied")
     let table = try golden.checkpoint.floats("model.embed_tokens.weight")
