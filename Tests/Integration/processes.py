@@ -50,8 +50,8 @@ class Process:
         self._popen.kill()
         self._popen.wait()
 
-    def wait(self) -> Run[str]:
-        code = self._popen.wait(timeout=PATIENCE)
+    def wait(self, patience: float = PATIENCE) -> Run[str]:
+        code = self._popen.wait(timeout=patience)
         return Run(self.command, code, self._stdout.read_text(), self.stderr)
 
     def wait_for_memory(self) -> tuple[Run[str], int]:
@@ -62,8 +62,8 @@ class Process:
             time.sleep(0.02)
         return self.wait(), peak
 
-    def succeed(self) -> Run[str]:
-        return succeeded(self.wait())
+    def succeed(self, patience: float = PATIENCE) -> Run[str]:
+        return succeeded(self.wait(patience))
 
 
 def high_water_mark(pid: int) -> int:
@@ -96,14 +96,14 @@ def only_line(done: Run[str]) -> str:
     return line
 
 
-def wait_until(condition: Callable[[], Any], what: str) -> Any:
+def wait_until(condition: Callable[[], Any], what: str, patience: float = PATIENCE) -> Any:
     """The first true value of `condition`."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if value := condition():
             return value
         time.sleep(0.02)
-    raise AssertionError(f"waited {PATIENCE:.0f} s in vain until {what}")
+    raise AssertionError(f"waited {patience:.0f} s in vain until {what}")
 
 
 class Programs:

@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,20 @@ def why_not() -> str | None:
     if os.geteuid() != 0:
         return "the daemons of Slurm are started as root"
     return None
+
+
+@contextlib.contextmanager
+def running(nodes: int) -> Iterator[Slurm]:
+    """A Slurm of so many nodes, gone afterwards."""
+    # Short: paths of sockets are.
+    with tempfile.TemporaryDirectory(prefix="crvq-slurm-") as directory:
+        os.chmod(directory, 0o755)
+        slurm = Slurm(Path(directory) / "s", nodes)
+        try:
+            slurm.start()
+            yield slurm
+        finally:
+            slurm.close()
 
 
 class Slurm:
@@ -96,10 +111,14 @@ class Slurm:
         wait_until((self.munge / "socket").exists, "munged listens")
         self._start("slurmctld", "-D", "-f", str(self.config))
         for name in self.nodes:
-            self._start("slurmd", "-D", "-N", name, "-f", str(self.config), key=name)
+            self.start_node(name)
         wait_until(
             lambda: self.run("sinfo", "-h", "-N", "-o", "%T").split() == ["idle"] * len(self.nodes), "all nodes are idle"
         )
+
+    def start_node(self, name: str) -> None:
+        """The machine is there; also again, after it was lost."""
+        self._start("slurmd", "-D", "-N", name, "-f", str(self.config), key=name)
 
     def _start(self, *command: str, key: str = "") -> None:
         log = (self.directory / f"{key or command[0]}.out").open("wb")

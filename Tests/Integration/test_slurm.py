@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Callable
 import pytest
 from jobs import Inputs, Job, assert_same_output, report
 from processes import Programs, json_object, last_line, query, succeeded, wait_until
-from slurm_cluster import Slurm, why_not
+from slurm_cluster import Slurm, running, why_not
 
 MakeJob = Callable[..., Job]
 
@@ -27,15 +25,8 @@ LOOPBACK = ("--bind", "tcp://127.0.0.1:*")
 
 @pytest.fixture(scope="module")
 def slurm() -> Iterator[Slurm]:
-    # Short: paths of sockets are.
-    with tempfile.TemporaryDirectory(prefix="crvq-slurm-") as directory:
-        os.chmod(directory, 0o755)
-        slurm = Slurm(Path(directory) / "s", 3)
-        try:
-            slurm.start()
-            yield slurm
-        finally:
-            slurm.close()
+    with running(3) as slurm:
+        yield slurm
 
 
 @pytest.fixture
