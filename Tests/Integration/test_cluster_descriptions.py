@@ -64,6 +64,25 @@ def test_the_manifests_are_complete(manifests: dict[tuple[str, str], dict[str, A
     assert workers["completionMode"] == "Indexed" and workers["completions"] == workers["parallelism"]
 
 
+def test_the_volume_is_made_and_filled_first(manifests: dict[tuple[str, str], dict[str, Any]]) -> None:
+    """By its label, which nothing else has; the pod that fills it writes as those of the job read."""
+    fill = yaml.safe_load((CLUSTER / "kubernetes" / "fill.yaml").read_text())
+    volumes = [name for name, document in manifests.items() if component(document) == "volume"]
+    assert volumes == [("PersistentVolumeClaim", "crvq-models")]
+    assert fill["spec"]["volumes"] == [{"name": "models", "persistentVolumeClaim": {"claimName": "crvq-models"}}]
+    for pod in pods(manifests):
+        assert pod["spec"]["securityContext"] == fill["spec"]["securityContext"]
+    page = (CLUSTER / "kubernetes" / "README.md").read_text()
+    for path in ("model", "tokens.safetensors"):
+        assert f" crvq-fill:/models/{path}\n" in page
+    coordinator = manifests["Job", "crvq-coordinator"]["spec"]["template"]["spec"]["containers"][0]
+    assert "--model /models/model --calibration /models/tokens.safetensors" in coordinator["command"][-1]
+
+
+def component(document: dict[str, Any]) -> str | None:
+    return document["metadata"]["labels"].get("app.kubernetes.io/component")
+
+
 def test_what_selects_pods_finds_them(manifests: dict[tuple[str, str], dict[str, Any]]) -> None:
     labels = [pod["metadata"]["labels"] for pod in pods(manifests)]
     selectors = [
