@@ -31,9 +31,7 @@ package struct FeedbackFactor {
 
 extension FitState {
   /// Columns that are eliminated, and later chosen, together.
-  static let panelColumns = 128
-  /// Rows or columns of a tile in the factorisation.
-  private static let tile = 256
+  static let panelColumns = BlockedCholesky.panelColumns
 
   /// Factorises H + damping · mean(diag H) in place; damping grows tenfold until that is positive definite.
   package func factorise(damping: Double) -> FeedbackFactor {
@@ -48,7 +46,7 @@ extension FitState {
     var added = Float(damping)
     while true {
       for c in 0..<n { h.base[c * n + c] = diagonal.base[c] + added }
-      if eliminate(missed) { break }
+      if BlockedCholesky(h.base, n: n, team: team).factorise(corner: { eliminateCorner($0, missed) }) { break }
       // Ends: once the addition outweighs the largest row sum of H the matrix is diagonally dominant.
       added *= 10
       mirrorUpper()
@@ -74,27 +72,8 @@ extension FitState {
     }
   }
 
-  /// The blocked factorisation; what it leaves has each group's columns below the diagonal block times √(1-δ), and the block
-  /// itself divided by it.
-  ///
-  /// - Returns: whether every pivot was positive.
-  private func eliminate(_ missed: [Float]) -> Bool {
-    let n = columns
-    for start in stride(from: 0, to: n, by: Self.panelColumns) {
-      let end = min(n, start + Self.panelColumns)
-      guard eliminateCorner(start..<end, missed) else { return false }
-      if end == n { break }
-      team.forEachRange(n - end, grain: 128) { range in
-        BLAS.solveTransposedLower(
-          m: range.count, n: end - start, h.base + start * n + start, lda: n,
-          h.base + (end + range.lowerBound) * n + start, ldb: n)
-      }
-      updateTrailing(start..<end)
-    }
-    return true
-  }
-
-  /// The block on the diagonal, row by row.
+  /// A block on the diagonal, row by row. In the end each group's columns below the diagonal block are √(1-δ) times what they
+  /// should be, and the block itself is divided by it.
   private func eliminateCorner(_ block: Range<Int>, _ missed: [Float]) -> Bool {
     let n = columns
     let start = block.lowerBound
@@ -118,31 +97,7 @@ extension FitState {
     return true
   }
 
-  /// H below and right of the block less the block's part of the product, lower triangle.
-  private func updateTrailing(_ block: Range<Int>) {
-    let n = columns
-    let first = block.upperBound
-    let tiles = (n - first + Self.tile - 1) / Self.tile
-    team.forEach(tiles * (tiles + 1) / 2) { index in
-      var (i, j) = (0, index)
-      while j > i {
-        j -= i + 1
-        i += 1
-      }
-      let (top, left) = (first + i * Self.tile, first + j * Self.tile)
-      let (height, width) = (min(Self.tile, n - top), min(Self.tile, n - left))
-      let (a, b) = (h.base + top * n + block.lowerBound, h.base + left * n + block.lowerBound)
-      if i != j {
-        BLAS.sgemm(
-          .no, .yes, m: height, n: width, k: block.count, alpha: -1, a, lda: n, b, ldb: n, beta: 1,
-          h.base + top * n + left, ldc: n)
-      } else {
-        BLAS.ssyrkLower(n: height, k: block.count, alpha: -1, a, lda: n, beta: 1, h.base + top * n + left, ldc: n)
-      }
-    }
-  }
-
-  /// Undoes the scaling that ``eliminate(_:)`` leaves and sets aside what the pass reads most.
+  /// Undoes the scaling that ``eliminateCorner(_:_:)`` leaves and sets aside what the pass reads most.
   private func collectFactor(_ missed: [Float], _ diagonal: Buffer<Float>) -> FeedbackFactor {
     let n = columns
     let corners = Buffer<Float>(n * Self.panelColumns, filledWith: 0)

@@ -35,24 +35,28 @@ public struct RepairSums: Sendable {
     // With D = diag(H): (H + λD)⁻¹ = D^-½ (D^-½ H D^-½ + λ)⁻¹ D^-½, whose inner matrix single precision can factorise.
     let roots = (0..<n).map { gram[$0, $0] > 0 ? 1 / gram[$0, $0].squareRoot() : 0 }
     var factor = gram
-    for row in 0..<n {
-      for column in 0..<n { factor[row, column] *= roots[row] * roots[column] }
-      factor[row, row] += roots[row] > 0 ? ridge : 1
-    }
     let isPositive = factor.values.withUnsafeMutableBufferPointer { values in
-      values.baseAddress.map { BLAS.spotrfUpper(n: n, $0) == nil } ?? false
+      guard let start = values.baseAddress else { return false }
+      nonisolated(unsafe) let rows = start
+      team.forEachRange(n, grain: 64) { range in
+        for row in range {
+          for column in 0..<n { rows[row * n + column] *= roots[row] * roots[column] }
+          rows[row * n + row] += roots[row] > 0 ? ridge : 1
+        }
+      }
+      return BlockedCholesky(start, n: n, team: team).factorise()
     }
     guard isPositive else { return nil }
     var change = loss
     change.values.withUnsafeMutableBufferPointer { values in
       factor.values.withUnsafeBufferPointer { factor in
         guard let start = values.baseAddress, let factor = factor.baseAddress else { return }
-        nonisolated(unsafe) let (rows, upper) = (start, factor)
+        nonisolated(unsafe) let (rows, lower) = (start, factor)
         team.forEachRange(loss.rows, grain: 64) { range in
           for row in range { for c in 0..<n { rows[row * n + c] *= roots[c] } }
           let band = rows + range.lowerBound * n
-          BLAS.solveUpper(.no, m: range.count, n: n, upper, lda: n, band, ldb: n)
-          BLAS.solveUpper(.yes, m: range.count, n: n, upper, lda: n, band, ldb: n)
+          BLAS.solveLower(.yes, m: range.count, n: n, lower, lda: n, band, ldb: n)
+          BLAS.solveLower(.no, m: range.count, n: n, lower, lda: n, band, ldb: n)
           for row in range { for c in 0..<n { rows[row * n + c] *= roots[c] } }
         }
       }

@@ -2,15 +2,16 @@ import COpenBLAS
 
 /// The parts of a blocked Cholesky factorisation.
 extension BLAS {
-  /// X [m, n] ← X · L⁻ᵀ with L [n, n] lower triangular.
-  package static func solveTransposedLower(
-    m: Int, n: Int, _ l: UnsafePointer<Float>, lda: Int, _ x: UnsafeMutablePointer<Float>, ldb: Int
+  /// X [m, n] ← X · L⁻¹, or X · L⁻ᵀ with `.yes`, L [n, n] lower triangular.
+  package static func solveLower(
+    _ transpose: Transpose, m: Int, n: Int, _ l: UnsafePointer<Float>, lda: Int, _ x: UnsafeMutablePointer<Float>,
+    ldb: Int
   ) {
     if m == 0 || n == 0 { return }
     singleThreaded
     cblas_strsm(
-      CblasRowMajor, CblasRight, CblasLower, CblasTrans, CblasNonUnit, blasint(m), blasint(n), 1, l, blasint(lda), x,
-      blasint(ldb))
+      CblasRowMajor, CblasRight, CblasLower, transpose == .no ? CblasNoTrans : CblasTrans, CblasNonUnit, blasint(m),
+      blasint(n), 1, l, blasint(lda), x, blasint(ldb))
   }
 
   /// The lower triangle of C [n, n] ← alpha · A · Aᵀ + beta · C, A [n, k]. What is above the diagonal is left alone.
@@ -22,17 +23,5 @@ extension BLAS {
     singleThreaded
     cblas_ssyrk(
       CblasRowMajor, CblasLower, CblasNoTrans, blasint(n), blasint(k), alpha, a, blasint(lda), beta, c, blasint(ldc))
-  }
-
-  /// X [m, n] ← X · U⁻¹, or X · U⁻ᵀ, with U [n, n] upper triangular, as ``spotrfUpper(n:_:)`` leaves it.
-  package static func solveUpper(
-    _ transpose: Transpose, m: Int, n: Int, _ u: UnsafePointer<Float>, lda: Int, _ x: UnsafeMutablePointer<Float>,
-    ldb: Int
-  ) {
-    if m == 0 || n == 0 { return }
-    singleThreaded
-    cblas_strsm(
-      CblasRowMajor, CblasRight, CblasUpper, transpose == .no ? CblasNoTrans : CblasTrans, CblasNonUnit, blasint(m),
-      blasint(n), 1, u, blasint(lda), x, blasint(ldb))
   }
 }

@@ -72,42 +72,6 @@ public enum BLAS {
     cblas_saxpy(blas(count), alpha, x, 1, y, 1)
   }
 
-  /// Cholesky factor of a symmetric positive definite matrix, in place: the upper triangle U (row-major), A = UᵀU.
-  /// Only the upper triangle is read and written.
-  ///
-  /// - Returns: nil on success, or the index of the first leading minor that is not positive definite.
-  public static func spotrfUpper(n: Int, _ a: UnsafeMutablePointer<Float>) -> Int? {
-    singleThreaded
-    // Row-major upper is column-major lower: A = L·Lᵀ there is A = UᵀU here.
-    var uplo = CChar(UInt8(ascii: "L"))
-    var order = blas(n)
-    var info: blasint = 0
-    spotrf_(&uplo, &order, a, &order, &info)
-    return info == 0 ? nil : Int(info)
-  }
-
-  /// As ``spotrfUpper(n:_:)`` in double precision.
-  public static func dpotrfUpper(n: Int, _ a: UnsafeMutablePointer<Double>) -> Int? {
-    singleThreaded
-    var uplo = CChar(UInt8(ascii: "L"))
-    var order = blas(n)
-    var info: blasint = 0
-    dpotrf_(&uplo, &order, a, &order, &info)
-    return info == 0 ? nil : Int(info)
-  }
-
-  /// The inverse of a symmetric positive definite matrix from its factor by ``dpotrfUpper(n:_:)``, in place, upper triangle.
-  ///
-  /// - Returns: nil on success, or the index of the zero on the diagonal.
-  public static func dpotriUpper(n: Int, _ a: UnsafeMutablePointer<Double>) -> Int? {
-    singleThreaded
-    var uplo = CChar(UInt8(ascii: "L"))
-    var order = blas(n)
-    var info: blasint = 0
-    dpotri_(&uplo, &order, a, &order, &info)
-    return info == 0 ? nil : Int(info)
-  }
-
   /// OpenBLAS counts in 32 bits; every dimension here comes from a validated tensor shape below 2³¹.
   @inline(__always)
   private static func blas(_ value: Int) -> blasint { blasint(value) }
