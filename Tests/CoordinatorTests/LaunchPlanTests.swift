@@ -106,6 +106,15 @@ import Transformer
     #expect(small.contains("it takes a machine with at least "), "\(small)")
   }
 
+  @Test func adviceOnMemoryIsAboutTheTasksThatWereInHand() throws {
+    let plan = try LaunchPlan(local: local, machine: machine(cores: 2, gibibytes: 64), job: job())
+    let place = try #require(plan.places.first)
+    let (fit, collect) = (place.memoryAdvice([.fit]), place.memoryAdvice([.collect]))
+    #expect(fit.contains(" at most (fit of mlp.down_proj, 4096 × 11008)"), "\(fit)")
+    #expect(collect.contains(" at most (collect of a shard of 16 sequences of 2048 tokens)"), "\(collect)")
+    #expect(place.memoryAdvice([]).hasPrefix("it was estimated to need \(place.need.total) ("))
+  }
+
   @Test func slurmIsAskedForWhatAWorkerNeeds() throws {
     var cluster = ClusterFile(engine: .slurm)
     cluster.worker.threads = 16

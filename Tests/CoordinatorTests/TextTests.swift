@@ -9,5 +9,9 @@ import Testing
     #expect(Double.infinity.asTime == "unknown")
   }
 
+  @Test func oneIsNotMany() {
+    #expect([0, 1, 2].map { $0.counted("worker") } == ["0 workers", "1 worker", "2 workers"])
+  }
+
   @Test func decimalsAreFixed() { #expect(1.0.fixed(3) == "1.000") }
 }

@@ -119,11 +119,11 @@ public struct LaunchPlan: Sendable, Equatable {
 extension LaunchPlan {
   /// A table for people.
   public var text: String {
-    var lines = ["engine \(engine.rawValue), \(workers) workers"]
+    var lines = ["engine \(engine.rawValue), \(workers.counted("worker"))"]
     for place in places {
       let memory = place.memory.map { ", may use \($0)" } ?? ""
       lines.append(
-        "  \(place.name): \(place.workers) × \(place.threads) threads, \(place.slots) slots, "
+        "  \(place.name): \(place.workers) × \(place.threads.counted("thread")), \(place.slots.counted("slot")), "
           + "needs \(place.need.total) each\(memory)")
     }
     if let need = places.first?.need {

@@ -8,6 +8,7 @@ public struct MemoryNeed: Sendable, Equatable {
   public struct Task: Sendable, Equatable {
     /// What it is, for people: "fit of mlp.down_proj, 4096 × 11008".
     public let name: String
+    public let kind: TaskID.Kind
     public let size: ByteSize
   }
 
@@ -46,9 +47,18 @@ public struct MemoryNeed: Sendable, Equatable {
   }
 
   /// Of one worker.
-  public var total: ByteSize {
-    let task = Double(largest.size.bytes)
-    return ByteSize(bytes: Double(Self.process.bytes) + Double(slots) * task)
+  public var total: ByteSize { total(of: Array(repeating: largest, count: slots)) }
+
+  /// Of one worker with these tasks in hand.
+  private func total(of tasks: [Task]) -> ByteSize {
+    ByteSize(bytes: tasks.reduce(Double(Self.process.bytes)) { $0 + Double($1.size.bytes) })
+  }
+
+  /// What a worker needs at most for tasks of these kinds, for people; for whatever it may have, if nobody knows what it had.
+  func account(of kinds: [TaskID.Kind]) -> String {
+    let held = kinds.compactMap { kind in tasks.first { $0.kind == kind } }
+    guard let first = held.max(by: { $0.size < $1.size }) else { return "\(total) (\(largest.name))" }
+    return "\(total(of: held)) at most (\(first.name))"
   }
 
   /// There is a task of every kind.
@@ -67,7 +77,8 @@ public struct MemoryNeed: Sendable, Equatable {
     }
     let (linear, bytes) = sized.max { $0.1 < $1.1 } ?? (job.decoder.linear(.down), 0)
     return Task(
-      name: "fit of \(linear.name), \(linear.outFeatures) × \(linear.inFeatures)", size: ByteSize(bytes: bytes))
+      name: "fit of \(linear.name), \(linear.outFeatures) × \(linear.inFeatures)", kind: .fit,
+      size: ByteSize(bytes: bytes))
   }
 
   /// The block, one shard's hidden states, activations of a part of it, and a Gram a site.
@@ -78,7 +89,7 @@ public struct MemoryNeed: Sendable, Equatable {
     }
     let widest = Double(job.decoder.intermediateSize)
     return Task(
-      name: "collect of \(shard(job))",
+      name: "collect of \(shard(job))", kind: .collect,
       size: ByteSize(
         bytes: float * (job.blockWeights + hidden(job) + grams + 0.5 * widest * widest) + working(job)))
   }
@@ -89,7 +100,7 @@ public struct MemoryNeed: Sendable, Equatable {
     let linear = job.decoder.linear(.repairing)
     let (rows, columns) = (Double(linear.outFeatures), Double(linear.inFeatures))
     return Task(
-      name: "recollect of \(shard(job))",
+      name: "recollect of \(shard(job))", kind: .recollect,
       size: ByteSize(
         bytes: float * (3 * job.blockWeights + 2 * hidden(job) + 1.5 * columns * columns + 2 * rows * columns)
           + 2 * working(job)))
@@ -103,7 +114,7 @@ public struct MemoryNeed: Sendable, Equatable {
     }
     let passed = 3 * hidden(job) + working(job) / float
     return Task(
-      name: "verify of a block",
+      name: "verify of a block", kind: .verify,
       size: ByteSize(bytes: float * (2 * job.blockWeights + max(measured.max() ?? 0, passed))))
   }
 
@@ -112,14 +123,14 @@ public struct MemoryNeed: Sendable, Equatable {
     let streams = 2 * job.tokens * Double(job.decoder.hiddenSize)
     let gradient = Double(job.linears.map(\.weightCount).max() ?? 0)
     return Task(
-      name: "tune of a block over \(job.sequences) sequences",
+      name: "tune of a block over \(job.sequences) sequences", kind: .tune,
       size: ByteSize(bytes: float * (streams + 3 * job.blockWeights + gradient) + 2 * working(job)))
   }
 
   /// A block, a window's hidden states and activations.
   private static func windowPass(_ job: JobShape) -> Task {
     Task(
-      name: "block over a window of \(job.length) tokens",
+      name: "block over a window of \(job.length) tokens", kind: .evaluate,
       size: ByteSize(bytes: float * (job.blockWeights + hidden(job)) + working(job)))
   }
 
@@ -127,7 +138,8 @@ public struct MemoryNeed: Sendable, Equatable {
   private static func windowScore(_ job: JobShape) -> Task {
     let head = Double(job.decoder.vocabularySize) * Double(job.decoder.hiddenSize)
     return Task(
-      name: "head over a window of \(job.length) tokens", size: ByteSize(bytes: float * (head + hidden(job))))
+      name: "head over a window of \(job.length) tokens", kind: .evaluate,
+      size: ByteSize(bytes: float * (head + hidden(job))))
   }
 
   private static func shard(_ job: JobShape) -> String {

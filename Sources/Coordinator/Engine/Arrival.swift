@@ -31,8 +31,11 @@ extension JobEngine {
     if !page.isLast { return }
     let predecessor = page.predecessor.isEmpty ? nil : WorkerID(page.predecessor)
     let (threads, count) = (description.threads, arrival.passes.count)
-    logger.info("worker \(description.name) on \(description.host) joined: \(threads) threads, \(description.cpu)")
-    if count > 0 { logger.info("worker \(description.name) has \(count) passes in its cache") }
+    logger.info(
+      "worker \(description.name) on \(description.host) joined: \(threads.counted("thread")), \(description.cpu)")
+    if count > 0 {
+      logger.info("worker \(description.name) has \(count) \(count == 1 ? "pass" : "passes") in its cache")
+    }
     history.append(.joined(description))
     let dead = predecessor.flatMap { self.predecessor($0, of: description) }
     let inventory = Inventory(passes: arrival.passes, predecessor: dead)

@@ -25,11 +25,11 @@ extension JobEngine {
   }
 
   /// A launcher says that a worker was ended for want of memory.
-  func outOfMemory(_ name: String, _ advice: String) {
+  func outOfMemory(_ name: String, _ place: LaunchPlan.Place) {
     let worker = roster.worker(named: name)
     let burden = worker.map { scheduler.burden(of: $0) } ?? []
     let tasks = burden.isEmpty ? "" : " during \(burden.map(self.name).joined(separator: " and "))"
-    note("worker \(name) was killed for want of memory\(tasks); \(advice)")
+    note("worker \(name) was killed for want of memory\(tasks); \(place.memoryAdvice(burden.map(\.kind)))")
     if let worker { decide(.outOfMemory(worker)) }
   }
 

@@ -133,7 +133,7 @@ final class JobEngine: @unchecked Sendable {
     link.post { [self] in
       switch event {
       case .note(let line): note(line)
-      case .outOfMemory(let worker, let advice): outOfMemory(worker, advice)
+      case .outOfMemory(let worker, let place): outOfMemory(worker, place)
       case .exhausted(let line): fail(.tryAgain(line))
       }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import JobGraph
 
 /// Worker processes on this machine, started again when they die.
 public final class LocalLauncher: WorkerLauncher {
@@ -22,7 +23,7 @@ public final class LocalLauncher: WorkerLauncher {
         return Supervisor.Post(
           worker: command.name, executable: program, arguments: command.arguments(connecting: endpoint),
           environment: inherited, log: "\(logDirectory)/worker-\(index).log", isLogKept: isLogKept,
-          memoryAdvice: place.memoryAdvice)
+          place: place)
       }
     }
   }
@@ -80,9 +81,9 @@ extension WorkerCommand {
 }
 
 extension LaunchPlan.Place {
-  /// What a worker that ran out of memory should have had, and what to change.
-  var memoryAdvice: String {
-    "it was estimated to need \(need.total) (\(need.largest.name))"
+  /// What a worker that ran out of memory with such tasks in hand should have had, and what to change.
+  package func memoryAdvice(_ kinds: [TaskID.Kind]) -> String {
+    "it was estimated to need \(need.account(of: kinds))"
       + (memory.map { " and may use \($0)" } ?? "")
       + "; start fewer workers, use fewer --slots or \(need.remedy), or give it more memory"
   }

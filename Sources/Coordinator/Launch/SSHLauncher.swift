@@ -84,7 +84,7 @@ public final class SSHLauncher: WorkerLauncher {
       return Supervisor.Post(
         worker: name, executable: "/usr/bin/env", arguments: ["ssh"] + ssh.arguments(script: RemoteWorker.run, words),
         environment: ProcessInfo.processInfo.environment, input: input, log: "\(directory.logPath)/\(name).log",
-        isLogKept: !directory.isTemporary, memoryAdvice: place.memoryAdvice, outOfMemoryLine: RemoteWorker.outOfMemory)
+        isLogKept: !directory.isTemporary, place: place, outOfMemoryLine: RemoteWorker.outOfMemory)
     }
   }
 

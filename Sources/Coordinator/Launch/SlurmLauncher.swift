@@ -45,7 +45,8 @@ public final class SlurmLauncher: WorkerLauncher {
     }
     state.withLock { $0.job = String(job) }
     try? String(job).write(toFile: record, atomically: true, encoding: .utf8)
-    report(.note("Slurm job array \(job): \(script.place.workers) workers of \(script.place.threads) threads"))
+    let (workers, threads) = (script.place.workers.counted("worker"), script.place.threads.counted("thread"))
+    report(.note("Slurm job array \(job): \(workers) of \(threads)"))
     watcher.enter()
     let thread = Thread { [self] in
       watch(String(job), report)
@@ -68,7 +69,7 @@ public final class SlurmLauncher: WorkerLauncher {
       for action in array.update(SlurmArray.Row.rows(squeue: done.output), at: .now - start) {
         switch action {
         case .note(let line): report(.note(line))
-        case .outOfMemory(let worker): report(.outOfMemory(worker: worker, script.place.memoryAdvice))
+        case .outOfMemory(let worker): report(.outOfMemory(worker: worker, script.place))
         case .requeue(let index):
           if state.withLock({ $0.isStopping }) { return }
           let done = try? ShortProcess.run("scontrol", ["requeue", "\(job)_\(index)"], within: Self.patience)

@@ -16,8 +16,8 @@ final class Supervisor: Sendable {
     let log: String
     /// Whether the log is still there when the job has ended.
     var isLogKept = true
-    /// What it was estimated to need and may change, for people; when it has died for want of memory.
-    let memoryAdvice: String
+    /// What it needs and may use.
+    let place: LaunchPlan.Place
     /// The last line of the log of a process that died of it elsewhere; nil for processes of this machine.
     var outOfMemoryLine: String? = nil
   }
@@ -95,7 +95,7 @@ final class Supervisor: Sendable {
       // A program that gave up said why; one that was killed did not expect it.
       let lastWords = end.isKill ? nil : lastLine
       let isOutOfMemory = post.outOfMemoryLine.map { end.isKill && $0 == lastLine } ?? memory.explains(end)
-      if isOutOfMemory { report(.outOfMemory(worker: post.worker, post.memoryAdvice)) }
+      if isOutOfMemory { report(.outOfMemory(worker: post.worker, post.place)) }
       let account = "worker \(post.worker) \(end)" + (lastWords.map { ": \($0)" } ?? "")
       switch policy.ended(end, after: .now - started) {
       case .giveUp: return "\(account); it is not started again" + (post.isLogKept ? ", its log: \(post.log)" : "")

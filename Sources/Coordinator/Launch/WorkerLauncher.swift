@@ -12,8 +12,8 @@ public protocol WorkerLauncher: AnyObject, Sendable {
 /// What a launcher has to say.
 public enum LauncherEvent: Sendable {
   case note(String)
-  /// The kernel, or the engine, has ended the worker of this name for want of memory; with what to change.
-  case outOfMemory(worker: String, String)
+  /// The kernel, or the engine, has ended the worker of this name for want of memory.
+  case outOfMemory(worker: String, LaunchPlan.Place)
   /// No worker is left and none will be started again.
   case exhausted(String)
 }

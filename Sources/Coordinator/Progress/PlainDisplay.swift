@@ -24,7 +24,7 @@ public final class PlainDisplay: ProgressDisplay {
       state.lastCounts = moment.counts
       return true
     }
-    if isDue { note("\(moment.counts)  \(moment.progress.running.count) workers  \(moment.rate)") }
+    if isDue { note("\(moment.counts)  \(moment.progress.running.count.counted("worker"))  \(moment.rate)") }
   }
 
   public func note(_ line: String) { FileHandle.standardError.write(Data((line + "\n").utf8)) }
