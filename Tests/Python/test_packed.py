@@ -218,7 +218,7 @@ def test_refuses_a_configuration(change: dict[str, object], message: str) -> Non
 def test_refuses_what_is_not_a_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such directory"):
         PackedModel(tmp_path / "absent")
-    with pytest.raises(InputError, match=r"model.safetensors is there"):
+    with pytest.raises(InputError, match=r"model.safetensors.index.json is there"):
         _ = PackedModel(tmp_path).linears
     (tmp_path / "model.safetensors").write_bytes(b"not safetensors")
     with pytest.raises(InputError, match=r"model\.safetensors: "):

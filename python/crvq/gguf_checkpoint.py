@@ -88,9 +88,6 @@ def shortest_float(value: float) -> float:
 
 def model_config(metadata: Metadata, tied: bool) -> dict[str, Any]:
     """config.json of a LlamaForCausalLM."""
-    scaling = metadata.get("llama.rope.scaling.type", "none")
-    if scaling != "none":
-        raise InputError(f"rope scaling {scaling}: scaled rotary embeddings are not supported by this converter")
     heads = metadata.require("llama.attention.head_count")
     hidden = metadata.require("llama.embedding_length")
     return {
@@ -122,16 +119,24 @@ def model_config(metadata: Metadata, tied: bool) -> dict[str, Any]:
     }
 
 
+def refuse_what_is_not_supported(reader: gguf.GGUFReader, metadata: Metadata) -> None:
+    """What `model_config` could not say, and readers would leave out without a word."""
+    scaling = metadata.get("llama.rope.scaling.type", "none")
+    if scaling != "none":
+        raise InputError(f"rope scaling {scaling}: scaled rotary embeddings are not supported by this converter")
+    for tensor in reader.tensors:
+        if tensor.name == "rope_freqs.weight":
+            raise InputError("rope_freqs.weight: scaled rotary embeddings are not supported by this converter")
+        if tensor.name.endswith(".bias"):
+            raise InputError(f"{tensor.name}: biases are not supported by this converter")
+
+
 def read_weights(reader: gguf.GGUFReader, metadata: Metadata) -> dict[str, np.ndarray]:
     """All tensors, dequantized, under transformers' names in float16."""
     heads = metadata.require("llama.attention.head_count")
     key_heads = metadata.get("llama.attention.head_count_kv", heads)
     weights: dict[str, np.ndarray] = {}
     for count, tensor in enumerate(reader.tensors, start=1):
-        if tensor.name == "rope_freqs.weight":
-            raise InputError("rope_freqs.weight: scaled rotary embeddings are not supported by this converter")
-        if tensor.name.endswith(".bias"):
-            raise InputError(f"{tensor.name}: biases are not supported by this converter")
         name = transformers_name(tensor.name)
         # GGUF names the fastest axis first; the dequantized array has the usual order [out, in].
         weight = gguf.quants.dequantize(tensor.data, tensor.tensor_type)
@@ -203,6 +208,7 @@ def convert(source: Path, directory: Path) -> None:
     architecture = metadata.require("general.architecture")
     if architecture != "llama":
         raise InputError(f"{source}: architecture {architecture}; only llama can be converted")
+    refuse_what_is_not_supported(reader, metadata)
 
     weights = read_weights(reader, metadata)
     config = model_config(metadata, tied="lm_head.weight" not in weights)
