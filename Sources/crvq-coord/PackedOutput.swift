@@ -24,7 +24,7 @@ struct PackedOutput {
         + "\(report.totals.seconds.asTime); worst \(report.totals.worstLinear) \(report.totals.worstRelativeError.fixed(5))"
     )
     print("output: \(options.output)")
-    print("next: crvq-coord evaluate --model \(options.output) --tokens TEST.safetensors")
+    print("next: crvq-coord evaluate --model \(ShellWord.quoted(options.output)) --tokens TEST.safetensors")
   }
 
   private func checkBound() throws {

@@ -123,7 +123,7 @@ public struct MemoryNeed: Sendable, Equatable {
     let streams = 2 * job.tokens * Double(job.decoder.hiddenSize)
     let gradient = Double(job.linears.map(\.weightCount).max() ?? 0)
     return Task(
-      name: "tune of a block over \(job.sequences) sequences", kind: .tune,
+      name: "tune of a block over \(job.sequences.counted("sequence"))", kind: .tune,
       size: ByteSize(bytes: float * (streams + 3 * job.blockWeights + gradient) + 2 * working(job)))
   }
 
@@ -143,7 +143,7 @@ public struct MemoryNeed: Sendable, Equatable {
   }
 
   private static func shard(_ job: JobShape) -> String {
-    "a shard of \(job.shards.max() ?? 0) sequences of \(job.length) tokens"
+    "a shard of \((job.shards.max() ?? 0).counted("sequence")) of \(job.length) tokens"
   }
 
   /// Hidden states of the largest shard.

@@ -23,6 +23,8 @@ final class Supervisor: Sendable {
   }
 
   private static let stopPatience = 10.0
+  /// In a line of a worker's log that tells of nothing wrong.
+  private static let inPassing = " info crvq-worker"
   /// Of a log, as much as is searched for a last line.
   private static let logTail: UInt64 = 4096
 
@@ -92,8 +94,8 @@ final class Supervisor: Sendable {
       }
       if isStopping { return nil }
       let lastLine = lastLine(of: post.log, from: logStart)
-      // A program that gave up said why; one that was killed did not expect it.
-      let lastWords = end.isKill ? nil : lastLine
+      // A program that gave up said why; one that was killed did not expect it, and what it told in passing is no reason.
+      let lastWords = end.isKill ? nil : lastLine.flatMap { $0.contains(Self.inPassing) ? nil : $0 }
       let isOutOfMemory = post.outOfMemoryLine.map { end.isKill && $0 == lastLine } ?? memory.explains(end)
       if isOutOfMemory { report(.outOfMemory(worker: post.worker, post.place)) }
       let account = "worker \(post.worker) \(end)" + (lastWords.map { ": \($0)" } ?? "")
