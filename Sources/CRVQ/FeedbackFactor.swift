@@ -46,7 +46,7 @@ extension FitState {
     var added = Float(damping)
     while true {
       for c in 0..<n { h.base[c * n + c] = diagonal.base[c] + added }
-      if BlockedCholesky(h.base, n: n, team: team).factorise(corner: { eliminateCorner($0, missed) }) { break }
+      if BlockedCholesky(h.base, n: n, team: team).factorise(entry: { eliminated($0, $1, $2, missed) }) { break }
       // Ends: once the addition outweighs the largest row sum of H the matrix is diagonally dominant.
       added *= 10
       mirrorUpper()
@@ -72,32 +72,18 @@ extension FitState {
     }
   }
 
-  /// A block on the diagonal, row by row. In the end each group's columns below the diagonal block are √(1-δ) times what they
-  /// should be, and the block itself is divided by it.
-  private func eliminateCorner(_ block: Range<Int>, _ missed: [Float]) -> Bool {
-    let n = columns
-    let start = block.lowerBound
-    for i in block {
-      let row = h.base + i * n
-      for j in start...i {
-        let other = h.base + j * n
-        let group = j / d * d
-        var sum = row[j] - BLAS.sdot(group - start, row + start, other + start)
-        // A group's pivots are inflated when all groups before it are eliminated and none of its own columns.
-        if group == i / d * d { sum /= 1 - missed[j / d] }
-        sum -= BLAS.sdot(j - group, row + group, other + group)
-        if i != j {
-          row[j] = sum / other[j]
-        } else {
-          guard sum > 0, sum.isFinite else { return false }
-          row[j] = sum.squareRoot()
-        }
-      }
-    }
-    return true
+  /// What is left of H at row i and column j of the block that begins at `start`. In the end each group's columns below the
+  /// diagonal block are √(1-δ) times what they should be, and the block itself is divided by it.
+  private func eliminated(_ i: Int, _ j: Int, _ start: Int, _ missed: [Float]) -> Float {
+    let (row, other) = (h.base + i * columns, h.base + j * columns)
+    let group = j / d * d
+    var sum = row[j] - BLAS.sdot(group - start, row + start, other + start)
+    // A group's pivots are inflated when all groups before it are eliminated and none of its own columns.
+    if group == i / d * d { sum /= 1 - missed[j / d] }
+    return sum - BLAS.sdot(j - group, row + group, other + group)
   }
 
-  /// Undoes the scaling that ``eliminateCorner(_:_:)`` leaves and sets aside what the pass reads most.
+  /// Undoes the scaling that ``eliminated(_:_:_:_:)`` leaves and sets aside what the pass reads most.
   private func collectFactor(_ missed: [Float], _ diagonal: Buffer<Float>) -> FeedbackFactor {
     let n = columns
     let corners = Buffer<Float>(n * Self.panelColumns, filledWith: 0)

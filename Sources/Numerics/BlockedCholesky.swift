@@ -20,37 +20,35 @@ package struct BlockedCholesky {
   }
 
   /// - Returns: whether A is positive definite.
-  package func factorise() -> Bool { factorise(corner: factoriseCorner) }
+  package func factorise() -> Bool {
+    factorise { i, j, start in
+      a[i * n + j] - BLAS.sdot(j - start, a + i * n + start, a + j * n + start)
+    }
+  }
 
-  /// The same with a factorisation of one's own for the blocks on the diagonal.
+  /// The same with an elimination of one's own in the blocks on the diagonal.
   ///
-  /// - Parameter corner: puts its factor in place of the block of these rows and columns; false ends the work.
-  /// - Returns: whether every `corner` was true.
-  package func factorise(corner: (Range<Int>) -> Bool) -> Bool {
+  /// - Parameter entry: what is left of A at a row and a column of the block that begins at `start`, once the block's columns
+  ///   before it are eliminated: L's square on the diagonal, its product with the diagonal below it.
+  /// - Returns: whether every entry on the diagonal was positive.
+  package func factorise(entry: (_ row: Int, _ column: Int, _ start: Int) -> Float) -> Bool {
     for start in stride(from: 0, to: n, by: Self.panelColumns) {
       let block = start..<min(n, start + Self.panelColumns)
-      guard corner(block) else { return false }
+      guard eliminate(block, entry) else { return false }
       eliminateBelow(block)
       updateTrailing(block)
     }
     return true
   }
 
-  /// Row by row.
-  private func factoriseCorner(_ block: Range<Int>) -> Bool {
+  /// A block on the diagonal, row by row.
+  private func eliminate(_ block: Range<Int>, _ entry: (Int, Int, Int) -> Float) -> Bool {
     let start = block.lowerBound
     for i in block {
-      let row = a + i * n
-      for j in start...i {
-        let other = a + j * n
-        let sum = row[j] - BLAS.sdot(j - start, row + start, other + start)
-        if i != j {
-          row[j] = sum / other[j]
-        } else {
-          guard sum > 0, sum.isFinite else { return false }
-          row[j] = sum.squareRoot()
-        }
-      }
+      for j in start..<i { a[i * n + j] = entry(i, j, start) / a[j * n + j] }
+      let square = entry(i, i, start)
+      guard square > 0, square.isFinite else { return false }
+      a[i * n + i] = square.squareRoot()
     }
     return true
   }
