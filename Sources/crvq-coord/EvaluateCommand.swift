@@ -35,9 +35,7 @@ struct EvaluateCommand: AsyncParsableCommand {
     }
     if window < 2 { throw ValidationError("--window is \(window), expected at least 2") }
     if let maxWindows, maxWindows < 1 { throw ValidationError("--max-windows is \(maxWindows), expected at least 1") }
-    if let threads, !(1...ClusterFile.threadsMax).contains(threads) {
-      throw ValidationError("--threads is \(threads), expected at least 1 and at most \(ClusterFile.threadsMax)")
-    }
+    try checkThreads(threads)
     if threads != nil, launcher.isGiven {
       throw ValidationError("--threads is for an evaluation without workers; theirs are in the file of --cluster")
     }

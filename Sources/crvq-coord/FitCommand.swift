@@ -30,9 +30,7 @@ struct FitCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
-    if let threads, !(1...ClusterFile.threadsMax).contains(threads) {
-      throw ValidationError("--threads is \(threads), expected at least 1 and at most \(ClusterFile.threadsMax)")
-    }
+    try checkThreads(threads)
   }
 
   func run() throws {

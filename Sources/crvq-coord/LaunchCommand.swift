@@ -100,13 +100,6 @@ struct LaunchCommand: AsyncParsableCommand {
   }
 }
 
-/// What `--max-relative-error` may be; not a number is not more than 0.
-func checkErrorBound(_ bound: Double?) throws {
-  if let bound, !(bound > 0) {
-    throw ValidationError("--max-relative-error is \(bound), expected more than 0")
-  }
-}
-
 extension JobPlan.Propagation: ExpressibleByArgument {}
 
 /// A path that means the same in every process, without a slash at its end.
