@@ -3,7 +3,7 @@ import Numerics
 
 /// The tensors of a packed model: a packed linear's `P.weight` is decoded when it is read, all else passes through.
 public struct PackedTensors: TensorSource {
-  private let packed: any RawTensors
+  private let packed: any StoredTensorSource
   private let others: any TensorSource
   private let format: PackedFormat
 
@@ -14,7 +14,7 @@ public struct PackedTensors: TensorSource {
   /// - Parameters:
   ///   - packed: the packed linears; where it has other tensors (tuned norms), it has them for good.
   ///   - others: its weights of packed linears are not used.
-  public init(packed: SafetensorsFile, others: Checkpoint, format: PackedFormat) {
+  public init(packed: SafetensorsFile, others: any TensorSource, format: PackedFormat) {
     self.init(raw: packed, names: packed.tensorNames, others: others, format: format)
   }
 
@@ -22,13 +22,18 @@ public struct PackedTensors: TensorSource {
   ///
   /// - Throws: ``CRVQError`` if config.json's `quantization_config` is not this method's, ``CheckpointError``.
   public init(directory: String) throws {
-    let config = try ModelConfig(directory: directory)
-    let quantization = try QuantizationConfig(config)
-    let checkpoint = try Checkpoint(directory: directory)
-    self.init(raw: checkpoint, names: checkpoint.tensorNames, others: checkpoint, format: quantization.format)
+    try self.init(Checkpoint(directory: directory), config: ModelConfig(directory: directory))
   }
 
-  private init(raw: any RawTensors, names: [String], others: any TensorSource, format: PackedFormat) {
+  /// A packed model, wherever its tensors are.
+  ///
+  /// - Throws: ``CRVQError`` if the configuration's `quantization_config` is not this method's.
+  public init(_ model: some StoredTensorSource, config: ModelConfig) throws {
+    let format = try QuantizationConfig(config).format
+    self.init(raw: model, names: model.tensorNames, others: model, format: format)
+  }
+
+  private init(raw: any StoredTensorSource, names: [String], others: any TensorSource, format: PackedFormat) {
     packed = raw
     self.others = others
     self.format = format
@@ -91,12 +96,3 @@ public struct PackedTensors: TensorSource {
   /// Where a tensor that is stored as it is comes from.
   private func source(of name: String) -> any TensorSource { packed.shape(of: name) == nil ? others : packed }
 }
-
-/// Tensors as they lie in files.
-private protocol RawTensors: TensorSource {
-  func info(_ name: String) throws -> TensorInfo
-  func withBytes<Result>(_ name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result
-}
-
-extension SafetensorsFile: RawTensors {}
-extension Checkpoint: RawTensors {}

@@ -23,10 +23,11 @@ struct JobRun {
     let advice = running.resumeCommand.map { "; go on with: \($0)" } ?? ""
     let stop = { @Sendable (signal: UnixSignal) in
       display.note("\(signal): stopping\(advice)")
-      running.stop("stopped by \(signal)\(advice)")
+      running.stop("stopped by \(signal)")
     }
     try await runBlocking(thread: "job", stop: stop) { try running.run() }
   }
+
   /// A job that was to begin and lacks what it takes is taken back.
   private func settings(_ display: any ProgressDisplay) throws -> RunningJob.Settings {
     do {

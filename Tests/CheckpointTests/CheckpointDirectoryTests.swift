@@ -31,7 +31,6 @@ import Testing
     #expect(model.tensorNames.count == 11 && model.tensorNames == model.tensorNames.sorted())
     #expect(model.shape(of: "f32") == [2, 3] && model.shape(of: "x") == nil)
     #expect(try model.matrix("f32", rows: 2, columns: 3)[1, 1] == 65504)
-    #expect(model.weightFilePaths == [directory.file("model.safetensors")])
   }
 
   @Test func shardedFiles() throws {
@@ -41,10 +40,6 @@ import Testing
     #expect(model.tensorNames == ["a", "b"])
     #expect(try model.floats("a") == [10, 11, 12, 13] && model.floats("b", rows: 1..<2) == [22, 23])
     #expect(try model.withBytes("b") { $0.count } == 16)
-    #expect(
-      model.weightFilePaths
-        == ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", "model.safetensors.index.json"]
-        .map(directory.file))
     expectError(.missing, at: directory.path + "/", "no tensor c") { _ = try model.floats("c") }
     expectError(
       .mismatch, at: directory.file("model-00002-of-00002.safetensors"), "tensor b: expected shape [4, 1], got [2, 2]"

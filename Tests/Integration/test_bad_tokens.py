@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from checkpoints import write_tokens
 from jobs import LOCAL, MANUAL, Inputs, Job
-from processes import only_line
+from processes import last_line, only_line
 from safetensors.numpy import save_file
 
 MakeJob = Callable[..., Job]
@@ -76,6 +76,8 @@ def test_a_worker_that_finds_other_tokens_in_their_place(copies: Inputs, make_jo
     job.programs.endpoint(job.job)
     write_tokens(copies.tokens, seed=12)
     done = job.worker("one").wait()
-    assert done.returncode == 65
-    assert f"{copies.tokens}: not the tokens of this job" in done.stderr
-    assert f"{copies.tokens}: not the tokens of this job" in coordinator.stderr
+    assert done.returncode == 74
+    assert f"{copies.tokens}: not the tokens of this job; the coordinator serves them" in done.stderr
+    # Which has none but these.
+    assert f"{copies.tokens}: " in last_line(done) and "sent bytes of digest" in last_line(done)
+    assert f"{copies.tokens}: " in coordinator.stderr and "sent bytes of digest" in coordinator.stderr

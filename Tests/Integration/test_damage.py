@@ -92,7 +92,7 @@ def test_artifacts_of_a_running_coordinator_are_spoilt(long: Inputs, long_result
     assert done.returncode == 75
     line = last_line(done)
     assert line.startswith(f"crvq-coord: {job.job}/artifacts/") and "corrupted and removed" in line, line
-    assert f"crvq-coord resume --job {job.job} makes it again" in line, line
+    assert f"; go on with: crvq-coord resume --job {job.job}" in line, line
     resumed = succeeded(job.resume(*LOCAL, "2"))
     assert "is made again" in resumed.stderr
     assert_same_output(long_result.output, job.output)

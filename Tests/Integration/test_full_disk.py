@@ -99,7 +99,7 @@ def test_no_room_for_the_output(disk: Disk, wide: Inputs, expected: Job, tmp_pat
     line = last_line(done)
     assert done.returncode == 0, done.stderr
     assert line.startswith(f"crvq-coord: {output}.incomplete/model-00001-of-00001.safetensors: "), line
-    assert line.endswith(NO_SPACE), line
+    assert f"{NO_SPACE}; go on with: crvq-coord resume --job " in line, line
     assert "out" not in listing.read_text().split()
     assert_same_output(expected.output, saved)
 

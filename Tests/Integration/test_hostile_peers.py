@@ -172,14 +172,14 @@ def test_results_under_leases_of_others_are_dropped(running: RunningJob, libzmq:
 def test_a_worker_of_another_protocol_version_is_refused(running: RunningJob, libzmq: Any) -> None:
     with Socket(libzmq, "dealer") as peer:
         peer.connect(running.endpoint)
-        peer.send(header(READY, version=4), b"whatever version 4 says")
+        peer.send(header(READY, version=5), b"whatever version 5 says")
         frames = peer.receive()
         assert frames is not None and kind_of(frames) == REFUSE
         code, text = refusal(frames[1])
         assert code == REFUSED_VERSION
-        assert text.startswith("the peer speaks protocol version 4, this program version 3; use the same release")
+        assert text.startswith("the peer speaks protocol version 5, this program version 4; use the same release")
     running.assert_undisturbed()
-    assert "protocol version 4" in running.coordinator.stderr
+    assert "protocol version 5" in running.coordinator.stderr
 
 
 @pytest.mark.parametrize("answer", ["refusal", "welcome"])
@@ -192,15 +192,15 @@ def test_a_worker_ends_at_a_coordinator_of_another_version(
         frames = coordinator.receive()
         assert frames is not None and kind_of(frames[1:]) == READY
         if answer == "refusal":
-            text = "the peer speaks protocol version 3, this program version 4; use the same release of crvq on both"
-            coordinator.send(frames[0], header(REFUSE, version=4), field(1, REFUSED_VERSION) + field(2, text))
+            text = "the peer speaks protocol version 4, this program version 5; use the same release of crvq on both"
+            coordinator.send(frames[0], header(REFUSE, version=5), field(1, REFUSED_VERSION) + field(2, text))
         else:
-            coordinator.send(frames[0], header(WELCOME, version=4), b"")
+            coordinator.send(frames[0], header(WELCOME, version=5), b"")
         done = worker.wait()
     assert done.returncode == 65
     line = last_line(done)
     assert line.startswith("crvq-worker: tcp://127.0.0.1:"), line
-    assert "protocol version 4" in line or "program version 4" in line, line
+    assert "protocol version 5" in line or "program version 5" in line, line
 
 
 class RepeatingProxy:

@@ -56,8 +56,8 @@ def test_a_task_that_kills_its_workers_is_left_aside(
     # Without the first collect there is nothing else to do.
     assert last_line(done) == (
         "crvq-coord: the collect of block 0 for shard 0 was in the hands of 3 workers that were lost: "
-        "victim-1 on nowhere, victim-2 on nowhere, victim-3 on nowhere; all else that can be done is stored, and "
-        f"crvq-coord resume --job {job.job} tries again what is missing"
+        "victim-1 on nowhere, victim-2 on nowhere, victim-3 on nowhere; all else that can be done is stored; "
+        f"go on with: crvq-coord resume --job {job.job} --launcher none --bind 'tcp://127.0.0.1:*'"
     )
     status = job.status()
     assert status["state"] == "interrupted"

@@ -130,9 +130,10 @@ enum Sample {
     welcome.jobID = "job-1"
     welcome.heartbeatMs = 1000
     welcome.modelDirectory = "/models/small"
-    welcome.modelDigest = digest.data
+    welcome.model = WireArtifactRef(name: "manifest", Artifact(digest: digest, size: 10))
     welcome.tokensPath = "/data/tokens.safetensors"
-    welcome.tokensDigest = digest.data
+    welcome.tokens = WireArtifactRef(name: "tokens", Artifact(digest: digest, size: 10))
+    welcome.artifactEndpoint = "tcp://127.0.0.1:9"
     welcome.options.groupSize = 8
     welcome.options.codebookBits = [8, 8, 8, 8]
     welcome.options.criticalRatio = 0.02

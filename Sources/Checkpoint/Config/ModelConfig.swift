@@ -62,7 +62,11 @@ public struct ModelConfig: Sendable, Equatable {
   /// - Throws: ``CheckpointError``: missing, io, malformed JSON, or mismatch with the key, what is expected and what is there.
   public init(directory: String, known: [String]? = nil) throws {
     let path = joined(directory, Self.fileName)
-    let bytes = try AtomicFile.read(path, byteCountMax: Self.byteCountMax)
+    try self.init(text: AtomicFile.read(path, byteCountMax: Self.byteCountMax), path: path, known: known)
+  }
+
+  /// As ``init(directory:known:)`` for the bytes of the file; `path` appears in messages.
+  public init(text bytes: [UInt8], path: String, known: [String]? = nil) throws {
     do {
       try self.init(document: JSONValue(parsing: bytes), path: path, known: known)
     } catch let error as JSONSyntaxError {

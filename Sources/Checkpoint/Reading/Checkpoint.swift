@@ -3,7 +3,7 @@ import Foundation
 /// A model directory in Hugging Face's layout: `model.safetensors`, or shards that `model.safetensors.index.json` lists.
 ///
 /// Opening it maps every file and validates every header; no weights are read. Reads are safe from several threads.
-public struct Checkpoint: TensorSource {
+public struct Checkpoint: StoredTensorSource {
   /// The directory as the user named it.
   public let directory: String
   /// The tensors the index lists, or those of the one file, sorted.
@@ -14,7 +14,6 @@ public struct Checkpoint: TensorSource {
   public let requiresFinite: Bool
 
   private let shardOfTensor: [String: SafetensorsFile]
-  private let hasIndex: Bool
 
   /// The name of a model in one file.
   public static let singleFileName = "model.safetensors"
@@ -40,12 +39,10 @@ public struct Checkpoint: TensorSource {
     let single = joined(directory, Self.singleFileName)
     let index = joined(directory, Self.indexFileName)
     if FileManager.default.fileExists(atPath: single) {
-      hasIndex = false
       let file = try SafetensorsFile(path: single)
       shards = [file]
       shardOfTensor = Dictionary(uniqueKeysWithValues: file.tensorNames.map { ($0, file) })
     } else if FileManager.default.fileExists(atPath: index) {
-      hasIndex = true
       (shards, shardOfTensor) = try Self.open(ShardIndex(path: index), in: directory)
     } else {
       throw CheckpointError(
@@ -112,12 +109,6 @@ public struct Checkpoint: TensorSource {
   /// A tensor's bytes in order and in pieces of bounded size, for copies: ``SafetensorsFile/forEachChunk(of:_:)``.
   public func forEachChunk(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     try shard(of: name).forEachChunk(of: name, body)
-  }
-
-  /// The files that make up the weights, sorted by name: the index, if there is one, and the safetensors files. With
-  /// config.json they are what a digest of the model covers.
-  public var weightFilePaths: [String] {
-    shards.map(\.path) + (hasIndex ? [joined(directory, Self.indexFileName)] : [])
   }
 }
 

@@ -4,8 +4,8 @@ import Numerics
 ///
 /// Reads are safe from several threads at once. The file must not be rewritten in place or cut short while it is open:
 /// reading past its new end would raise SIGBUS. The size is checked once, when it is opened.
-public final class SafetensorsFile: TensorSource {
-  /// The file as the user named it.
+public final class SafetensorsFile: StoredTensorSource {
+  /// The file as the user knows it.
   public let path: String
   /// All tensors, sorted by name.
   public let tensorNames: [String]
@@ -18,11 +18,12 @@ public final class SafetensorsFile: TensorSource {
 
   /// Opens and validates a file.
   ///
+  /// - Parameter shownPath: what messages call it; nil for its path.
   /// - Throws: ``CheckpointError``: missing, io, or malformed with the tensor and the flaw named.
-  public init(path: String) throws {
+  public init(path: String, shownAs shownPath: String? = nil) throws {
     let file = try MappedFile(path: path)
-    let header = try SafetensorsHeader(file: file.bytes, path: path)
-    self.path = path
+    let header = try SafetensorsHeader(file: file.bytes, path: shownPath ?? path)
+    self.path = shownPath ?? path
     self.file = file
     tensors = header.tensors
     metadata = header.metadata
@@ -47,11 +48,6 @@ public final class SafetensorsFile: TensorSource {
     return info
   }
 
-  /// The header as it stands in the file, its length field included: what a digest of the file's layout is made of.
-  public func withHeaderBytes<Result>(_ body: (UnsafeRawBufferPointer) throws -> Result) rethrows -> Result {
-    try body(UnsafeRawBufferPointer(rebasing: file.bytes[..<dataStart]))
-  }
-
   /// Part of the mapped file, valid as long as this object.
   func bytes(in range: Range<Int>) -> UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: file.bytes[range]) }
 
@@ -64,11 +60,6 @@ public final class SafetensorsFile: TensorSource {
   /// memory of each piece is given back after it. Copies and digests of large tensors stay small this way.
   public func forEachChunk(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     try file.forEachChunk(in: info(name).byteRange, body)
-  }
-
-  /// As ``forEachChunk(of:_:)`` for the whole file, header included.
-  public func forEachChunk(_ body: (UnsafeRawBufferPointer) throws -> Void) rethrows {
-    try file.forEachChunk(in: 0..<byteCount, body)
   }
 
   /// The largest piece ``forEachChunk(of:_:)`` hands out.

@@ -26,8 +26,11 @@ struct SafetensorsHeader {
   private(set) var tensors: [String: TensorInfo] = [:]
   private(set) var metadata: [String: String] = [:]
 
+  /// - Parameters:
+  ///   - bytes: the file, or what it begins with up to the data.
+  ///   - fileByteCount: the size of the file, where `bytes` is not all of it.
   /// - Throws: ``CheckpointError`` of kind malformed that names `path`, the tensor and what is wrong with it.
-  init(file bytes: UnsafeRawBufferPointer, path: String) throws {
+  init(file bytes: UnsafeRawBufferPointer, path: String, fileByteCount: Int? = nil) throws {
     func malformed(_ message: String) -> CheckpointError { CheckpointError(.malformed, path: path, message) }
     guard bytes.count >= 8 else {
       throw malformed("expected a safetensors file, got \(bytes.count) bytes: shorter than the header's length field")
@@ -53,7 +56,7 @@ struct SafetensorsHeader {
     }
     do throws(Flaw) {
       try readEntries(header)
-      try requireExactCover(dataByteCount: bytes.count - dataStart)
+      try requireExactCover(dataByteCount: (fileByteCount ?? bytes.count) - dataStart)
     } catch {
       throw malformed(error.message)
     }

@@ -60,3 +60,14 @@ extension TensorSource {
     return try floats(name)
   }
 }
+
+/// Tensors as they lie in files, of any type.
+public protocol StoredTensorSource: TensorSource {
+  /// The type, shape and place of a tensor in its file.
+  ///
+  /// - Throws: ``CheckpointError`` of kind missing.
+  func info(_ name: String) throws -> TensorInfo
+
+  /// A tensor's bytes as they are in the file, valid inside `body` only.
+  func withBytes<Result>(_ name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result
+}

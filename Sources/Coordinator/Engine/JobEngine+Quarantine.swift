@@ -38,9 +38,7 @@ extension JobEngine {
     var accounts = culprits.prefix(Self.culpritsNamed).map(account)
     if culprits.count > accounts.count { accounts.append("and \(culprits.count - accounts.count) more tasks") }
     return accounts.joined(separator: "; ") + "; all else that can be done is "
-      + (job.purpose.isResumable
-        ? "stored, and crvq-coord resume --job \(job.directory.path) tries again what is missing"
-        : "done, and nothing of it is kept")
+      + (job.purpose.isResumable ? "stored" : "done, and nothing of it is kept")
   }
 
   private func account(of culprit: QuarantinedTask) -> String {

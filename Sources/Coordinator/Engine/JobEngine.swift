@@ -124,7 +124,7 @@ final class JobEngine: @unchecked Sendable {
   func damaged(_ error: ArtifactError) {
     link.post { [self] in
       logger.error("\(error)")
-      fail(.tryAgain("\(error); crvq-coord resume --job \(job.directory.path) makes it again"))
+      fail(.tryAgain("\(error)"))
     }
   }
 

@@ -56,8 +56,8 @@ public final class RunningJob: Sendable {
       }
       link = try CoordinatorLink(binding: settings.endpoint, context: context, security: security)
       server = try ArtifactServer(
-        binding: Endpoint(host: endpoint.host, port: nil).description, serving: job.artifacts, context: context,
-        security: security, logger: logger)
+        binding: Endpoint(host: endpoint.host, port: nil).description,
+        serving: ServedArtifacts(job.artifacts, job.inputs), context: context, security: security, logger: logger)
       client = try ArtifactClient(context: context, security: security) { logger.warning("\($0)") }
     } catch {
       job.discard()
@@ -67,10 +67,10 @@ public final class RunningJob: Sendable {
       }
     }
     board = settings.dashboard == nil ? nil : SnapshotBoard()
+    let artifactHolder = ArtifactHolder(try Self.advertised(server.endpoint), key: security.publicKey)
     engine = JobEngine(
-      job, link: link, client: client,
-      artifactHolder: ArtifactHolder(try Self.advertised(server.endpoint), key: security.publicKey),
-      welcome: job.welcome(), display: settings.display, board: board, logger: logger)
+      job, link: link, client: client, artifactHolder: artifactHolder, welcome: job.welcome(artifactHolder),
+      display: settings.display, board: board, logger: logger)
   }
 
   /// The endpoint that others are told: a wildcard is replaced by this machine's name.
@@ -98,7 +98,17 @@ public final class RunningJob: Sendable {
       context.terminate()
     }
     try startWorkers()
-    try engine.run()
+    do { try engine.run() } catch let error as CoordinatorError { throw advised(error) }
+  }
+
+  /// A job that ended early, with how to go on.
+  private func advised(_ error: CoordinatorError) -> CoordinatorError {
+    guard let resumeCommand else { return error }
+    return switch error {
+    case .io(let text): .io("\(text); go on with: \(resumeCommand)")
+    case .tryAgain(let text): .tryAgain("\(text); go on with: \(resumeCommand)")
+    case .usage, .badInput, .internal: error
+    }
   }
 
   private func startWorkers() throws {
@@ -122,14 +132,15 @@ public final class RunningJob: Sendable {
 
 extension PreparedJob {
   /// What every worker is told of the job.
-  fileprivate func welcome() -> WireWelcome {
+  fileprivate func welcome(_ holder: ArtifactHolder) -> WireWelcome {
     var welcome = WireWelcome()
     welcome.jobID = record.name
     welcome.heartbeatMs = UInt32(JobEngine.heartbeat / .milliseconds(1))
     welcome.modelDirectory = purpose.model
-    welcome.modelDigest = modelIdentity.data
+    welcome.model = WireArtifactRef(name: "manifest", inputs.manifestArtifact)
     welcome.tokensPath = purpose.tokens
-    welcome.tokensDigest = Digest(hex: record.tokensDigest)?.data ?? Data(count: Digest.byteCount)
+    welcome.tokens = WireArtifactRef(name: "tokens", inputs.tokens)
+    welcome.artifactEndpoint = holder.endpoint
     welcome.options = purpose.wireOptions()
     welcome.shards = plan.shards.map { shard in
       var wire = WireShard()

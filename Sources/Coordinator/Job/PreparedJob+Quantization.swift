@@ -58,8 +58,8 @@ extension PreparedJob {
     try store.remove(check.lost.map(\.result))
     try removeStrays(artifacts, keeping: check.kept)
     let job = PreparedJob(
-      directory: directory, store: store, artifacts: artifacts, record: record, plan: inputs.plan, purpose: options,
-      modelIdentity: inputs.modelIdentity, results: check.kept, warnings: check.lost.map(\.reason), isNew: false)
+      directory: directory, store: store, artifacts: artifacts, record: record, purpose: options, inputs: inputs,
+      results: check.kept, warnings: check.lost.map(\.reason), isNew: false)
     return (job, options)
   }
 

@@ -8,10 +8,8 @@ public struct PreparedJob: Sendable {
   public let store: JobStore
   public let artifacts: ArtifactStore
   public let record: JobRecord
-  public let plan: JobPlan
   let purpose: any JobPurpose
-  /// What a worker tells the model by.
-  let modelIdentity: Digest
+  let inputs: JobInputs
   /// What an earlier coordinator brought home, without what has been damaged since.
   public let results: [StoredResult]
   /// Lines for the user about results that were lost and will be made again.
@@ -31,9 +29,11 @@ extension PreparedJob {
       directory: directory.artifactsPath, durability: purpose.isResumable ? .durable : .cache)
     try store.create(record)
     self.init(
-      directory: directory, store: store, artifacts: artifacts, record: record, plan: inputs.plan, purpose: purpose,
-      modelIdentity: inputs.modelIdentity, results: [], warnings: [], isNew: true)
+      directory: directory, store: store, artifacts: artifacts, record: record, purpose: purpose, inputs: inputs,
+      results: [], warnings: [], isNew: true)
   }
+
+  public var plan: JobPlan { inputs.plan }
 
   /// Takes the job back if this process started it and it cannot run: nothing has been done for it yet.
   public func discard() { if isNew { directory.discard() } }

@@ -73,19 +73,20 @@ public struct JobStatus: Codable, Sendable {
     func count(_ kind: StoredResult.Kind, if isCounted: Bool) -> Int? {
       isCounted ? results.count { $0.kind == kind } : nil
     }
-    let isHeld = JobDirectory.isHeld(directory)
-    state = record.state == .running && !isHeld ? "interrupted" : record.state.rawValue
+    // A coordinator whose job has ended may still be on its way out.
+    let isRunning = record.state == .running && JobDirectory.isHeld(directory)
+    state = record.state == .running && !isRunning ? "interrupted" : record.state.rawValue
     model = evaluation?.model ?? options?.model ?? ""
     output = options?.output
-    endpoint = isHeld ? record.endpoint : nil
+    endpoint = isRunning ? record.endpoint : nil
     let pace = try store.pace()
     phase = pace?.phase
     progress = pace?.progress
     blocks = options == nil ? nil : pace?.blocks
     linears = options == nil ? nil : pace?.linears
     collectedBlocks = options == nil ? nil : pace?.collectedBlocks
-    tasksPerMinute = isHeld ? pace?.tasksPerMinute : nil
-    remainingSeconds = isHeld ? pace?.remainingSeconds : nil
+    tasksPerMinute = isRunning ? pace?.tasksPerMinute : nil
+    remainingSeconds = isRunning ? pace?.remainingSeconds : nil
     retries = try store.retries()
     fits = count(.fit, if: options != nil)
     mergedBlocks = count(.merge, if: options != nil)
@@ -96,7 +97,7 @@ public struct JobStatus: Codable, Sendable {
     seconds = record.seconds
     let setAside = try store.workersSetAside()
     workers =
-      isHeld
+      isRunning
       ? try store.activeWorkers().map {
         Worker(
           name: $0.name, host: $0.host, threads: $0.threads, tasks: $0.tasks, done: $0.done,

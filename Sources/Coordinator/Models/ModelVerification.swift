@@ -113,7 +113,7 @@ public struct ModelVerification: Sendable {
     let known = Set(report.digests.files.keys).union([JobReport.fileName])
     let names = try FileManager.default.contentsOfDirectory(atPath: quantized).sorted()
     var faults = names.filter { !known.contains($0) }.map { "\(quantized)/\($0): not in the report" }
-    let digest = try FileDigest.of(files: [original.config.path] + original.checkpoint.weightFilePaths).hex
+    let digest = try ModelManifest(of: original.checkpoint, original.config).artifact.digest.hex
     if digest != report.digests.model {
       let expected = report.digests.model.prefix(12)
       faults.append("\(model): digest \(digest.prefix(12)), but the packed model was made from \(expected)")

@@ -1,34 +1,19 @@
 import Foundation
 
 /// An artifact of a store, open for reading at any offset. Stays readable when the store removes the artifact.
-public final class ArtifactFile: Sendable {
+public final class ArtifactFile: ReadableArtifact {
   public let artifact: Artifact
-  let path: String
-  private let descriptor: Int32
+  private let file: OpenFile
 
-  init(artifact: Artifact, path: String, descriptor: Int32) {
+  var path: String { file.path }
+
+  init(artifact: Artifact, _ file: OpenFile) {
     self.artifact = artifact
-    self.path = path
-    self.descriptor = descriptor
+    self.file = file
   }
 
-  deinit { close(descriptor) }
-
-  /// Fills `buffer` with the bytes from `offset` on.
-  ///
-  /// - Throws: ``ArtifactError`` `.wrongSize` if the file ends before, `.io`.
   public func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(ArtifactError) {
-    guard let base = buffer.baseAddress else { return }
-    var done = 0
-    while done < buffer.count {
-      let got = pread(descriptor, base + done, buffer.count - done, off_t(clamping: offset) + off_t(done))
-      if got < 0 {
-        if errno == EINTR { continue }
-        throw .system("read", path, errno)
-      }
-      if got == 0 { throw .wrongSize(path: path, expected: artifact.size, found: offset + UInt64(done)) }
-      done += got
-    }
+    try file.read(into: buffer, at: offset)
   }
 
   /// Maps the whole artifact into memory.
@@ -38,7 +23,7 @@ public final class ArtifactFile: Sendable {
     guard let count = Int(exactly: artifact.size) else { throw .io(operation: "map", path: path, errno: EFBIG) }
     // mmap refuses length 0.
     if count == 0 { return MappedArtifact(artifact: artifact, bytes: UnsafeRawBufferPointer(start: nil, count: 0)) }
-    guard let base = mmap(nil, count, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED else {
+    guard let base = mmap(nil, count, PROT_READ, MAP_PRIVATE, file.descriptor, 0), base != MAP_FAILED else {
       throw .system("map", path, errno)
     }
     return MappedArtifact(artifact: artifact, bytes: UnsafeRawBufferPointer(start: base, count: count))

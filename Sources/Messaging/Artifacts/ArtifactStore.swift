@@ -132,25 +132,25 @@ public final class ArtifactStore: Sendable {
   /// - Throws: ``ArtifactError`` `.notFound`, `.wrongSize`, `.corrupted` (the file is then removed), `.io`.
   public func file(_ digest: Digest, size: UInt64? = nil) throws(ArtifactError) -> ArtifactFile {
     let path = path(of: digest)
-    let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
-    if descriptor < 0 {
-      if errno == ENOENT {
-        entries.withLock { $0[digest] = nil }
-        throw .notFound(digest, directory: directory)
-      }
-      throw .system("open", path, errno)
-    }
-    guard let fingerprint = Fingerprint(descriptor: descriptor) else {
-      close(descriptor)
+    let opened = try openFile(digest, at: path)
+    guard let fingerprint = Fingerprint(descriptor: opened.descriptor) else {
       throw .io(operation: "stat", path: path, errno: EIO)
     }
-    let artifact = Artifact(digest: digest, size: fingerprint.size)
-    let file = ArtifactFile(artifact: artifact, path: path, descriptor: descriptor)
+    let file = ArtifactFile(artifact: Artifact(digest: digest, size: fingerprint.size), opened)
     if entries.withLock({ $0[digest]?.verified }) != fingerprint {
-      try verify(file, descriptor, fingerprint)
+      try verify(file, opened.descriptor, fingerprint)
     }
     if let size, size != fingerprint.size { throw .wrongSize(path: path, expected: size, found: fingerprint.size) }
     return file
+  }
+
+  private func openFile(_ digest: Digest, at path: String) throws(ArtifactError) -> OpenFile {
+    let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
+    if descriptor >= 0 { return OpenFile(descriptor: descriptor, path: path) }
+    let code = errno
+    guard code == ENOENT else { throw .system("open", path, code) }
+    entries.withLock { $0[digest] = nil }
+    throw .notFound(digest, directory: directory)
   }
 
   /// Maps an artifact into memory, its bytes checked.

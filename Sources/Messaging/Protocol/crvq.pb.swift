@@ -916,26 +916,15 @@ public nonisolated struct WireWelcome: @unchecked Sendable {
     set {_uniqueStorage()._heartbeatMs = newValue}
   }
 
+  /// Where the coordinator's machine has them. A worker's machine may have other files there, or none: what counts is the digests.
   public var modelDirectory: String {
     get {_storage._modelDirectory}
     set {_uniqueStorage()._modelDirectory = newValue}
   }
 
-  /// 32 bytes
-  public var modelDigest: Data {
-    get {_storage._modelDigest}
-    set {_uniqueStorage()._modelDigest = newValue}
-  }
-
   public var tokensPath: String {
     get {_storage._tokensPath}
     set {_uniqueStorage()._tokensPath = newValue}
-  }
-
-  /// 32 bytes
-  public var tokensDigest: Data {
-    get {_storage._tokensDigest}
-    set {_uniqueStorage()._tokensDigest = newValue}
   }
 
   public var options: WireJobOptions {
@@ -950,6 +939,31 @@ public nonisolated struct WireWelcome: @unchecked Sendable {
   public var shards: [WireShard] {
     get {_storage._shards}
     set {_uniqueStorage()._shards = newValue}
+  }
+
+  /// the manifest, which names the model's parts
+  public var model: WireArtifactRef {
+    get {_storage._model ?? WireArtifactRef()}
+    set {_uniqueStorage()._model = newValue}
+  }
+  /// Returns true if `model` has been explicitly set.
+  public var hasModel: Bool {_storage._model != nil}
+  /// Clears the value of `model`. Subsequent reads from it will return its default value.
+  public mutating func clearModel() {_uniqueStorage()._model = nil}
+
+  public var tokens: WireArtifactRef {
+    get {_storage._tokens ?? WireArtifactRef()}
+    set {_uniqueStorage()._tokens = newValue}
+  }
+  /// Returns true if `tokens` has been explicitly set.
+  public var hasTokens: Bool {_storage._tokens != nil}
+  /// Clears the value of `tokens`. Subsequent reads from it will return its default value.
+  public mutating func clearTokens() {_uniqueStorage()._tokens = nil}
+
+  /// where the coordinator serves manifest, parts and tokens
+  public var artifactEndpoint: String {
+    get {_storage._artifactEndpoint}
+    set {_uniqueStorage()._artifactEndpoint = newValue}
   }
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -2316,17 +2330,18 @@ nonisolated extension WireJobOptions: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Welcome"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}job_id\0\u{3}heartbeat_ms\0\u{3}model_directory\0\u{3}model_digest\0\u{3}tokens_path\0\u{3}tokens_digest\0\u{1}options\0\u{1}shards\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}job_id\0\u{3}heartbeat_ms\0\u{3}model_directory\0\u{4}\u{2}tokens_path\0\u{2}\u{2}options\0\u{1}shards\0\u{1}model\0\u{1}tokens\0\u{3}artifact_endpoint\0\u{c}\u{4}\u{1}\u{c}\u{6}\u{1}")
 
   fileprivate class _StorageClass {
     var _jobID: String = String()
     var _heartbeatMs: UInt32 = 0
     var _modelDirectory: String = String()
-    var _modelDigest: Data = Data()
     var _tokensPath: String = String()
-    var _tokensDigest: Data = Data()
     var _options: WireJobOptions? = nil
     var _shards: [WireShard] = []
+    var _model: WireArtifactRef? = nil
+    var _tokens: WireArtifactRef? = nil
+    var _artifactEndpoint: String = String()
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -2340,11 +2355,12 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
       _jobID = source._jobID
       _heartbeatMs = source._heartbeatMs
       _modelDirectory = source._modelDirectory
-      _modelDigest = source._modelDigest
       _tokensPath = source._tokensPath
-      _tokensDigest = source._tokensDigest
       _options = source._options
       _shards = source._shards
+      _model = source._model
+      _tokens = source._tokens
+      _artifactEndpoint = source._artifactEndpoint
     }
   }
 
@@ -2366,11 +2382,12 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 1: try { try decoder.decodeSingularStringField(value: &_storage._jobID) }()
         case 2: try { try decoder.decodeSingularUInt32Field(value: &_storage._heartbeatMs) }()
         case 3: try { try decoder.decodeSingularStringField(value: &_storage._modelDirectory) }()
-        case 4: try { try decoder.decodeSingularBytesField(value: &_storage._modelDigest) }()
         case 5: try { try decoder.decodeSingularStringField(value: &_storage._tokensPath) }()
-        case 6: try { try decoder.decodeSingularBytesField(value: &_storage._tokensDigest) }()
         case 7: try { try decoder.decodeSingularMessageField(value: &_storage._options) }()
         case 8: try { try decoder.decodeRepeatedMessageField(value: &_storage._shards) }()
+        case 9: try { try decoder.decodeSingularMessageField(value: &_storage._model) }()
+        case 10: try { try decoder.decodeSingularMessageField(value: &_storage._tokens) }()
+        case 11: try { try decoder.decodeSingularStringField(value: &_storage._artifactEndpoint) }()
         default: break
         }
       }
@@ -2392,20 +2409,23 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
       if !_storage._modelDirectory.isEmpty {
         try visitor.visitSingularStringField(value: _storage._modelDirectory, fieldNumber: 3)
       }
-      if !_storage._modelDigest.isEmpty {
-        try visitor.visitSingularBytesField(value: _storage._modelDigest, fieldNumber: 4)
-      }
       if !_storage._tokensPath.isEmpty {
         try visitor.visitSingularStringField(value: _storage._tokensPath, fieldNumber: 5)
-      }
-      if !_storage._tokensDigest.isEmpty {
-        try visitor.visitSingularBytesField(value: _storage._tokensDigest, fieldNumber: 6)
       }
       try { if let v = _storage._options {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
       } }()
       if !_storage._shards.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._shards, fieldNumber: 8)
+      }
+      try { if let v = _storage._model {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 9)
+      } }()
+      try { if let v = _storage._tokens {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      } }()
+      if !_storage._artifactEndpoint.isEmpty {
+        try visitor.visitSingularStringField(value: _storage._artifactEndpoint, fieldNumber: 11)
       }
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -2419,11 +2439,12 @@ nonisolated extension WireWelcome: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._jobID != rhs_storage._jobID {return false}
         if _storage._heartbeatMs != rhs_storage._heartbeatMs {return false}
         if _storage._modelDirectory != rhs_storage._modelDirectory {return false}
-        if _storage._modelDigest != rhs_storage._modelDigest {return false}
         if _storage._tokensPath != rhs_storage._tokensPath {return false}
-        if _storage._tokensDigest != rhs_storage._tokensDigest {return false}
         if _storage._options != rhs_storage._options {return false}
         if _storage._shards != rhs_storage._shards {return false}
+        if _storage._model != rhs_storage._model {return false}
+        if _storage._tokens != rhs_storage._tokens {return false}
+        if _storage._artifactEndpoint != rhs_storage._artifactEndpoint {return false}
         return true
       }
       if !storagesAreEqual {return false}

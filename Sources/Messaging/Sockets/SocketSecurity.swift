@@ -23,6 +23,11 @@ public enum SocketSecurity: Sendable {
     if case .curve(let credentials) = self { credentials.publicKey } else { nil }
   }
 
+  /// The key that the job's coordinator has; nil without keys.
+  public var coordinatorKey: PublicKey? {
+    if case .curve(let credentials) = self { credentials.coordinator } else { nil }
+  }
+
   /// Whether a message on a bound socket counts: a key may have been withdrawn since its connection was let in.
   package func admits(_ key: PublicKey?, to purpose: Purpose) -> Bool {
     guard case .curve(let credentials) = self else { return true }

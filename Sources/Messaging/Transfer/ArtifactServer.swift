@@ -1,15 +1,15 @@
 import Logging
 import Synchronization
 
-/// Serves the artifacts of a store to whoever asks for a digest: a ROUTER on a thread of its own, so that large transfers
-/// never delay a heartbeat. It knows digests only, no paths, and one store at a time: that of the job.
+/// Serves the artifacts of a source to whoever asks for a digest: a ROUTER on a thread of its own, so that large transfers
+/// never delay a heartbeat. It knows digests only, no paths, and one source at a time: that of the job.
 public final class ArtifactServer: Sendable {
   /// Where others fetch from: the bound endpoint with the port that was chosen. See ``Endpoint/isWildcard``.
   public let endpoint: String
 
   private let thread: SocketThread
   private let counters = Counters()
-  private let served: ServedStore
+  private let served: Served
   private let isOpen = Atomic<Bool>(true)
 
   /// Written by the thread, read by anyone.
@@ -19,13 +19,13 @@ public final class ArtifactServer: Sendable {
     let isStopping = Atomic<Bool>(false)
   }
 
-  /// The store that requests are answered from; set by anyone, read by the thread.
-  final class ServedStore: Sendable {
-    private let current: Mutex<ArtifactStore?>
+  /// What requests are answered from; set by anyone, read by the thread.
+  final class Served: Sendable {
+    private let current: Mutex<(any ArtifactSource)?>
 
-    init(_ store: ArtifactStore?) { current = Mutex(store) }
+    init(_ source: (any ArtifactSource)?) { current = Mutex(source) }
 
-    var store: ArtifactStore? {
+    var source: (any ArtifactSource)? {
       get { current.withLock { $0 } }
       set { current.withLock { $0 = newValue } }
     }
@@ -33,15 +33,15 @@ public final class ArtifactServer: Sendable {
 
   /// Binds `endpoint` (`tcp://127.0.0.1:*` for any free port) and starts the thread.
   ///
-  /// - Parameter store: nil as long as there is nothing to be had; see ``serve(_:)``.
+  /// - Parameter source: nil as long as there is nothing to be had; see ``serve(_:)``.
   /// - Throws: ``MessagingError`` `.endpointInUse`, `.badEndpoint`, `.unprotected`, `.socket`.
   public init(
-    binding endpoint: String, serving store: ArtifactStore?, context: ZMQContext, security: SocketSecurity = .plain,
-    logger: Logger = Logger(label: "artifact-server")
+    binding endpoint: String, serving source: (any ArtifactSource)?, context: ZMQContext,
+    security: SocketSecurity = .plain, logger: Logger = Logger(label: "artifact-server")
   ) throws(MessagingError) {
     let thread = try SocketThread()
     let counters = counters
-    let served = ServedStore(store)
+    let served = Served(source)
     self.thread = thread
     self.served = served
     self.endpoint = try thread.start("artifact-server") { report in
@@ -55,8 +55,8 @@ public final class ArtifactServer: Sendable {
 
   deinit { close() }
 
-  /// Answers requests from another store from now on, and from no other: what the old one holds is nobody's business.
-  public func serve(_ store: ArtifactStore) { served.store = store }
+  /// Answers requests from another source from now on, and from no other: what the old one holds is nobody's business.
+  public func serve(_ source: any ArtifactSource) { served.source = source }
 
   /// Bytes of chunks sent so far.
   public var bytesServed: UInt64 { counters.bytes.load(ordering: .relaxed) }

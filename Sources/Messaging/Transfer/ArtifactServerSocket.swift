@@ -13,7 +13,7 @@ final class ArtifactServerSocket {
   }
 
   private struct OpenFile {
-    let file: ArtifactFile
+    let file: any ReadableArtifact
     var lastUse: ContinuousClock.Instant
   }
 
@@ -30,9 +30,9 @@ final class ArtifactServerSocket {
   private let socket: ZMQSocket
   private let security: SocketSecurity
   private let thread: SocketThread
-  private let served: ArtifactServer.ServedStore
-  /// The store that the open files are from.
-  private var store: ArtifactStore?
+  private let served: ArtifactServer.Served
+  /// What the open files are from.
+  private var source: (any ArtifactSource)?
   private let counters: ArtifactServer.Counters
   private let logger: Logger
 
@@ -42,7 +42,7 @@ final class ArtifactServerSocket {
   private var log = RefusalLog()
 
   init(
-    _ socket: ZMQSocket, _ security: SocketSecurity, _ thread: SocketThread, _ served: ArtifactServer.ServedStore,
+    _ socket: ZMQSocket, _ security: SocketSecurity, _ thread: SocketThread, _ served: ArtifactServer.Served,
     _ counters: ArtifactServer.Counters, _ logger: Logger
   ) {
     self.socket = socket
@@ -215,23 +215,23 @@ final class ArtifactServerSocket {
 
   // MARK: Files
 
-  private func enterStore() {
-    let current = served.store
-    if current === store { return }
-    store = current
+  private func enterSource() {
+    let current = served.source
+    if current === source { return }
+    source = current
     openFiles.removeAll()
   }
 
-  private func file(_ digest: Digest) throws(ArtifactError) -> ArtifactFile {
-    enterStore()
-    guard let store else { throw .notFound(digest, directory: "a worker without a job") }
+  private func file(_ digest: Digest) throws(ArtifactError) -> any ReadableArtifact {
+    enterSource()
+    guard let source else { throw .notFound(digest, directory: "a worker without a job") }
     let now = ContinuousClock.now
-    if let open = openFiles[digest], store.contains(digest, size: open.file.artifact.size) {
+    if let open = openFiles[digest], source.contains(digest, size: open.file.artifact.size) {
       openFiles[digest]?.lastUse = now
       return open.file
     }
     openFiles[digest] = nil
-    let file = try store.file(digest)
+    let file = try source.readable(digest)
     if openFiles.count >= Self.openFileLimit, let oldest = openFiles.min(by: { $0.value.lastUse < $1.value.lastUse }) {
       openFiles[oldest.key] = nil
     }

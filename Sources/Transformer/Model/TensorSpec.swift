@@ -9,7 +9,19 @@ public struct TensorSpec: Sendable, Hashable {
   public let shape: [Int]
 
   /// What the names of a block's tensors start with.
-  static func blockPrefix(_ block: Int) -> String { "model.layers.\(block)." }
+  static func blockPrefix(_ block: Int) -> String { blocksPrefix + "\(block)." }
+
+  private static let blocksPrefix = "model.layers."
+
+  /// The block that a tensor of this name belongs to; nil for one of none.
+  public static func block(ofTensor name: String) -> Int? {
+    guard name.hasPrefix(blocksPrefix) else { return nil }
+    let rest = name.dropFirst(blocksPrefix.count)
+    guard let end = rest.firstIndex(of: "."), let block = Int(rest[..<end]), name.hasPrefix(blockPrefix(block)) else {
+      return nil
+    }
+    return block
+  }
 
   static let embedding = "model.embed_tokens.weight"
   static let finalNorm = "model.norm.weight"

@@ -8,6 +8,8 @@ package final class Berth: Sendable {
   /// In one directory.
   private static let limit = 256
   private static let lockName = "lock"
+  /// Beside the berths, for all that have one: gone with the last of them.
+  static let commonName = "files"
   private static let holderLength = 16
 
   package let path: String
@@ -42,7 +44,10 @@ package final class Berth: Sendable {
   }
 
   /// Removes it with all that is in it. The lock goes last, with the object.
-  package func remove() { try? FileManager.default.removeItem(atPath: path) }
+  package func remove() {
+    try? FileManager.default.removeItem(atPath: path)
+    Self.removeUnused((path as NSString).deletingLastPathComponent)
+  }
 
   /// Removes those in `directory` that no process has, and the directory if none is left.
   package static func removeIdle(in directory: String) {
@@ -52,6 +57,14 @@ package final class Berth: Sendable {
       guard UInt(name) != nil, let lock = try? FileLock.take("\(path)/\(lockName)", makingFile: false) else { continue }
       withExtendedLifetime(lock) { try? FileManager.default.removeItem(atPath: path) }
     }
+    removeUnused(directory)
+  }
+
+  /// Removes what the berths of a directory have in common, and the directory, if it has none.
+  private static func removeUnused(_ directory: String) {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    if names.contains(where: { UInt($0) != nil }) { return }
+    try? FileManager.default.removeItem(atPath: "\(directory)/\(commonName)")
     rmdir(directory)
   }
 

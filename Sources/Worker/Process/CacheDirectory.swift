@@ -1,7 +1,8 @@
 import Foundation
 import Messaging
 
-/// Where workers keep what they make: for each job a directory, in it a ``Berth`` for each process.
+/// Where workers keep what they make: for each job a directory, in it a ``Berth`` for each process, and what they all read of the
+/// coordinator's files.
 ///
 /// What a process leaves that is killed, or loses its coordinator, is taken over by the next one of that job on this machine, and
 /// removed when the job is done or one of another job comes.
@@ -37,6 +38,9 @@ struct CacheDirectory {
   func berth(forJob job: String, of worker: Data) throws(WorkerError) -> Berth {
     try Berth.take(in: path(ofJob: job), for: worker)
   }
+
+  /// The place for files of the coordinator's machine, of all processes of a job.
+  func filesPath(ofJob job: String) -> String { "\(path(ofJob: job))/\(Berth.commonName)" }
 
   private func path(ofJob job: String) -> String {
     "\(path)/\(Digest.of(Array(job.utf8)).hex.prefix(Self.jobNameLength))"

@@ -13,12 +13,12 @@ struct ServedJob: Sendable {
   let sweep = SweepStates()
   private let berth: Berth
 
-  /// Takes a place in the cache, perhaps with what another process has left there.
+  /// Goes on with what another process may have left in the berth.
   ///
   /// - Throws: ``WorkerError`` `.io`.
-  init(_ job: JobContext, in cache: CacheDirectory, of worker: Data, copiesBytesMax: UInt64) throws(WorkerError) {
+  init(_ job: JobContext, at berth: Berth, copiesBytesMax: UInt64) throws(WorkerError) {
     context = job
-    berth = try cache.berth(forJob: job.jobID, of: worker)
+    self.berth = berth
     do throws(ArtifactError) {
       store = try ArtifactStore(directory: berth.path, durability: .cache)
       passes = try PassRecords(of: job.jobID, in: store)

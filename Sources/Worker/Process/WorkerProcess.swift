@@ -31,6 +31,8 @@ public final class WorkerProcess: Sendable {
   private let allocation: SharedAllocationEnd
   private let stopReason = Mutex<(text: String, end: End)?>(nil)
   private let service = Mutex<ServedJob?>(nil)
+  /// How the coordinator is known where it serves artifacts; nil without keys.
+  private let coordinatorKey: PublicKey?
 
   /// Opens the cache, starts serving artifacts, and connects.
   ///
@@ -40,6 +42,7 @@ public final class WorkerProcess: Sendable {
     self.logger = logger
     allocation = SharedAllocationEnd(options.allocationEnd)
     let security = try options.security()
+    coordinatorKey = security.coordinatorKey
     cache = CacheDirectory(options.cacheDirectory)
     do {
       let coordinator = try Endpoint(options.endpoint)
@@ -213,18 +216,51 @@ public final class WorkerProcess: Sendable {
   /// The job of a welcome, opened if it is not the one being served already.
   private func serve(_ welcome: WireWelcome) throws -> ServedJob {
     if let served = service.withLock({ $0 }), served.id == welcome.jobID { return served }
-    let context: JobContext
-    do { context = try JobContext(welcome) } catch {
+    let job: ServedJob
+    do { job = try open(welcome) } catch {
       sayGoodbye("\(error)")
-      throw WorkerError.badInput("\(error)")
+      throw error
     }
-    let job = try ServedJob(context, in: cache, of: id, copiesBytesMax: options.copiesBytesMax)
     job.store.reportDamage { [logger] in logger.warning("\($0)") }
     cache.removeOthers(than: job.id)
     server.serve(job.store)
     service.withLock { $0 = job }
-    logger.info("serving job \(job.id), \(job.passes.passes.count) passes are there already")
+    let place = job.context.original.isHere ? "is here" : "comes from the coordinator"
+    logger.info("serving job \(job.id), its model \(place), \(job.passes.passes.count) passes are there already")
     return job
+  }
+
+  private func open(_ welcome: WireWelcome) throws(WorkerError) -> ServedJob {
+    // Taken first: what the workers of a machine have in common stays as long as one of them has a berth.
+    let berth = try cache.berth(forJob: welcome.jobID, of: id)
+    do throws(WorkerError) {
+      return try ServedJob(context(of: welcome), at: berth, copiesBytesMax: options.copiesBytesMax)
+    } catch {
+      if berth.predecessor == nil { berth.remove() }
+      throw error
+    }
+  }
+
+  private func context(of welcome: WireWelcome) throws(WorkerError) -> JobContext {
+    do {
+      let coordinator = ArtifactHolder(welcome.artifactEndpoint, key: coordinatorKey)
+      let files = try ServedFiles(in: cache.filesPath(ofJob: welcome.jobID), from: coordinator, by: client) {
+        [weak self] in
+        self?.isUnwanted ?? true
+      }
+      return try JobContext(welcome, files) { [logger] in logger.warning("\($0)") }
+    } catch let error as ArtifactError {
+      throw .io("\(error)")
+    } catch TaskError.other(let text) {
+      throw .io(text)
+    } catch { throw .badInput("\(error)") }
+  }
+
+  /// Whether what this thread waits for is no longer wanted. To wait is no fault of the task: it keeps its lease.
+  private var isUnwanted: Bool {
+    guard let control = TaskControl.current else { return stopReason.withLock { $0 != nil } }
+    control.pulse()
+    return control.wasCancelled
   }
 
   // MARK: slots
@@ -265,7 +301,9 @@ public final class WorkerProcess: Sendable {
       let environment = TaskEnvironment(
         job: service.context, store: store, inputs: inputs, blocks: service.blocks, grams: service.grams,
         sweep: service.sweep, team: team, control: control)
-      let outcome = try team.observed(by: control.pulse) { try environment.run(assign.task) }
+      let outcome = try TaskControl.$current.withValue(control) {
+        try team.observed(by: control.pulse) { try environment.run(assign.task) }
+      }
       try inputs.confirm()
       copies.disown(outcome.outputs.compactMap { $0.artifact?.digest })
       if case .collect = outcome.result { record(assign.task, outcome.outputs, in: service) }

@@ -16,7 +16,7 @@ final class BlockSource: Sendable {
   /// A block of the original model.
   func original(_ index: Int) throws -> DecoderBlock {
     if let block = last.withLock({ $0 }), block.index == index { return block }
-    let block = try job.model.loadBlock(index, from: job.checkpoint)
+    let block = try job.model.loadBlock(index, from: job.original)
     last.withLock { $0 = block }
     return block
   }
@@ -46,7 +46,7 @@ final class BlockSource: Sendable {
       }
       let linear = linears[Int(input.shard)]
       let file = try SafetensorsFile(path: inputs.store.verifiedPath(inputs.fetch(input)))
-      let packed = PackedTensors(packed: file, others: job.checkpoint, format: job.fit.format)
+      let packed = PackedTensors(packed: file, others: job.original, format: job.fit.format)
       block[linear.role].weight = try packed.linear(linear.path(block: index)).decode()
     }
     return block
@@ -55,6 +55,6 @@ final class BlockSource: Sendable {
   private func tensors(_ index: Int, _ inputs: TaskInputs) throws -> PackedTensors {
     let digest = try inputs.fetch(ArtifactRef.packedName, shard: index)
     let file = try SafetensorsFile(path: inputs.store.verifiedPath(digest))
-    return PackedTensors(packed: file, others: job.checkpoint, format: job.fit.format)
+    return PackedTensors(packed: file, others: job.original, format: job.fit.format)
   }
 }

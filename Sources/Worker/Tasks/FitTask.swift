@@ -13,7 +13,7 @@ struct FitTask {
 
   func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
     let gram = try environment.grams.gram(linear.site, environment.inputs, control: environment.control)
-    let weight = try environment.job.checkpoint.matrix(
+    let weight = try environment.job.original.matrix(
       linear.tensorName(block: block), rows: linear.outFeatures, columns: linear.inFeatures)
     let target = try target(weight, gram, environment)
     let rounds = Double(environment.job.fit.maximumRounds)

@@ -19,7 +19,7 @@ struct HiddenStateSource {
     if block > 0, let before = try stored(stream, block: block - 1, shard: shard) {
       return try advance(before, stream, through: block - 1..<block)
     }
-    let embedded = try job.model.embed(tokens: job.tokens(ofShard: shard), from: job.checkpoint)
+    let embedded = try job.model.embed(tokens: job.tokens(ofShard: shard), from: job.original)
     return try advance(embedded, stream, through: 0..<block)
   }
 

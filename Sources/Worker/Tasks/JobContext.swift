@@ -9,8 +9,9 @@ import Transformer
 struct JobContext: Sendable {
   let jobID: String
   let model: LanguageModel
-  let checkpoint: Checkpoint
-  /// What the model's parts are loaded from: the checkpoint, or what decodes it where a packed model is evaluated.
+  /// The model as it is in its files.
+  let original: ModelTensors
+  /// What the model's parts are loaded from: the files, or what decodes them where a packed model is evaluated.
   let tensors: any TensorSource
   let tokens: TokenFile
   let shards: [JobPlan.Shard]
@@ -22,25 +23,25 @@ struct JobContext: Sendable {
   /// Whether each block's last linear is fitted after the others, to repair what they lost.
   let repairs: Bool
 
-  /// Opens model and tokens where the coordinator says they are, and makes sure that they are the job's.
+  /// Opens model and tokens: where the coordinator says they are, or as it serves them.
   ///
-  /// - Throws: ``CheckpointError``, ``TransformerError``, ``CRVQError``, ``TaskError``: one line that says what is wrong.
-  init(_ welcome: WireWelcome) throws {
+  /// - Parameter noted: is given a line for the log about files here that are not the job's.
+  /// - Throws: ``ArtifactError`` for a fault of this machine's disk; ``CheckpointError``, ``TransformerError``, ``CRVQError``, ``TaskError``: one line
+  ///   that says what is wrong.
+  init(_ welcome: WireWelcome, _ served: ServedFiles, noted: @escaping @Sendable (String) -> Void) throws {
     jobID = welcome.jobID
-    let config = try ModelConfig(directory: welcome.modelDirectory, known: Architectures.names)
+    let directory = welcome.modelDirectory
+    let manifest = try Self.manifest(welcome, served)
+    let config = try ModelConfig(
+      text: Array(manifest.config.utf8), path: "\(directory)/\(ModelConfig.fileName)", known: Architectures.names)
     model = try LanguageModel(config: config)
-    checkpoint = try Checkpoint(directory: welcome.modelDirectory)
+    original = ModelTensors(manifest, in: directory, served: served, noted: noted)
     let isEvaluation = welcome.options.window > 0
     let isPacked = isEvaluation && config.quantization != nil
-    tensors = isPacked ? try PackedTensors(directory: welcome.modelDirectory) : checkpoint
+    tensors = isPacked ? try PackedTensors(original, config: config) : original
     try model.validate(tensors)
-    guard Digest.of(checkpoint.identityBytes(config)).data == welcome.modelDigest else {
-      throw TaskError.badInput("\(welcome.modelDirectory): not the model of this job; its config or headers differ")
-    }
-    tokens = try TokenFile(path: welcome.tokensPath, vocabularySize: model.shape.vocabularySize)
-    guard try Self.digest(ofFile: welcome.tokensPath).data == welcome.tokensDigest else {
-      throw TaskError.badInput("\(welcome.tokensPath): not the tokens of this job; its bytes differ")
-    }
+    tokens = try TokenFile(
+      path: Self.tokensPath(welcome, served, noted), vocabularySize: model.shape.vocabularySize)
     fit = try FitOptions(welcome.options)
     tune = TuneOptions(welcome.options)
     repairs = welcome.options.repair
@@ -61,10 +62,24 @@ struct JobContext: Sendable {
     }
   }
 
-  private static func digest(ofFile path: String) throws -> Digest {
-    do { return Digest.of(try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)) } catch {
-      throw TaskError.badInput("\(path): \(error.localizedDescription)")
+  private static func manifest(_ welcome: WireWelcome, _ served: ServedFiles) throws -> ModelManifest {
+    guard let artifact = welcome.model.artifact else { throw TaskError.badInput("the welcome names no model") }
+    let path = try served.path(of: artifact, named: welcome.modelDirectory)
+    let text = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
+    return try text.withUnsafeBytes { try ModelManifest(parsing: $0, path: welcome.modelDirectory) }
+  }
+
+  /// Where the job's tokens are, on this machine.
+  private static func tokensPath(
+    _ welcome: WireWelcome, _ served: ServedFiles, _ noted: (String) -> Void
+  ) throws -> String {
+    guard let artifact = welcome.tokens.artifact else { throw TaskError.badInput("the welcome names no tokens") }
+    let path = welcome.tokensPath
+    if let bytes = try? Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe) {
+      if Digest.of(bytes) == artifact.digest { return path }
+      noted("\(path): not the tokens of this job; the coordinator serves them")
     }
+    return try served.path(of: artifact, named: path)
   }
 
   /// The token ids of a shard.

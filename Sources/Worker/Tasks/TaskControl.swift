@@ -2,6 +2,9 @@ import Synchronization
 
 /// The string between a running task and the process around it: progress goes out, a cancellation comes in.
 package final class TaskControl: Sendable {
+  /// That of the task which this thread runs: for what is shared by tasks, and may take long for the one that comes first.
+  @TaskLocal package static var current: TaskControl?
+
   private let isCancelled = Atomic<Bool>(false)
   /// A task that gets on says so at least this often: far below any lease.
   private static let pulsePause = Duration.seconds(5)

@@ -48,7 +48,7 @@ final class SweepStates: Sendable {
   private func make(block: Int, _ environment: TaskEnvironment) throws -> Streams {
     let job = environment.job
     let tokens = job.shards.indices.filter { !job.shards[$0].isHeldOut }.flatMap { job.tokens(ofShard: $0) }
-    let embedded = try job.model.embed(tokens: tokens, from: job.checkpoint)
+    let embedded = try job.model.embed(tokens: tokens, from: job.original)
     var streams = Streams(student: embedded, teacher: embedded)
     for before in 0..<block {
       try environment.control.progress(0, "streams of block \(before)")

@@ -5,27 +5,28 @@ import JobGraph
 import Messaging
 import Transformer
 
-/// The model and tokens of a job, checked as far as can be without reading weights, their digests, and what is to be done.
-struct JobInputs {
+/// The model and tokens of a job, checked as far as can be without looking at single weights, and what is to be done.
+struct JobInputs: Sendable {
   let plan: JobPlan
-  /// What a worker tells the model by: SHA-256 over configuration and headers.
-  let modelIdentity: Digest
-  /// SHA-256 over config.json and every weight file; its identity for a job that is not resumed.
-  let modelDigest: String
-  /// SHA-256 of the token file.
-  let tokensDigest: String
+  let checkpoint: Checkpoint
+  let manifest: ModelManifest
+  /// The manifest's text: what a job, and a worker, tells the model by.
+  let manifestArtifact: Artifact
+  /// The token file.
+  let tokens: Artifact
+  let tokensPath: String
 
   /// - Throws: ``CheckpointError``, ``TransformerError``, ``CRVQError``, ``CoordinatorError``: one line that names the file.
   init(_ options: JobOptions) throws {
     try options.fit.validate()
     let config = try ModelConfig(directory: options.model, known: Architectures.names)
     let model = try LanguageModel(config: config)
-    let checkpoint = try Checkpoint(directory: options.model)
+    checkpoint = try Checkpoint(directory: options.model)
     try model.validate(checkpoint)
-    let tokens = try TokenFile(path: options.calibration, vocabularySize: model.shape.vocabularySize)
-    guard options.sequences <= tokens.sequenceCount else {
+    let tokenFile = try TokenFile(path: options.calibration, vocabularySize: model.shape.vocabularySize)
+    guard options.sequences <= tokenFile.sequenceCount else {
       throw CoordinatorError.badInput(
-        "\(options.calibration): the job uses \(options.sequences) sequences, the file has \(tokens.sequenceCount)")
+        "\(options.calibration): the job uses \(options.sequences) sequences, the file has \(tokenFile.sequenceCount)")
     }
     guard let propagation = JobPlan.Propagation(rawValue: options.propagation) else {
       throw CoordinatorError.usage("--propagation is '\(options.propagation)', expected teacher or student")
@@ -38,19 +39,27 @@ struct JobInputs {
       },
       shards: options.plannedShards, propagation: propagation, isTuned: options.tuneEpochs > 0,
       repairSite: options.repair ? LinearRole.repairing.site.rawValue : nil)
-    modelIdentity = Digest.of(checkpoint.identityBytes(config))
-    modelDigest = try FileDigest.of(files: [config.path] + checkpoint.weightFilePaths).hex
-    tokensDigest = try FileDigest.of(path: options.calibration).hex
+    manifest = try ModelManifest(of: checkpoint, config)
+    manifestArtifact = manifest.artifact
+    tokensPath = options.calibration
+    tokens = try FileDigest.artifact(path: tokensPath)
   }
 
   /// - Throws: as ``init(_:)``.
   init(_ options: EvaluationOptions) throws {
     let model = try ModelAtRest(options.model)
     plan = .evaluation(windows: options.windows)
-    modelIdentity = Digest.of(model.checkpoint.identityBytes(model.config))
-    modelDigest = modelIdentity.hex
-    tokensDigest = try FileDigest.of(path: options.tokens).hex
+    checkpoint = model.checkpoint
+    manifest = try ModelManifest(of: checkpoint, model.config)
+    manifestArtifact = manifest.artifact
+    tokensPath = options.tokens
+    tokens = try FileDigest.artifact(path: tokensPath)
   }
+
+  /// SHA-256 of the manifest, and so of the model.
+  var modelDigest: String { manifestArtifact.digest.hex }
+  /// SHA-256 of the token file.
+  var tokensDigest: String { tokens.digest.hex }
 
   /// What is not as it was when the job was started, by name.
   func differences(from record: JobRecord, _ options: JobOptions) -> [String] {
