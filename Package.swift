@@ -1,7 +1,7 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
-/// Modules know only those named in their dependencies; the graph is drawn in README.md.
+/// Modules know only those named in their dependencies; README.md has a table of them.
 let package = Package(
   name: "crvq",
   platforms: [.macOS(.v15)],
@@ -36,6 +36,7 @@ let package = Package(
     .target(name: "Transformer", dependencies: ["Checkpoint", "Numerics"]),
 
     .target(name: "JobGraph"),
+    .target(name: "Machines", dependencies: ["JobGraph", "Numerics"]),
     .target(
       name: "Messaging",
       dependencies: [
@@ -50,14 +51,14 @@ let package = Package(
     .target(
       name: "Worker",
       dependencies: [
-        "CRVQ", "Checkpoint", "JobGraph", "Messaging", "Numerics", "Transformer",
+        "CRVQ", "Checkpoint", "JobGraph", "Machines", "Messaging", "Numerics", "Transformer",
         .product(name: "Logging", package: "swift-log"),
       ]
     ),
     .target(
       name: "Coordinator",
       dependencies: [
-        "CRVQ", "CSpawn", "Checkpoint", "JobGraph", "Messaging", "Numerics", "Transformer",
+        "CRVQ", "CSpawn", "Checkpoint", "JobGraph", "Machines", "Messaging", "Numerics", "Transformer",
         .product(name: "GRDB", package: "GRDB.swift"),
         .product(name: "Logging", package: "swift-log"),
         .product(name: "NIOCore", package: "swift-nio"),
@@ -77,7 +78,7 @@ let package = Package(
     .executableTarget(
       name: "crvq-coord",
       dependencies: [
-        "CRVQ", "Checkpoint", "Coordinator", "JobGraph", "Messaging", "Numerics", "Program", "Transformer",
+        "CRVQ", "Checkpoint", "Coordinator", "JobGraph", "Machines", "Messaging", "Numerics", "Program", "Transformer",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -86,7 +87,7 @@ let package = Package(
     .executableTarget(
       name: "crvq-worker",
       dependencies: [
-        "JobGraph", "Program", "Worker",
+        "JobGraph", "Machines", "Numerics", "Program", "Worker",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]
@@ -95,7 +96,8 @@ let package = Package(
     .testTarget(name: "CRVQTests", dependencies: ["CRVQ", "Checkpoint", "Numerics"]),
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Numerics"], exclude: ["Golden"]),
     .testTarget(
-      name: "CoordinatorTests", dependencies: ["CRVQ", "Checkpoint", "Coordinator", "JobGraph", "Transformer"]),
+      name: "CoordinatorTests",
+      dependencies: ["CRVQ", "Checkpoint", "Coordinator", "JobGraph", "Machines", "Transformer"]),
     .testTarget(name: "JobGraphTests", dependencies: ["JobGraph"]),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging"]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),

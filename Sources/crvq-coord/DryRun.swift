@@ -1,5 +1,4 @@
 import Coordinator
-import Numerics
 
 /// What `--dry-run` prints.
 struct DryRun: Encodable {
@@ -9,26 +8,28 @@ struct DryRun: Encodable {
     let memoryBytes: UInt64?
     let needBytes: UInt64
     let largestTask: String
+    let gigaflopsPerThread: Double
   }
 
   let engine: String
   let workers: Int
   let places: [Place]
-  /// By this machine's speed.
   let estimatedSeconds: Double
+  /// Over all places.
   let gigaflopsPerThread: Double
 
-  init(_ plan: LaunchPlan, _ job: JobShape) {
+  init(_ plan: LaunchPlan, _ job: JobShape, _ survey: SpeedSurvey) {
     engine = plan.engine.rawValue
     workers = plan.workers
-    places = plan.places.map {
+    places = zip(plan.places, survey.speeds).map { place, speed in
       Place(
-        name: $0.name, workers: $0.workers, threads: $0.threads, slots: $0.slots, memoryBytes: $0.memory?.bytes,
-        needBytes: $0.need.total.bytes, largestTask: $0.need.largest.name)
+        name: place.name, workers: place.workers, threads: place.threads, slots: place.slots,
+        memoryBytes: place.memory?.bytes, needBytes: place.need.total.bytes, largestTask: place.need.largest.name,
+        gigaflopsPerThread: speed / 1e9)
     }
-    let speed = TimeEstimate.measuredSpeed(threads: ThreadTeam.availableProcessors)
-    let threads = plan.places.reduce(0) { $0 + $1.workers * $1.threads }
-    gigaflopsPerThread = speed / 1e9
-    estimatedSeconds = TimeEstimate(job).seconds(threads: threads, operationsPerSecond: speed)
+    let threads = plan.places.map { Double($0.workers * $0.threads) }
+    let total = zip(threads, survey.speeds).reduce(0) { $0 + $1.0 * $1.1 }
+    gigaflopsPerThread = total / max(1, threads.reduce(0, +)) / 1e9
+    estimatedSeconds = TimeEstimate(job).seconds(operationsPerSecond: total)
   }
 }

@@ -1,5 +1,6 @@
 import Coordinator
 import Foundation
+import Machines
 import Messaging
 
 /// What has been decided about workers before a job is touched: that the plan fits, and how the two sides meet.
@@ -47,6 +48,12 @@ struct Launch {
   private let hosts: SSHHosts?
   /// Hosts that do not answer now.
   let unreachable: [CoordinatorError]
+
+  /// Measures where the workers would run.
+  func survey(seconds: Double) -> SpeedSurvey? {
+    guard let plan, let cluster else { return nil }
+    return SpeedSurvey(plan, cluster, hosts, seconds: seconds)
+  }
 
   private static func endpoint(_ options: LauncherOptions, _ cluster: ClusterFile?) throws -> String {
     if let bind = options.bind { return bind }

@@ -3,6 +3,7 @@ import Checkpoint
 import Coordinator
 import Foundation
 import JobGraph
+import Machines
 import Transformer
 
 /// Starts a job.
@@ -51,9 +52,15 @@ struct LaunchCommand: AsyncParsableCommand {
   @Flag(help: "Print what would run where, what memory it takes and about how long, and start nothing.")
   var dryRun = false
 
+  @Option(help: "Seconds for which --dry-run measures the machines' speed.")
+  var measureSeconds = MatrixSpeed.usualSeconds
+
   func validate() throws {
     guard (0...JobOptions.tuneEpochsMax).contains(tuneEpochs) else {
       throw ValidationError("--tune-epochs is \(tuneEpochs), expected 0 to \(JobOptions.tuneEpochsMax)")
+    }
+    guard measureSeconds > 0, measureSeconds <= 3600 else {
+      throw ValidationError("--measure-seconds is \(measureSeconds), expected more than 0 and at most 3600")
     }
     try checkErrorBound(maxRelativeError)
     for (name, value) in [("--sequences", sequences), ("--held-out", heldOut), ("--shards", shards)] {
@@ -74,16 +81,17 @@ struct LaunchCommand: AsyncParsableCommand {
   }
 
   private func show(_ launch: Launch, _ shape: JobShape) throws {
-    guard let plan = launch.plan else {
+    for error in launch.unreachable { report("\(error)") }
+    guard let plan = launch.plan, let survey = launch.survey(seconds: measureSeconds) else {
       throw CoordinatorError.usage("--dry-run needs workers to plan for; --launcher none has none")
     }
-    let dryRun = DryRun(plan, shape)
-    for error in launch.unreachable { report("\(error)") }
+    for note in survey.notes { report(note) }
+    let dryRun = DryRun(plan, shape, survey)
     if launcher.json { return try JSONOutput.print(dryRun) }
     print(plan.text)
     print(
       "about \(dryRun.estimatedSeconds.asTime) at \(dryRun.gigaflopsPerThread.fixed(0)) GF/s a thread, "
-        + "the speed of this machine now")
+        + "measured for \(measureSeconds.fixed(0)) s")
   }
 
   private func jobOptions() throws -> JobOptions {

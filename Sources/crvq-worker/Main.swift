@@ -2,6 +2,8 @@ import ArgumentParser
 import Foundation
 import JobGraph
 import Logging
+import Machines
+import Numerics
 import Program
 import Worker
 
@@ -13,7 +15,7 @@ struct WorkerProgram: Program {
     version: "0.1.0")
 
   @Option(help: "The coordinator's endpoint: tcp://HOST:PORT.")
-  var connect: String
+  var connect: String?
 
   @Option(
     help: ArgumentHelp("The job's keys, made by crvq-coord keygen; - reads them from standard input.", valueName: "dir")
@@ -35,7 +37,11 @@ struct WorkerProgram: Program {
   @Option(help: "Disk space for what was fetched and may be needed again, such as 4G (default: 1G).")
   var copies: String?
 
-  @Option(help: "Memory that tasks may use, such as 16G (default: all): what the coordinator is told, not a limit.")
+  @Option(
+    help: """
+      Memory that tasks may use, such as 16G (default: all, or the limit of the control group): what the coordinator is told, not a \
+      limit.
+      """)
   var memory: String?
 
   @Option(help: "What to be called in logs and reports (default: host and process).")
@@ -49,9 +55,19 @@ struct WorkerProgram: Program {
       "Leave in good order before this time, in seconds since 1970 (default: SLURM_JOB_END_TIME).", valueName: "time"))
   var endsAt: Int?
 
+  @Option(
+    help: ArgumentHelp("Measure for so long how fast this machine multiplies matrices, and end.", valueName: "seconds"))
+  var measure: Double?
+
   static func code(of error: any Error) -> Int32? { (error as? WorkerError)?.exitCode }
 
   func validate() throws {
+    if (connect == nil) == (measure == nil) {
+      throw ValidationError("expected --connect tcp://HOST:PORT, or --measure, and not both")
+    }
+    if let measure, !(measure > 0 && measure <= 3600) {
+      throw ValidationError("--measure is \(measure), expected more than 0 and at most 3600")
+    }
     if keys != nil, insecure { throw ValidationError("--insecure is for jobs without --keys") }
     for (name, value) in [("--slots", slots), ("--threads", threads ?? 1)]
     where !(1...WorkerOptions.threadsMax).contains(value) {
@@ -65,6 +81,10 @@ struct WorkerProgram: Program {
   }
 
   func run() async throws {
+    guard let connect else {
+      let threads = threads ?? ThreadTeam.availableProcessors
+      return print(MatrixSpeed.measure(threads: threads, seconds: measure ?? MatrixSpeed.usualSeconds).line)
+    }
     LoggingSystem.bootstrap { label in StreamLogHandler.standardError(label: label) }
     let parent = ProcessInfo.processInfo.environment["CRVQ_PARENT_PID"].flatMap { Int32($0) }
     var options = WorkerOptions(

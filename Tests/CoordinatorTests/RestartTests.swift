@@ -1,6 +1,7 @@
 import Coordinator
 import Foundation
 import JobGraph
+import Machines
 import Synchronization
 import Testing
 
@@ -83,10 +84,10 @@ import Testing
       ], in: root)
     let new = try #require(ControlGroup(membership: "0::/job\n", root: root))
     #expect(new.outOfMemoryKills == 2)
-    #expect(new.memoryLeft?.bytes == 500)
+    #expect(new.memoryLeft?.bytes == 500 && new.memoryLimit?.bytes == 1000)
     let old = try #require(ControlGroup(membership: "9:name=systemd:/\n4:cpu,memory:/old\n0::/\n", root: root))
     #expect(old.outOfMemoryKills == 7)
-    #expect(old.memoryLeft == nil)
+    #expect(old.memoryLeft == nil && old.memoryLimit == nil)
     #expect(ControlGroup(membership: "0::/elsewhere\n", root: root) == nil)
     #expect(ControlGroup(membership: "", root: root) == nil)
   }

@@ -1,4 +1,5 @@
 import Coordinator
+import Machines
 import Foundation
 import Testing
 
@@ -70,6 +71,21 @@ import Testing
     }
     #expect(actions.filter { $0 == .requeue(index: 0) }.count == RestartPolicy.restartsMax)
     #expect(actions.last == .exhausted("worker slurm-0 ended, FAILED; it is not started again"))
+  }
+}
+
+@Suite struct SpeedTests {
+  @Test func aLineIsReadBack() {
+    let speed = MatrixSpeed(threads: 3, operationsPerSecond: 1.25e10)
+    #expect(MatrixSpeed(line: speed.line) == speed)
+    for line in ["", "crvq-speed-1 3", "crvq-speed-1 0 1e9", "crvq-speed-1 3 nan", "crvq-speed-2 3 1e9", "x 3 1e9"] {
+      #expect(MatrixSpeed(line: line) == nil)
+    }
+  }
+
+  @Test func allThreadsAreMeasured() {
+    let speed = MatrixSpeed.measure(threads: 2, seconds: 0.05)
+    #expect(speed.threads == 2 && speed.operationsPerSecond > 1e6)
   }
 }
 

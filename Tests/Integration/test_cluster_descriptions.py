@@ -103,7 +103,6 @@ def test_pods_mount_what_there_is_and_run_as_nobody(manifests: dict[tuple[str, s
         containers = pod["initContainers"] + pod["containers"]
         mounted = {mount["name"] for container in containers for mount in container["volumeMounts"]}
         assert mounted == set(volumes)
-        assert ("PersistentVolumeClaim", volumes["models"]["persistentVolumeClaim"]["claimName"]) in manifests
         # The page makes the secret by this name.
         assert f"secret generic {volumes['secret']['secret']['secretName']} " in page
         for container in containers:
@@ -111,6 +110,10 @@ def test_pods_mount_what_there_is_and_run_as_nobody(manifests: dict[tuple[str, s
             assert "memory" in container["resources"]["limits"]
             security = container["securityContext"]
             assert not security["allowPrivilegeEscalation"] and security["capabilities"]["drop"] == ["ALL"]
+    # The volume can be mounted once: by the coordinator.
+    claims = [[volume for volume in pod["spec"]["volumes"] if "persistentVolumeClaim" in volume] for pod in pods(manifests)]
+    assert claims == [[{"name": "models", "persistentVolumeClaim": {"claimName": "crvq-models"}}], []]
+    assert manifests["PersistentVolumeClaim", "crvq-models"]["spec"]["accessModes"] == ["ReadWriteOnce"]
     (coordinator,) = manifests["Job", "crvq-coordinator"]["spec"]["template"]["spec"]["containers"]
     ports = {port["name"]: port["containerPort"] for port in coordinator["ports"]}
     for probe in ("startupProbe", "livenessProbe"):
@@ -148,7 +151,7 @@ def test_the_example_for_slurm_is_planned(small: Inputs, make_job: MakeJob) -> N
     job = make_job(small)
     file = job.directory / "cluster.yaml"
     file.write_text(examples()["slurm/README.md"].replace("ib0", "lo"))
-    done = succeeded(job.run("--cluster", file, "--dry-run"))
+    done = succeeded(job.run("--cluster", file, "--dry-run", "--measure-seconds", "0.5"))
     assert done.stdout.startswith("engine slurm, 8 workers\n")
 
 

@@ -13,6 +13,9 @@ from processes import Programs, json_object, only_line, succeeded
 MakeJob = Callable[..., Job]
 
 
+DRY_RUN = ("--dry-run", "--measure-seconds", "0.5")
+
+
 def cluster(directory: Path, text: str) -> Path:
     path = directory / "cluster.yaml"
     path.write_text(text)
@@ -20,7 +23,7 @@ def cluster(directory: Path, text: str) -> Path:
 
 
 def plan(job: Job, *options: Any) -> dict[str, Any]:
-    value = json_object(succeeded(job.run("--dry-run", "--json", *options)))
+    value = json_object(succeeded(job.run(*DRY_RUN, "--json", *options)))
     assert sorted(path.name for path in job.directory.iterdir()) in ([], ["cluster.yaml"])
     return value
 
@@ -32,8 +35,8 @@ def test_a_dry_run_starts_nothing(small: Inputs, make_job: MakeJob) -> None:
     (place,) = value["places"]
     # The program itself, and next to nothing for a model this small.
     assert 96 << 20 < place["need_bytes"] < 128 << 20
-    assert value["estimated_seconds"] > 0 and value["gigaflops_per_thread"] > 0
-    text = succeeded(job.run("--dry-run", *LOCAL, "3")).stdout
+    assert value["estimated_seconds"] > 0 and value["gigaflops_per_thread"] == place["gigaflops_per_thread"] > 0
+    text = succeeded(job.run(*DRY_RUN, *LOCAL, "3")).stdout
     assert text.startswith("engine local, 3 workers\n") and "fit of mlp.down_proj, 64 × 100" in text
 
 

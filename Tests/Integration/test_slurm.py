@@ -41,6 +41,15 @@ def cluster(job: Job, *lines: str) -> Path:
     return path
 
 
+def test_a_dry_run_measures_the_nodes(small: Inputs, make_job: MakeJob, on_slurm: Slurm) -> None:
+    job = make_job(small)
+    file = cluster(job, "nodes: 2", f"program: {job.programs.worker_program}")
+    done = succeeded(job.run("--cluster", file, "--dry-run", "--measure-seconds", "0.5", "--json"))
+    (place,) = json_object(done)["places"]
+    assert place["workers"] == 2 and place["gigaflops_per_thread"] > 0
+    assert done.stderr == ""
+
+
 def test_a_job_array_makes_the_same_bytes(
     small: Inputs, small_result: Job, make_job: MakeJob, on_slurm: Slurm
 ) -> None:

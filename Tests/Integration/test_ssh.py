@@ -185,9 +185,14 @@ def test_a_program_that_is_not_there(small: Inputs, make_job: MakeJob, loop: Mac
 
 def test_a_dry_run_asks_the_hosts(small: Inputs, make_job: MakeJob, loop: Machines) -> None:
     job = make_job(small)
-    file = cluster(job, loop, "[{host: loop, workers: 2, threads: 3}]")
-    (place,) = json.loads(succeeded(job.run("--cluster", file, "--dry-run", "--json")).stdout)["places"]
+    hosts = "[{host: loop, workers: 2, threads: 3}]"
+    file = cluster(job, loop, hosts, f"program: {job.programs.worker_program}")
+    done = succeeded(job.run("--cluster", file, "--dry-run", "--measure-seconds", "0.5", "--json"))
+    (place,) = json.loads(done.stdout)["places"]
     assert (place["name"], place["workers"], place["threads"]) == ("loop", 2, 3)
+    assert place["gigaflops_per_thread"] > 0 and done.stderr == ""
+    done = succeeded(job.run("--cluster", cluster(job, loop, hosts), "--dry-run", "--measure-seconds", "0.5"))
+    assert done.stderr == "loop: has no crvq-worker yet; its speed is taken to be this machine's\n"
     file = cluster(job, loop, "[loop]", "memory: 1M")
     line = only_line(job.run("--cluster", file, "--dry-run"))
     assert line.startswith("crvq-coord: a worker on loop: a worker needs "), line

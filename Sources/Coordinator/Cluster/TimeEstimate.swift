@@ -1,6 +1,3 @@
-import Foundation
-import Numerics
-import Synchronization
 import Transformer
 
 /// How long a job would take, by its operations and the speed of matrix products. Good to a factor of two: it knows nothing of
@@ -66,27 +63,6 @@ public struct TimeEstimate: Sendable {
     2 * job.tokens * Double(job.decoder.vocabularySize) * Double(job.decoder.hiddenSize)
   }
 
-  /// Seconds on so many threads, each of this speed.
-  public func seconds(threads: Int, operationsPerSecond: Double) -> Double {
-    operations / (Double(max(1, threads)) * operationsPerSecond)
-  }
-
-  /// Operations a second of one thread while all cores multiply matrices, measured for about a second.
-  public static func measuredSpeed(threads: Int) -> Double {
-    let side = 768
-    let total = Mutex(0.0)
-    ThreadTeam(threads: threads).forEach(threads) { _ in
-      let a = [Float](repeating: 0.5, count: side * side)
-      var c = [Float](repeating: 0, count: side * side)
-      let start = ContinuousClock.now
-      var products = 0.0
-      while ContinuousClock.now - start < .seconds(1) {
-        BLAS.sgemm(.no, .yes, m: side, n: side, k: side, a, lda: side, a, ldb: side, &c, ldc: side)
-        products += 1
-      }
-      let seconds = (ContinuousClock.now - start) / .seconds(1)
-      total.withLock { $0 += products * 2 * pow(Double(side), 3) / seconds }
-    }
-    return total.withLock { $0 } / Double(threads)
-  }
+  /// Seconds on threads that do so many operations a second together.
+  public func seconds(operationsPerSecond: Double) -> Double { operations / max(1, operationsPerSecond) }
 }

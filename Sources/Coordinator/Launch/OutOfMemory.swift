@@ -1,3 +1,4 @@
+import Machines
 import Synchronization
 
 /// Tells a worker that the kernel has ended for want of memory from one that somebody killed.

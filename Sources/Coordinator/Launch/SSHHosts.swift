@@ -1,5 +1,6 @@
 import Foundation
 import JobGraph
+import Machines
 import Synchronization
 
 /// Hosts as ssh reaches them now: asked what they are, and given the worker program where they have none.
@@ -31,21 +32,51 @@ public final class SSHHosts: Sendable {
   ///
   /// - Returns: what each is, or why it is out of reach, in the order of the file.
   public func probe() -> [(host: ClusterFile.Host, machine: Result<Machine, CoordinatorError>)] {
-    let answers = Mutex([Int: Result<Machine, CoordinatorError>]())
-    let next = Mutex(0)
+    let hosts = cluster.hosts
+    let answers = each(hosts) { [self] host in
+      let probe = try ask(host)
+      return Machine(name: host.name, cores: probe.cores, memory: probe.memory)
+    }
+    return zip(hosts, answers).map { host, answer in
+      (host, answer.mapError { ($0 as? CoordinatorError) ?? .internal("\($0)") })
+    }
+  }
+
+  /// Measures all places at the same time, each with the threads that it would have.
+  ///
+  /// - Returns: by name; a host that has no worker program yet is not measured.
+  func measure(_ places: [LaunchPlan.Place], seconds: Double) -> [String: Result<MatrixSpeed, any Error>] {
+    let answers = each(places) { [self] place in
+      guard let host = cluster.hosts.first(where: { $0.name == place.name }) else {
+        throw CoordinatorError.usage("\(place.name): not in the cluster file")
+      }
+      guard case .there(let program) = try ask(host).source(program: cluster.program, version: version) else {
+        throw CoordinatorError.usage("\(place.name): has no crvq-worker yet")
+      }
+      let words = [program, "--measure", "\(seconds)", "--threads", "\(place.workers * place.threads)"]
+      let answer = try run(host, script: "\"$@\"", words, within: Self.patience + seconds)
+      guard let speed = answer.split(whereSeparator: \.isNewline).compactMap({ MatrixSpeed(line: $0) }).first else {
+        throw CoordinatorError.io("\(place.name): \(program) --measure does not answer")
+      }
+      return speed
+    }
+    return Dictionary(zip(places.map(\.name), answers), uniquingKeysWith: { $1 })
+  }
+
+  /// Does the same for all items, some at a time.
+  private func each<Item: Sendable, Answer: Sendable>(
+    _ items: [Item], _ body: @escaping @Sendable (Item) throws -> Answer
+  ) -> [Result<Answer, any Error>] {
+    let answers = Mutex([Result<Answer, any Error>?](repeating: nil, count: items.count))
+    let next = Atomic(0)
     let group = DispatchGroup()
-    for _ in 0..<min(Self.atATime, cluster.hosts.count) {
+    for _ in 0..<min(Self.atATime, items.count) {
       group.enter()
-      let thread = Thread { [self] in
+      let thread = Thread {
         while true {
-          let index = next.withLock { next in
-            next += 1
-            return next - 1
-          }
-          if index >= cluster.hosts.count { break }
-          let answer = Result { try ask(cluster.hosts[index]) }
-            .map { Machine(name: cluster.hosts[index].name, cores: $0.cores, memory: $0.memory) }
-            .mapError { ($0 as? CoordinatorError) ?? .internal("\($0)") }
+          let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+          if index >= items.count { break }
+          let answer = Result { try body(items[index]) }
           answers.withLock { $0[index] = answer }
         }
         group.leave()
@@ -54,8 +85,7 @@ public final class SSHHosts: Sendable {
       thread.start()
     }
     group.wait()
-    let all = answers.withLock { $0 }
-    return cluster.hosts.enumerated().compactMap { index, host in all[index].map { (host, $0) } }
+    return answers.withLock { $0 }.compactMap { $0 }
   }
 
   /// - Throws: ``CoordinatorError``: one line that names the host.

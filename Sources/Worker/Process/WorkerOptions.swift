@@ -1,4 +1,5 @@
 import Foundation
+import Machines
 import Numerics
 
 /// How a worker process is run.
@@ -41,7 +42,7 @@ public struct WorkerOptions: Sendable {
     self.threads = threads ?? ThreadTeam.availableProcessors
     self.slots = slots
     self.cacheDirectory = cacheDirectory
-    self.memoryBytes = memoryBytes ?? process.physicalMemory
+    self.memoryBytes = memoryBytes ?? Machine.memoryOfProcess.bytes
     self.copiesBytesMax = copiesBytesMax ?? InputCopies.idleBytesMax
     self.keys = keys
     self.isInsecure = isInsecure

@@ -35,10 +35,17 @@ package struct ControlGroup: Sendable {
   /// How often the kernel has ended a process of the group for want of memory.
   package var outOfMemoryKills: Int? { value("oom_kill", in: isUnified ? "memory.events" : "memory.oom_control") }
 
+  /// What all its processes may have together; nil without a limit.
+  package var memoryLimit: ByteSize? {
+    guard let limit = number(isUnified ? "memory.max" : "memory.limit_in_bytes"), limit < Self.unlimited else {
+      return nil
+    }
+    return ByteSize(bytes: limit)
+  }
+
   /// The limit less what is in use and cannot be dropped; nil without a limit.
   package var memoryLeft: ByteSize? {
-    guard let limit = number(isUnified ? "memory.max" : "memory.limit_in_bytes"), limit < Self.unlimited,
-      let used = number(isUnified ? "memory.current" : "memory.usage_in_bytes")
+    guard let limit = memoryLimit?.bytes, let used = number(isUnified ? "memory.current" : "memory.usage_in_bytes")
     else { return nil }
     let cached = value(isUnified ? "inactive_file" : "total_inactive_file", in: "memory.stat").map { UInt64($0) } ?? 0
     let held = used > cached ? used - cached : 0

@@ -29,6 +29,12 @@ public struct Machine: Sendable, Equatable {
       name: "this machine", cores: ThreadTeam.availableProcessors, memory: ByteSize(bytes: UInt64(available)))
   }
 
+  /// What a process here can have at most: the machine's memory, or less by the limit of its control group.
+  public static var memoryOfProcess: ByteSize {
+    let physical = ByteSize(bytes: ProcessInfo.processInfo.physicalMemory)
+    return ControlGroup.own?.memoryLimit.map { min($0, physical) } ?? physical
+  }
+
   /// MemAvailable of a /proc/meminfo.
   package static func availableMemory(meminfo: String) -> ByteSize? {
     for line in meminfo.split(separator: "\n") where line.hasPrefix("MemAvailable:") {

@@ -1,0 +1,40 @@
+import Machines
+
+/// How fast the nodes are on which Slurm would start workers: a step on all of them, if they are free at once.
+package struct SlurmSpeed {
+  private static let patience = 60.0
+
+  let place: LaunchPlan.Place
+  let cluster: ClusterFile
+  let seconds: Double
+
+  package init(_ place: LaunchPlan.Place, _ cluster: ClusterFile, seconds: Double) {
+    self.place = place
+    self.cluster = cluster
+    self.seconds = seconds
+  }
+
+  /// The words after `srun`. What the file says comes before the program, and so wins.
+  package func arguments(program: String) -> [String] {
+    let minutes = Int((seconds + Self.patience) / 60) + 1
+    var words = [
+      "--job-name=crvq-measure", "--immediate=\(Int(Self.patience))", "--ntasks=\(place.workers)",
+      "--cpus-per-task=\(place.threads)", "--time=\(minutes)",
+    ]
+    if let partition = cluster.slurm.partition { words.append("--partition=\(partition)") }
+    return words + cluster.options + [program, "--measure", "\(seconds)", "--threads", "\(place.threads)"]
+  }
+
+  /// - Returns: the mean of all workers.
+  /// - Throws: ``CoordinatorError`` that says why it could not be measured.
+  func measure() throws -> MatrixSpeed {
+    let program = try cluster.program ?? LocalLauncher.findProgram()
+    let done = try ShortProcess.run("srun", arguments(program: program), within: 2 * Self.patience + seconds)
+    let speeds = done.output.split(whereSeparator: \.isNewline).compactMap { MatrixSpeed(line: $0) }
+    guard done.end == .exited(0), !speeds.isEmpty else {
+      throw CoordinatorError.io("slurm: srun: \(done.lastError ?? "\(done.end)")")
+    }
+    let mean = speeds.reduce(0) { $0 + $1.operationsPerSecond } / Double(speeds.count)
+    return MatrixSpeed(threads: place.threads, operationsPerSecond: mean)
+  }
+}
