@@ -87,7 +87,7 @@ let package = Package(
     .executableTarget(
       name: "crvq-worker",
       dependencies: [
-        "JobGraph", "Machines", "Numerics", "Program", "Worker",
+        "JobGraph", "Machines", "Messaging", "Numerics", "Program", "Worker",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]

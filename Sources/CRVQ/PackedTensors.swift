@@ -18,13 +18,6 @@ public struct PackedTensors: TensorSource {
     self.init(raw: packed, names: packed.tensorNames, others: others, format: format)
   }
 
-  /// A packed model's directory.
-  ///
-  /// - Throws: ``CRVQError`` if config.json's `quantization_config` is not this method's, ``CheckpointError``.
-  public init(directory: String) throws {
-    try self.init(Checkpoint(directory: directory), config: ModelConfig(directory: directory))
-  }
-
   /// A packed model, wherever its tensors are.
   ///
   /// - Throws: ``CRVQError`` if the configuration's `quantization_config` is not this method's.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Messaging
 import Program
 
 /// The coordinator's program: starts, resumes and watches jobs, and works on models at rest.
@@ -11,7 +12,7 @@ struct CoordinatorProgram: Program {
       crvq-coord launch splits a model into transformer blocks, has crvq-worker processes collect activations and fit \
       codebooks, merges and verifies the packed result, and can be resumed after any interruption.
       """,
-    version: "0.1.0",
+    version: Release.description,
     subcommands: [
       LaunchCommand.self, ResumeCommand.self, StatusCommand.self, VerifyCommand.self, EvaluateCommand.self,
       FitCommand.self, ExportCommand.self, InspectCommand.self, KeygenCommand.self,

@@ -3,6 +3,7 @@ import Foundation
 import JobGraph
 import Logging
 import Machines
+import Messaging
 import Numerics
 import Program
 import Worker
@@ -12,7 +13,7 @@ import Worker
 struct WorkerProgram: Program {
   static let configuration = CommandConfiguration(
     commandName: "crvq-worker", abstract: "Collect activations and fit codebooks for a crvq-coord job.",
-    version: "0.1.0")
+    version: Release.description)
 
   @Option(help: "The coordinator's endpoint: tcp://HOST:PORT.")
   var connect: String?
@@ -34,7 +35,7 @@ struct WorkerProgram: Program {
   @Option(help: "Where to keep what tasks make, for the job's next worker too (default: the temporary directory).")
   var cache: String?
 
-  @Option(help: "Disk space for what was fetched and may be needed again, such as 4G (default: 1G).")
+  @Option(help: "Disk space for inputs of tasks that were fetched and may be needed again, such as 4G (default: 1G).")
   var copies: String?
 
   @Option(

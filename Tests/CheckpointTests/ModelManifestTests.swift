@@ -111,6 +111,8 @@ import Testing
     expect("expected format", text.replacingOccurrences(of: "manifest 1", with: "manifest 2"))
     expect("config and parts", "{\"format\":\"crvq model manifest 1\"}")
     expect("without name", text.replacingOccurrences(of: "\"size\"", with: "\"length\""))
+    let size = try #require(text.firstMatch(of: #/"size":[0-9]+/#))
+    expect("fewer than its header", text.replacing(size.output, with: "\"size\":-9223372036854775808"))
     expect("tensor norm is in two parts", try twice("norm"))
   }
 }

@@ -79,12 +79,16 @@ import Testing
     try group(
       [
         "job/memory.events": "low 0\noom 5\noom_kill 2\n", "job/memory.max": "1000\n", "job/memory.current": "700\n",
+        "job/step/memory.events": "oom_kill 1\n", "job/step/memory.max": "max\n", "memory.max": "5000\n",
         "job/memory.stat": "anon 1\ninactive_file 200\n", "memory/old/memory.oom_control": "under_oom 0\noom_kill 7\n",
         "memory/old/memory.limit_in_bytes": "9223372036854771712\n", "memory/old/memory.usage_in_bytes": "1\n",
       ], in: root)
     let new = try #require(ControlGroup(membership: "0::/job\n", root: root))
     #expect(new.outOfMemoryKills == 2)
     #expect(new.memoryLeft?.bytes == 500 && new.memoryLimit?.bytes == 1000)
+    // A limit holds for the groups below it too.
+    let step = try #require(ControlGroup(membership: "0::/job/step\n", root: root))
+    #expect(step.outOfMemoryKills == 1 && step.memoryLimit?.bytes == 1000 && step.memoryLeft?.bytes == 500)
     let old = try #require(ControlGroup(membership: "9:name=systemd:/\n4:cpu,memory:/old\n0::/\n", root: root))
     #expect(old.outOfMemoryKills == 7)
     #expect(old.memoryLeft == nil && old.memoryLimit == nil)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
-from checkpoints import change_config, change_tensor, write_tokens
+from checkpoints import LONG, change_config, change_tensor, write_tokens
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
 from keys import Keys
-from processes import Programs, last_line
+from processes import Programs, last_line, succeeded
 from test_evaluation import Evaluation, measured
 
 MakeJob = Callable[..., Job]
@@ -63,6 +64,36 @@ def test_the_coordinator_serves_what_a_machine_does_not_have(
     assert_same_output(long_result.output, job.output)
     # Nothing stays of what was fetched.
     assert list(job.programs.temporary.iterdir()) == []
+
+
+def test_a_machine_without_the_model_outlives_the_coordinator(
+    long: Inputs, long_result: Job, make_job: MakeJob
+) -> None:
+    """Whose successor serves the model at another port."""
+    job = make_job(long)
+    coordinator = job.start(*MANUAL)
+    endpoint = job.programs.endpoint(job.job)
+    elsewhere = on_another_machine(without(long.model.parent))
+    far = job.programs.worker(endpoint, "far", "--slots", "2", "--threads", "2", prefix=elsewhere)
+    job.wait_until_fitted(1)
+    coordinator.kill()
+    assert len(job.stored_fits()) < LONG.blocks * len(LONG.linears)
+    succeeded(job.resume("--launcher", "none", "--bind", endpoint))
+    far.succeed()
+    assert_same_output(long_result.output, job.output)
+
+
+def test_a_worker_that_may_be_needed_again_says_so(long: Inputs, make_job: MakeJob) -> None:
+    """What started it, systemd or Kubernetes, is to start it again."""
+    job = make_job(long)
+    coordinator = job.start(*MANUAL)
+    worker = job.worker("one")
+    job.wait_until_fitted(1)
+    coordinator.send(signal.SIGTERM)
+    assert coordinator.wait().returncode == 75
+    done = worker.wait()
+    assert done.returncode == 75
+    assert last_line(done).endswith("has ended, its job has not")
 
 
 def test_a_machine_with_other_weights_in_the_models_place(

@@ -44,4 +44,15 @@ import Worker
     Berth.removeIdle(in: directory)
     #expect(!FileManager.default.fileExists(atPath: directory))
   }
+
+  @Test func whatAllHaveInCommonGoesWithTheLast() throws {
+    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let berths = try (0..<2).map { try take($0) }
+    let common = directory + "/files"
+    try FileManager.default.createDirectory(atPath: common + "/more", withIntermediateDirectories: true)
+    berths[0].remove()
+    #expect(FileManager.default.fileExists(atPath: common))
+    berths[1].remove()
+    #expect(!FileManager.default.fileExists(atPath: directory))
+  }
 }

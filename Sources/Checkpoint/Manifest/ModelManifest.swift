@@ -65,6 +65,7 @@ public struct ModelManifest: Sendable {
         let header = value[Self.header]?.string
       else { throw malformed("a part without name, sha256, size or header") }
       let bytes = withUnsafeBytes(of: UInt64(header.utf8.count).littleEndian, Array.init) + Array(header.utf8)
+      guard size >= bytes.count else { throw malformed("part \(name) has \(size) bytes, fewer than its header") }
       let part = try ModelPart(name: name, header: bytes, byteCount: size, path: path)
       for tensor in part.tensors.keys where !names.insert(tensor).inserted {
         throw malformed("tensor \(tensor) is in two parts")

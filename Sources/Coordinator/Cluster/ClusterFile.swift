@@ -84,6 +84,9 @@ public struct ClusterFile: Sendable, Equatable {
 
   public init(engine: Engine) { self.engine = engine }
 
+  /// ``environment`` as words for `env`.
+  var environmentWords: [String] { environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" } }
+
   /// The most workers that are started.
   public static let workersMax = 4096
   /// The most threads and slots of a worker.

@@ -6,7 +6,7 @@ import Synchronization
 /// What a coordinator gives to its workers: the artifacts of its store, and for machines that do not see them, the model part by part
 /// and the tokens, read from where they lie.
 ///
-/// Nothing is kept in memory but the manifest. Whoever fetches checks what comes against its digest, so a file that has changed since
+/// No part is ever in memory whole. Whoever fetches checks what comes against its digest, so a file that has changed since
 /// the job was started is found there.
 final class ServedArtifacts: ArtifactSource {
   private enum Source {

@@ -6,8 +6,11 @@ import JobGraph
 ///
 /// Kept in the job directory; a job is resumed with exactly these. How many machines do the work is not among them.
 public struct JobOptions: Codable, Sendable, Equatable {
-  /// Raised whenever the same options give other bytes than before: half a job of each would fit neither.
-  static let currentMethod = 2
+  /// Raised whenever the same options give other bytes than before, or a job's records mean something else: half a job of each would
+  /// fit neither.
+  static let currentMethod = 3
+  /// The first that knows a model by its manifest.
+  private static let manifestMethod = 3
 
   /// How the release that made the job goes about it.
   public let method: Int
@@ -30,6 +33,9 @@ public struct JobOptions: Codable, Sendable, Equatable {
   public var shards: Int
   /// Verification fails above this; nil for no bound.
   public var maximumRelativeError: Double?
+
+  /// Whether the report of the job has a digest of the model that this release can compare.
+  var knowsModelByManifest: Bool { method >= Self.manifestMethod }
 
   /// The most epochs that can be asked for.
   public static let tuneEpochsMax = 1000

@@ -53,7 +53,8 @@ public final class SSHHosts: Sendable {
       guard case .there(let program) = try ask(host).source(program: cluster.program, version: version) else {
         throw CoordinatorError.usage("\(place.name): has no crvq-worker yet")
       }
-      let words = [program, "--measure", "\(seconds)", "--threads", "\(place.workers * place.threads)"]
+      let measure = [program, "--measure", "\(seconds)", "--threads", "\(place.workers * place.threads)"]
+      let words = ["env"] + cluster.environmentWords + measure
       let answer = try run(host, script: "\"$@\"", words, within: Self.patience + seconds)
       guard let speed = answer.split(whereSeparator: \.isNewline).compactMap({ MatrixSpeed(line: $0) }).first else {
         throw CoordinatorError.io("\(place.name): \(program) --measure does not answer")

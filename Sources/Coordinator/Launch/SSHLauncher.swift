@@ -80,8 +80,8 @@ public final class SSHLauncher: WorkerLauncher {
         command.keys = .standardInput
         input = Array(try KeyDirectory(path).bundle(forWorker: name).text.utf8)
       }
-      let environment = cluster.environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-      let words = ["env"] + environment + [program] + command.arguments(connecting: endpoint) + ["--ends-with-input"]
+      let words =
+        ["env"] + cluster.environmentWords + [program] + command.arguments(connecting: endpoint) + ["--ends-with-input"]
       return Supervisor.Post(
         worker: name, executable: "/usr/bin/env", arguments: ["ssh"] + ssh.arguments(script: RemoteWorker.run, words),
         environment: ProcessInfo.processInfo.environment, input: input, log: "\(directory.logPath)/\(name).log",

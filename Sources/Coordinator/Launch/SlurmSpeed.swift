@@ -17,12 +17,16 @@ package struct SlurmSpeed {
   /// The words after `srun`. What the file says comes before the program, and so wins.
   package func arguments(program: String) -> [String] {
     let minutes = Int((seconds + Self.patience) / 60) + 1
+    // As many as ever run at a time.
+    let tasks = min(place.workers, cluster.slurm.throttle ?? place.workers)
     var words = [
-      "--job-name=crvq-measure", "--immediate=\(Int(Self.patience))", "--ntasks=\(place.workers)",
+      "--job-name=crvq-measure", "--immediate=\(Int(Self.patience))", "--ntasks=\(tasks)",
       "--cpus-per-task=\(place.threads)", "--time=\(minutes)",
     ]
+    if let memory = place.memory { words.append("--mem-per-cpu=\(max(1, memory.mebibytes / UInt64(place.threads)))M") }
     if let partition = cluster.slurm.partition { words.append("--partition=\(partition)") }
-    return words + cluster.options + [program, "--measure", "\(seconds)", "--threads", "\(place.threads)"]
+    let measure = [program, "--measure", "\(seconds)", "--threads", "\(place.threads)"]
+    return words + cluster.options + ["env"] + cluster.environmentWords + measure
   }
 
   /// - Returns: the mean of all workers.
@@ -31,8 +35,9 @@ package struct SlurmSpeed {
     let program = try cluster.program ?? LocalLauncher.findProgram()
     let done = try ShortProcess.run("srun", arguments(program: program), within: 2 * Self.patience + seconds)
     let speeds = done.output.split(whereSeparator: \.isNewline).compactMap { MatrixSpeed(line: $0) }
-    guard done.end == .exited(0), !speeds.isEmpty else {
-      throw CoordinatorError.io("slurm: srun: \(done.lastError ?? "\(done.end)")")
+    guard !speeds.isEmpty else {
+      let reason = done.end == .exited(0) ? "no speed among its output" : done.lastError ?? "\(done.end)"
+      throw CoordinatorError.io("slurm: srun: \(reason)")
     }
     let mean = speeds.reduce(0) { $0 + $1.operationsPerSecond } / Double(speeds.count)
     return MatrixSpeed(threads: place.threads, operationsPerSecond: mean)

@@ -17,7 +17,7 @@ package struct WorkerCommand: Sendable, Equatable {
   package var threads: Int
   package var slots = 1
   package var memory: ByteSize?
-  /// Where it keeps what it makes; a folder of its own below this.
+  /// Where it keeps what it makes, and shares with other workers of its machine what they fetch.
   package var scratch: String?
   package var keys = Keys.none
 
@@ -31,7 +31,7 @@ package struct WorkerCommand: Sendable, Equatable {
     var words = ["--connect", endpoint, "--name", name, "--threads", "\(threads)"]
     if slots > 1 { words += ["--slots", "\(slots)"] }
     if let memory { words += ["--memory", "\(memory.mebibytes)M"] }
-    if let scratch { words += ["--cache", "\(scratch)/\(name)"] }
+    if let scratch { words += ["--cache", scratch] }
     switch keys {
     case .none: break
     case .insecure: words += ["--insecure"]

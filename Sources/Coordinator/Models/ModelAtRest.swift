@@ -22,7 +22,7 @@ public struct ModelAtRest: Sendable {
     config = try ModelConfig(directory: directory, known: Architectures.names)
     model = try LanguageModel(config: config)
     checkpoint = try Checkpoint(directory: directory)
-    packed = config.quantization == nil ? nil : try PackedTensors(directory: directory)
+    packed = config.quantization == nil ? nil : try PackedTensors(checkpoint, config: config)
     tensors = packed ?? checkpoint
     try model.validate(tensors)
   }

@@ -38,6 +38,6 @@ package struct SocketLimits: Sendable {
   /// fetches from one holder, for the reason of ``controlClient``.
   package static let artifactClient = SocketLimits(
     frameBytes: ArtifactMessage.chunkLimit, frames: Envelope.frameLimit,
-    messageBytes: ArtifactMessage.chunkLimit + (64 << 10), sendQueue: 1000, receiveQueue: 64, lingerMilliseconds: 0,
+    messageBytes: ArtifactMessage.chunkLimit + (64 << 10), sendQueue: 1000, receiveQueue: 128, lingerMilliseconds: 0,
     ioThreads: 0b10)
 }

@@ -12,7 +12,7 @@ public final class ArtifactClient: Sendable {
     /// Bytes of a chunk, at most 4 MiB.
     public var chunkLength = 1 << 20
     /// Chunks asked for and not yet written.
-    public var credit = 4
+    public var credit = 8
     /// For the first chunk: the holder may have to check the artifact's digest before.
     public var firstChunkTimeout = Duration.seconds(30)
     /// For every further chunk.
@@ -24,6 +24,14 @@ public final class ArtifactClient: Sendable {
     public var roundPause = Duration.milliseconds(300)
 
     public init() {}
+
+    func patient(_ patience: Duration?) -> Policy {
+      guard let patience else { return self }
+      var policy = self
+      policy.firstChunkTimeout = max(firstChunkTimeout, patience)
+      policy.chunkTimeout = max(chunkTimeout, patience)
+      return policy
+    }
   }
 
   private let policy: Policy
@@ -79,13 +87,15 @@ public final class ArtifactClient: Sendable {
   /// - Parameters:
   ///   - artifact: digest and length; the bytes received are checked against both.
   ///   - holders: preferred first.
+  ///   - chunkPatience: how long the next chunk is waited for at least; nil for what the policy says.
   ///   - isCancelled: asked several times a second.
   /// - Throws: ``ArtifactError`` `.unavailable` with a reason for each holder, `.cancelled`, `.closed`; what the store
   ///   throws. Nothing is then stored.
   public func fetch(
-    _ artifact: Artifact, from holders: [ArtifactHolder], into store: ArtifactStore,
+    _ artifact: Artifact, from holders: [ArtifactHolder], into store: ArtifactStore, chunkPatience: Duration? = nil,
     isCancelled: @Sendable () -> Bool = { false }
   ) throws(ArtifactError) {
+    let policy = policy.patient(chunkPatience)
     let target = Target(digest: artifact.digest, directory: store.directory)
     try begin(target, isCancelled)
     defer { end(target) }

@@ -12,7 +12,7 @@ final class ArtifactServerSocket {
     var address: String
   }
 
-  private struct OpenFile {
+  private struct OpenArtifact {
     let file: any ReadableArtifact
     var lastUse: ContinuousClock.Instant
   }
@@ -37,7 +37,7 @@ final class ArtifactServerSocket {
   private let logger: Logger
 
   private var blocked: [[UInt8]: Blocked] = [:]
-  private var openFiles: [Digest: OpenFile] = [:]
+  private var openFiles: [Digest: OpenArtifact] = [:]
   private var budgets = RequestBudgets(perSecond: RequestBudgets.requests)
   private var log = RefusalLog()
 
@@ -235,7 +235,7 @@ final class ArtifactServerSocket {
     if openFiles.count >= Self.openFileLimit, let oldest = openFiles.min(by: { $0.value.lastUse < $1.value.lastUse }) {
       openFiles[oldest.key] = nil
     }
-    openFiles[digest] = OpenFile(file: file, lastUse: now)
+    openFiles[digest] = OpenArtifact(file: file, lastUse: now)
     return file
   }
 

@@ -64,7 +64,11 @@ package final class Berth: Sendable {
   private static func removeUnused(_ directory: String) {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
     if names.contains(where: { UInt($0) != nil }) { return }
-    try? FileManager.default.removeItem(atPath: "\(directory)/\(commonName)")
+    for name in names where name.hasPrefix(commonName) {
+      // Under another name first: whoever takes a berth now finds all there is to be had, or nothing.
+      let path = "\(directory)/\(commonName)-\(UInt64.random(in: .min ... .max))"
+      if rename("\(directory)/\(name)", path) == 0 { try? FileManager.default.removeItem(atPath: path) }
+    }
     rmdir(directory)
   }
 

@@ -11,9 +11,16 @@ struct CacheDirectory {
   /// The user named no place: the processes of a user share one in the temporary directory.
   let isTemporary: Bool
 
+  /// - Parameter given: by the user. On a file system that machines share each has a folder there: what locks say on one need not hold
+  ///   on another.
   init(_ given: String?) {
-    path = given ?? "\(Self.temporary)crvq-workers-\(geteuid())"
+    path = given.map { "\($0)/\(Self.hostName)" } ?? "\(Self.temporary)crvq-workers-\(geteuid())"
     isTemporary = given == nil
+  }
+
+  private static var hostName: String {
+    let name = String(ProcessInfo.processInfo.hostName.prefix(64)).replacing("/", with: "_")
+    return name.isEmpty || name.hasPrefix(".") ? "host" : name
   }
 
   /// Makes the directory, so that one that cannot be is known before any work begins.
@@ -60,16 +67,14 @@ struct CacheDirectory {
     }
   }
 
-  /// Removes what workers that have ended left of a job, and the directory itself if it is temporary and nobody uses it.
+  /// Removes what workers that have ended left of a job, and the directory itself if nobody uses it.
   func remove(job: String) {
     Berth.removeIdle(in: path(ofJob: job))
     removeIfUnused()
   }
 
-  /// Removes the directory itself if it is temporary and nothing is in it.
-  func removeIfUnused() {
-    if isTemporary { rmdir(path) }
-  }
+  /// Removes the directory itself if nothing is in it.
+  func removeIfUnused() { rmdir(path) }
 
   private static var temporary: String {
     let path = NSTemporaryDirectory()

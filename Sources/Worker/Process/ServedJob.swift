@@ -4,6 +4,7 @@ import Messaging
 /// The job that a worker serves, with what its tasks share.
 struct ServedJob: Sendable {
   let context: JobContext
+  let files: CoordinatorFiles
   /// Of this job alone: who may ask for its artifacts must not get those of another.
   let store: ArtifactStore
   let passes: PassRecords
@@ -16,8 +17,9 @@ struct ServedJob: Sendable {
   /// Goes on with what another process may have left in the berth.
   ///
   /// - Throws: ``WorkerError`` `.io`.
-  init(_ job: JobContext, at berth: Berth, copiesBytesMax: UInt64) throws(WorkerError) {
+  init(_ job: JobContext, _ files: CoordinatorFiles, at berth: Berth, copiesBytesMax: UInt64) throws(WorkerError) {
     context = job
+    self.files = files
     self.berth = berth
     do throws(ArtifactError) {
       store = try ArtifactStore(directory: berth.path, durability: .cache)

@@ -17,7 +17,7 @@ extension WireReady {
     memoryBytes = options.memoryBytes
     self.artifactEndpoint = artifactEndpoint
     cpu = BLAS.coreName
-    softwareVersion = "0.1.0"
+    softwareVersion = Release.version
   }
 }
 

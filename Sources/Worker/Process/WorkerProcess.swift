@@ -17,22 +17,24 @@ public final class WorkerProcess: Sendable {
   /// Between two times that unacknowledged results are sent again.
   private static let reminder = Duration.seconds(20)
 
-  private let options: WorkerOptions
-  private let logger: Logger
+  let options: WorkerOptions
+  let logger: Logger
   /// Of this process.
-  private let id: Data
-  private let cache: CacheDirectory
+  let id: Data
+  let cache: CacheDirectory
   private let context: ZMQContext
-  private let server: ArtifactServer
-  private let client: ArtifactClient
+  let server: ArtifactServer
+  let client: ArtifactClient
   private let link: WorkerLink
-  private let queue = TaskQueue()
+  let queue = TaskQueue()
   private let slots = DispatchGroup()
   private let allocation: SharedAllocationEnd
-  private let stopReason = Mutex<(text: String, end: End)?>(nil)
-  private let service = Mutex<ServedJob?>(nil)
+  let stopReason = Mutex<(text: String, end: End)?>(nil)
+  let service = Mutex<ServedJob?>(nil)
+  /// Welcomes in a row whose job could not be opened for now.
+  let failedWelcomes = Atomic<Int>(0)
   /// How the coordinator is known where it serves artifacts; nil without keys.
-  private let coordinatorKey: PublicKey?
+  let coordinatorKey: PublicKey?
 
   /// Opens the cache, starts serving artifacts, and connects.
   ///
@@ -90,7 +92,9 @@ public final class WorkerProcess: Sendable {
     client.close()
     context.terminate()
     tidy(after: end)
-    _ = try end.get()
+    if try end.get() == .coordinatorEnded {
+      throw WorkerError.lostCoordinator("the coordinator at \(options.endpoint) has ended, its job has not")
+    }
   }
 
   /// Of a job that is done nothing stays. Of one that may go on the cache does, for the worker that serves it next; but not in the
@@ -107,7 +111,7 @@ public final class WorkerProcess: Sendable {
   }
 
   /// Why the worker ended, when nothing went wrong.
-  private enum End: Sendable {
+  enum End: Sendable {
     case jobIsDone
     case coordinatorEnded
     /// By a signal, or because its machine is taken away.
@@ -132,11 +136,14 @@ public final class WorkerProcess: Sendable {
         sayGoodbye(reason)
         return .sentAway
       }
-      if let parent = options.parent, getppid() != parent {
-        throw WorkerError.lostCoordinator("the coordinator's process \(parent) has ended")
+      if isOrphaned {
+        throw WorkerError.lostCoordinator("the coordinator's process \(options.parent ?? 0) has ended")
       }
     }
   }
+
+  /// Whether the process that this one is to end with has ended.
+  var isOrphaned: Bool { options.parent.map { getppid() != $0 } ?? false }
 
   /// Standard input carries nothing more: it ends when the connection does by which this worker was started.
   private func watchInput() {
@@ -204,63 +211,6 @@ public final class WorkerProcess: Sendable {
     case .pulse: break
     }
     return nil
-  }
-
-  /// A coordinator took the worker in, perhaps after a lost connection.
-  private func enter(_ welcome: WireWelcome) throws {
-    let job = try serve(welcome)
-    for page in job.inventory { send(.inventory(page)) }
-    for result in queue.unacknowledged { send(.taskDone(result)) }
-  }
-
-  /// The job of a welcome, opened if it is not the one being served already.
-  private func serve(_ welcome: WireWelcome) throws -> ServedJob {
-    if let served = service.withLock({ $0 }), served.id == welcome.jobID { return served }
-    let job: ServedJob
-    do { job = try open(welcome) } catch {
-      sayGoodbye("\(error)")
-      throw error
-    }
-    job.store.reportDamage { [logger] in logger.warning("\($0)") }
-    cache.removeOthers(than: job.id)
-    server.serve(job.store)
-    service.withLock { $0 = job }
-    let place = job.context.original.isHere ? "is here" : "comes from the coordinator"
-    logger.info("serving job \(job.id), its model \(place), \(job.passes.passes.count) passes are there already")
-    return job
-  }
-
-  private func open(_ welcome: WireWelcome) throws(WorkerError) -> ServedJob {
-    // Taken first: what the workers of a machine have in common stays as long as one of them has a berth.
-    let berth = try cache.berth(forJob: welcome.jobID, of: id)
-    do throws(WorkerError) {
-      return try ServedJob(context(of: welcome), at: berth, copiesBytesMax: options.copiesBytesMax)
-    } catch {
-      if berth.predecessor == nil { berth.remove() }
-      throw error
-    }
-  }
-
-  private func context(of welcome: WireWelcome) throws(WorkerError) -> JobContext {
-    do {
-      let coordinator = ArtifactHolder(welcome.artifactEndpoint, key: coordinatorKey)
-      let files = try ServedFiles(in: cache.filesPath(ofJob: welcome.jobID), from: coordinator, by: client) {
-        [weak self] in
-        self?.isUnwanted ?? true
-      }
-      return try JobContext(welcome, files) { [logger] in logger.warning("\($0)") }
-    } catch let error as ArtifactError {
-      throw .io("\(error)")
-    } catch TaskError.other(let text) {
-      throw .io(text)
-    } catch { throw .badInput("\(error)") }
-  }
-
-  /// Whether what this thread waits for is no longer wanted. To wait is no fault of the task: it keeps its lease.
-  private var isUnwanted: Bool {
-    guard let control = TaskControl.current else { return stopReason.withLock { $0 != nil } }
-    control.pulse()
-    return control.wasCancelled
   }
 
   // MARK: slots
@@ -346,13 +296,13 @@ public final class WorkerProcess: Sendable {
     send(.taskFailed(failed))
   }
 
-  private func sayGoodbye(_ reason: String) {
+  func sayGoodbye(_ reason: String) {
     var goodbye = WireGoodbye()
     goodbye.reason = reason.cut()
     try? link.send(.goodbye(goodbye))
   }
 
-  private func send(_ message: WorkerMessage) {
+  func send(_ message: WorkerMessage) {
     // What cannot be sent now is sent again after the next welcome, or missed by the coordinator's clock.
     do { try link.send(message) } catch { logger.warning("\(message.kind) was not sent: \(error)") }
   }

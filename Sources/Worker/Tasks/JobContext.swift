@@ -23,25 +23,25 @@ struct JobContext: Sendable {
   /// Whether each block's last linear is fitted after the others, to repair what they lost.
   let repairs: Bool
 
-  /// Opens model and tokens: where the coordinator says they are, or as it serves them.
+  /// Opens model and tokens: where the coordinator says they are, or as it gives them.
   ///
   /// - Parameter noted: is given a line for the log about files here that are not the job's.
   /// - Throws: ``ArtifactError`` for a fault of this machine's disk; ``CheckpointError``, ``TransformerError``, ``CRVQError``, ``TaskError``: one line
   ///   that says what is wrong.
-  init(_ welcome: WireWelcome, _ served: ServedFiles, noted: @escaping @Sendable (String) -> Void) throws {
+  init(_ welcome: WireWelcome, _ files: CoordinatorFiles, noted: @escaping @Sendable (String) -> Void) throws {
     jobID = welcome.jobID
     let directory = welcome.modelDirectory
-    let manifest = try Self.manifest(welcome, served)
+    let manifest = try Self.manifest(welcome, files)
     let config = try ModelConfig(
       text: Array(manifest.config.utf8), path: "\(directory)/\(ModelConfig.fileName)", known: Architectures.names)
     model = try LanguageModel(config: config)
-    original = ModelTensors(manifest, in: directory, served: served, noted: noted)
+    original = ModelTensors(manifest, in: directory, files: files, noted: noted)
     let isEvaluation = welcome.options.window > 0
     let isPacked = isEvaluation && config.quantization != nil
     tensors = isPacked ? try PackedTensors(original, config: config) : original
     try model.validate(tensors)
     tokens = try TokenFile(
-      path: Self.tokensPath(welcome, served, noted), vocabularySize: model.shape.vocabularySize)
+      path: Self.tokensPath(welcome, files, noted), vocabularySize: model.shape.vocabularySize)
     fit = try FitOptions(welcome.options)
     tune = TuneOptions(welcome.options)
     repairs = welcome.options.repair
@@ -62,16 +62,16 @@ struct JobContext: Sendable {
     }
   }
 
-  private static func manifest(_ welcome: WireWelcome, _ served: ServedFiles) throws -> ModelManifest {
+  private static func manifest(_ welcome: WireWelcome, _ files: CoordinatorFiles) throws -> ModelManifest {
     guard let artifact = welcome.model.artifact else { throw TaskError.badInput("the welcome names no model") }
-    let path = try served.path(of: artifact, named: welcome.modelDirectory)
+    let path = try files.path(of: artifact, named: welcome.modelDirectory)
     let text = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
     return try text.withUnsafeBytes { try ModelManifest(parsing: $0, path: welcome.modelDirectory) }
   }
 
   /// Where the job's tokens are, on this machine.
   private static func tokensPath(
-    _ welcome: WireWelcome, _ served: ServedFiles, _ noted: (String) -> Void
+    _ welcome: WireWelcome, _ files: CoordinatorFiles, _ noted: (String) -> Void
   ) throws -> String {
     guard let artifact = welcome.tokens.artifact else { throw TaskError.badInput("the welcome names no tokens") }
     let path = welcome.tokensPath
@@ -79,7 +79,7 @@ struct JobContext: Sendable {
       if Digest.of(bytes) == artifact.digest { return path }
       noted("\(path): not the tokens of this job; the coordinator serves them")
     }
-    return try served.path(of: artifact, named: path)
+    return try files.path(of: artifact, named: path)
   }
 
   /// The token ids of a shard.

@@ -34,6 +34,14 @@ package final class TaskControl: Sendable {
     if !wasCancelled, ContinuousClock.now - time > Self.pulsePause { say(fraction, note) }
   }
 
+  /// Renews the lease while the task waits for something that is no work of its own.
+  ///
+  /// - Throws: ``TaskError/cancelled`` if the task is no longer wanted.
+  func goOn() throws {
+    if wasCancelled { throw TaskError.cancelled }
+    pulse()
+  }
+
   private func say(_ fraction: Double, _ note: String) {
     last.withLock { $0 = (fraction, note, .now) }
     report(fraction, note)

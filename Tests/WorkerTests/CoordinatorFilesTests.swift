@@ -5,7 +5,7 @@ import Testing
 import Worker
 
 /// Several processes of a machine, each with a client of its own, and one coordinator.
-@Suite struct ServedFilesTests {
+@Suite struct CoordinatorFilesTests {
   private let directory = NSTemporaryDirectory() + "crvq-served-\(UUID().uuidString)"
   private let context: ZMQContext
   private let source: ArtifactStore
@@ -17,10 +17,10 @@ import Worker
     server = try ArtifactServer(binding: "tcp://127.0.0.1:*", serving: source, context: context)
   }
 
-  private func process(isCancelled: @escaping @Sendable () -> Bool = { false }) throws -> ServedFiles {
+  private func process(isUnwanted: @escaping @Sendable () -> Bool = { false }) throws -> CoordinatorFiles {
     let client = try ArtifactClient(context: context)
-    return try ServedFiles(
-      in: directory + "/files", from: ArtifactHolder(server.endpoint), by: client, isCancelled: isCancelled)
+    return try CoordinatorFiles(
+      in: directory + "/files", from: ArtifactHolder(server.endpoint), by: client, isUnwanted: isUnwanted)
   }
 
   private func removeAll() { try? FileManager.default.removeItem(atPath: directory) }
@@ -32,7 +32,7 @@ import Worker
     let processes = try (0..<4).map { _ in try process() }
     let paths = Mutex<[String]>([])
     DispatchQueue.concurrentPerform(iterations: processes.count) { index in
-      if let path = try? processes[index].path(of: artifact) { paths.withLock { $0.append(path) } }
+      if let path = try? processes[index].path(of: artifact, named: "file") { paths.withLock { $0.append(path) } }
     }
     #expect(paths.withLock { $0 } == Array(repeating: "\(directory)/files/\(artifact.digest.hex)", count: 4))
     #expect(try Data(contentsOf: URL(fileURLWithPath: paths.withLock { $0[0] })) == bytes)
@@ -44,9 +44,9 @@ import Worker
   @Test func aFileThatIsDamagedHereIsFetchedAgain() throws {
     defer { removeAll() }
     let artifact = try source.put(Data(repeating: 3, count: 1000))
-    let path = try process().path(of: artifact)
+    let path = try process().path(of: artifact, named: "file")
     try Data(repeating: 4, count: 1000).write(to: URL(fileURLWithPath: path))
-    #expect(try process().path(of: artifact) == path)
+    #expect(try process().path(of: artifact, named: "file") == path)
     #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == Data(repeating: 3, count: 1000))
   }
 
@@ -57,13 +57,32 @@ import Worker
     #expect("\(error as Any)".contains("/models/x (block 3): artifact \(artifact.digest.short)"))
   }
 
+  @Test func theSuccessorOfACoordinatorServesElsewhere() throws {
+    defer { removeAll() }
+    let artifact = try source.put(Data([7]))
+    let client = try ArtifactClient(context: context)
+    let files = try CoordinatorFiles(
+      in: directory + "/files", from: ArtifactHolder("tcp://127.0.0.1:1"), by: client, isUnwanted: { false })
+    #expect(throws: TaskError.self) { try files.path(of: artifact, named: "file") }
+    files.coordinator = ArtifactHolder(server.endpoint)
+    #expect(try files.path(of: artifact, named: "file").hasSuffix(artifact.digest.hex))
+  }
+
+  @Test func aDirectoryThatIsTakenAwayIsAFaultOfThisMachine() throws {
+    defer { removeAll() }
+    let artifact = try source.put(Data([7]))
+    let files = try process()
+    try FileManager.default.removeItem(atPath: directory + "/files")
+    #expect(throws: ArtifactError.self) { try files.path(of: artifact, named: "file") }
+  }
+
   @Test func waitingForAnotherProcessCanBeCancelled() throws {
     defer { removeAll() }
     let artifact = try source.put(Data([1, 2]))
     let files = try process { true }
     let lock = try FileLock.take("\(directory)/files/\(artifact.digest.hex).lock", makingFile: true)
     #expect(lock != nil)
-    #expect(throws: ArtifactError.cancelled(artifact.digest)) { try files.path(of: artifact) }
+    #expect(throws: TaskError.cancelled) { try files.path(of: artifact, named: "file") }
     withExtendedLifetime(lock) {}
   }
 }
