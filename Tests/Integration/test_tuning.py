@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -59,6 +61,23 @@ def test_a_tune_lowers_its_loss_and_keeps_the_codes(tuned: Job, long_result: Job
     assert changed == {"codebooks", "scales", "weight"}
     weights = {name for name in before if name.endswith(".weight") and (before[name] != after[name]).any()}
     assert weights and all(name.endswith("layernorm.weight") for name in weights)
+
+
+@pytest.mark.parametrize("value", [None, "held_out_error", "output_error"])
+def test_verify_measures_what_the_job_did(tuned: Job, tmp_path: Path, value: str | None) -> None:
+    """Each block on the stream that the job ran: the original's, or the packed model's own."""
+    output = Path(shutil.copytree(tuned.output, tmp_path / "out"))
+    path = output / "crvq_report.json"
+    changed = json.loads(path.read_text())
+    if value:
+        entry = (changed["linears"] if value == "held_out_error" else changed["blocks"])[-1]
+        entry[value] *= 1.01
+        path.write_text(json.dumps(changed))
+    done = tuned.programs.run(
+        "verify", "--model", tuned.inputs.model, "--quantized", output, "--calibration", tuned.inputs.tokens, "--json"
+    )
+    faults = json.loads(done.stdout)["faults"]
+    assert (done.returncode, len(faults)) == ((65, 1) if value else (0, 0)), faults
 
 
 def test_one_worker_gives_the_bytes_of_two(tuned: Job, make_job: MakeJob) -> None:

@@ -5,7 +5,8 @@ import JobGraph
 import Numerics
 import Transformer
 
-/// Runs calibration tokens through the original model block by block, beside each packed block.
+/// Runs calibration tokens through the model block by block, original and packed beside each other, as the job did that made the packed
+/// one: each block sees what comes out of the original blocks before it, or of the packed ones.
 final class BlockMeasurement {
   struct Output {
     /// ‖y - ŷ‖² / ‖y‖² of the block's output.
@@ -26,10 +27,11 @@ final class BlockMeasurement {
     }
   }
 
-  /// Whether the job that made the packed model measured the same: its held-out sequences, under the original's activations.
+  /// Whether the job that made the packed model measured the same: its held-out sequences.
   let repeatsReport: Bool
 
   private let shape: DecoderShape
+  private let propagation: JobPlan.Propagation
   private var hidden: HiddenStates
 
   /// Uses the sequences the job held out where the report tells that these are its tokens, else all of them.
@@ -37,8 +39,9 @@ final class BlockMeasurement {
     shape = original.model.shape
     let tokens = try TokenFile(path: path, vocabularySize: shape.vocabularySize)
     let options = report.options
+    propagation = JobPlan.Propagation(rawValue: options.propagation) ?? .teacher
     let isJobs = try FileDigest.of(path: path).hex == report.digests.tokens && options.sequences <= tokens.sequenceCount
-    repeatsReport = isJobs && options.propagation == JobPlan.Propagation.teacher.rawValue
+    repeatsReport = isJobs
     let range = isJobs ? options.sequences - options.heldOut..<options.sequences : 0..<tokens.sequenceCount
     hidden = try original.model.embed(tokens: range.map { tokens.sequence($0) }, from: original.checkpoint)
   }
@@ -50,6 +53,7 @@ final class BlockMeasurement {
     try original.forward(&hidden, team: team, observer: grams)
     var loss = EnergyLoss()
     loss.add(hidden.values, approximation.values)
+    if propagation == .student { hidden = approximation }
     return Output(error: loss.share, grams: grams)
   }
 }
