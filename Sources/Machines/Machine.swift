@@ -35,6 +35,14 @@ public struct Machine: Sendable, Equatable {
     return ControlGroup.own?.memoryLimit.map { min($0, physical) } ?? physical
   }
 
+  /// How often the kernel has ended a process of this machine for want of memory; nil where it does not say.
+  package static var outOfMemoryKills: Int? {
+    guard let text = try? String(contentsOfFile: "/proc/vmstat", encoding: .utf8) else { return nil }
+    return text.split(separator: "\n").first { $0.hasPrefix("oom_kill ") }?.split(separator: " ").last.flatMap {
+      Int($0)
+    }
+  }
+
   /// MemAvailable of a /proc/meminfo.
   package static func availableMemory(meminfo: String) -> ByteSize? {
     for line in meminfo.split(separator: "\n") where line.hasPrefix("MemAvailable:") {

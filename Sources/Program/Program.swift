@@ -9,6 +9,7 @@ public protocol Program: AsyncParsableCommand {
 
 extension Program {
   public static func main() async {
+    raiseFileLimit()
     do {
       var command = try parseAsRoot()
       if var command = command as? any AsyncParsableCommand {
@@ -19,6 +20,16 @@ extension Program {
     } catch {
       fail(error)
     }
+  }
+
+  /// A connection takes a descriptor, be it only of somebody who is not let in, and the usual limit is a thousand.
+  private static func raiseFileLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0, limit.rlim_cur < limit.rlim_max else {
+      return
+    }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 
   private static func fail(_ error: any Error) -> Never {

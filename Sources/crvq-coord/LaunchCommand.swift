@@ -66,6 +66,9 @@ struct LaunchCommand: AsyncParsableCommand {
     for (name, value) in [("--sequences", sequences), ("--held-out", heldOut), ("--shards", shards)] {
       if let value, value < 1 { throw ValidationError("\(name) is \(value), expected at least 1") }
     }
+    if let shards, shards > JobOptions.shardsMax {
+      throw ValidationError("--shards is \(shards), expected at most \(JobOptions.shardsMax)")
+    }
   }
 
   func run() async throws {

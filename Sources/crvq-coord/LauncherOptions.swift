@@ -70,10 +70,12 @@ struct LauncherOptions: ParsableArguments {
   var forResume: String {
     var words: [String] = []
     if launcher == Launcher.none { words += ["--launcher", "none"] }
+    if let workers { words += ["--workers", "\(workers)"] }
     for (name, value) in [("--cluster", cluster.map(absolute)), ("--bind", bind), ("--keys", keys.map(absolute))] {
       if let value { words += [name, ShellWord.quoted(value)] }
     }
     if insecure { words.append("--insecure") }
+    if let dashboard { words += ["--dashboard", "\(dashboard)"] }
     return words.map { " " + $0 }.joined()
   }
 

@@ -6,7 +6,12 @@ import Numerics
 struct VerifyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "verify",
-    abstract: "Check a packed model against its original: digests, and the error of every linear.")
+    abstract: "Check a packed model against its original: digests, and the error of every linear.",
+    discussion: """
+      Measured again from the two directories: the digests of all files and of the original, each linear's bits and the error of its \
+      weights; with the job's calibration tokens also the errors on held-out sequences, of linears and of block outputs. The error on \
+      the tokens that a fit saw is taken from the report.
+      """)
 
   @Option(help: "The original model's directory.")
   var model: String
@@ -17,7 +22,9 @@ struct VerifyCommand: ParsableCommand {
   @Option(help: "Calibration tokens: also measure output errors, on the sequences the job held out.")
   var calibration: String?
 
-  @Option(help: "Fail if a linear's error is above this.")
+  @Option(
+    help: "Fail if a linear's error is above this: on held-out sequences with --calibration, else as the report has it."
+  )
   var maxRelativeError: Double?
 
   @Flag(help: "Print one JSON object on standard output.")

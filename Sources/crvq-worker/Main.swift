@@ -48,6 +48,9 @@ struct WorkerProgram: Program {
   @Option(help: "What to be called in logs and reports (default: host and process).")
   var name: String?
 
+  @Option(help: "Seconds to wait for a coordinator that says nothing.")
+  var patience = Int(WorkerOptions.usualPatience / .seconds(1))
+
   @Flag(help: "End when standard input does: for a worker that is started over a connection.")
   var endsWithInput = false
 
@@ -70,6 +73,9 @@ struct WorkerProgram: Program {
       throw ValidationError("--measure is \(measure), expected more than 0 and at most 3600")
     }
     if keys != nil, insecure { throw ValidationError("--insecure is for jobs without --keys") }
+    if !(1...WorkerOptions.patienceMax).contains(patience) {
+      throw ValidationError("--patience is \(patience), expected 1 to \(WorkerOptions.patienceMax) seconds")
+    }
     for (name, value) in [("--slots", slots), ("--threads", threads ?? 1)]
     where !(1...WorkerOptions.threadsMax).contains(value) {
       throw ValidationError("\(name) is \(value), expected at least 1 and at most \(WorkerOptions.threadsMax)")
@@ -93,6 +99,7 @@ struct WorkerProgram: Program {
       memoryBytes: memory.flatMap { ByteSize($0)?.bytes }, copiesBytesMax: copies.flatMap { ByteSize($0)?.bytes },
       keys: keys, isInsecure: insecure, parent: parent)
     options.endsWithInput = endsWithInput
+    options.patience = .seconds(patience)
     let allocationEnd = endsAt ?? ProcessInfo.processInfo.environment["SLURM_JOB_END_TIME"].flatMap { Int($0) }
     options.allocationEnd = allocationEnd.map { Date(timeIntervalSince1970: Double($0)) }
     let worker = try WorkerProcess(options, logger: Logger(label: "crvq-worker"))

@@ -42,6 +42,7 @@ LAUNCH = {
     "no sequence": (["--sequences", "0"], ["--sequences", "0"]),
     "all held out": (["--held-out", "16"], ["--held-out", "16", "1 to 15"]),
     "no shard": (["--shards", "0"], ["--shards", "0"]),
+    "more shards than can be": (["--shards", "513"], ["--shards", "at most 512"]),
     "an endpoint that is none": (["--bind", "localhost"], ["--bind", "localhost", "tcp://HOST:PORT"]),
     "unknown option": (["--faster"], ["--faster"]),
     "a value too many": (["extra"], ["extra"]),

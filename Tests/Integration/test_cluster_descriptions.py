@@ -127,6 +127,8 @@ def test_the_workers_options_are_options(
     manifests: dict[tuple[str, str], dict[str, Any]], binaries: Path
 ) -> None:
     (worker,) = manifests["Job", "crvq-worker"]["spec"]["template"]["spec"]["containers"]
+    # After the words of a shell, which starts the program it is given last.
+    assert worker["command"][0] == "sh" and worker["command"][-1] == "crvq-worker"
     given = [argument.split("=")[0] for argument in worker["args"]]
     text = succeeded(subprocess.run([binaries / "crvq-worker", "--help"], capture_output=True, text=True, check=False))
     for option in given:

@@ -206,7 +206,14 @@ def test_status_of_a_finished_job(small_result: Job) -> None:
     assert status["state"] == "finished"
     assert (status["model"], status["output"]) == (str(small_result.inputs.model), str(small_result.output))
     assert (status["phase"], status["progress"], status["retries"]) == ("done", 1, 0)
-    assert "tasks_per_minute" not in status and "remaining_seconds" not in status
+    assert "remaining_seconds" not in status
+    # All that took part, with what each has done, over the time of the job.
+    workers = status["workers"]
+    assert [worker["name"] for worker in workers] == ["local-1", "local-2"]
+    assert all(worker["tasks"] == [] and worker["done"] > 0 for worker in workers)
+    done = sum(outcomes["done"] for outcomes in status["attempts"].values())
+    assert sum(worker["done"] for worker in workers) == done
+    assert status["tasks_per_minute"] == pytest.approx(60 * done / status["seconds"])
     text = small_result.programs.succeed("status", "--job", small_result.job, "--watch").stdout
     assert text.startswith("finished: 100 % done, "), text
     assert "\ncollected 2/2  fitted 14/14 linears  merged 2/2  verified 2/2 blocks  0 retries\n" in text, text
@@ -229,6 +236,8 @@ def test_watching_a_job_until_it_ends(long: Inputs, make_job: MakeJob) -> None:
     # The coordinator notes its pace every two seconds.
     assert any(line["phase"] == "running" and 0 < line["progress"] < 1 for line in lines)
     assert any(line.get("tasks_per_minute", 0) > 0 for line in lines)
-    assert (last["phase"], last["progress"], last["workers"]) == ("done", 1, [])
+    assert (last["phase"], last["progress"]) == ("done", 1)
+    (worker,) = last["workers"]
+    assert (worker["name"], worker["tasks"]) == ("local-1", []) and worker["done"] > first["workers"][0]["done"]
     assert re.match(r"running: (waiting for workers, )?\d+ % done, \d+ tasks/min, ", text), text
     assert re.search(r"^  local-1 +\S+ +\d+/min  ", text, re.M), text

@@ -49,7 +49,8 @@ def test_a_killed_coordinator_is_resumed(long: Inputs, long_result: Job, make_jo
     coordinator.kill()
     assert_under_way(job)
     status = job.status()
-    assert (status["state"], status.get("endpoint"), status["workers"]) == ("interrupted", None, [])
+    assert (status["state"], status.get("endpoint")) == ("interrupted", None)
+    assert [(worker["name"], worker["tasks"]) for worker in status["workers"]] == [("local-1", []), ("local-2", [])]
     for pid in workers:
         wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"worker {pid} has followed its coordinator")
     resume_and_compare(job, long_result)
@@ -167,8 +168,27 @@ def test_a_coordinator_told_to_end_says_how_to_go_on(
     last = done.stderr.splitlines()[-1]
     assert last.startswith("crvq-coord: stopped by ")
     command = shlex.split(last.split("go on with: ")[1])
-    assert command == ["crvq-coord", "resume", "--job", str(job.job)]
+    assert command == ["crvq-coord", "resume", "--job", str(job.job), "--workers", "2"]
     succeeded(job.programs.run(*command[1:]))
+    assert_same_output(long_result.output, job.output)
+
+
+def test_a_second_signal_ends_a_coordinator_at_once(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+    """The first one waits for workers to say goodbye, and the only one stands still."""
+    job = make_job(long)
+    coordinator = job.start(*MANUAL)
+    worker = job.worker("still")
+    job.wait_until_fitted(UNDER_WAY)
+    worker.send(signal.SIGSTOP)
+    # Both wait until it goes on, so the second comes right after the first.
+    for number in (signal.SIGSTOP, signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+        coordinator.send(number)
+    done = coordinator.wait()
+    assert done.returncode == 75
+    # Without the line that it ends with in good order.
+    assert "crvq-coord: stopped by" not in done.stderr
+    worker.kill()
+    succeeded(job.resume(*LOCAL, "2"))
     assert_same_output(long_result.output, job.output)
 
 

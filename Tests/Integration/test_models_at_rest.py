@@ -84,7 +84,18 @@ def test_verify_finds_another_original(programs: Programs, packed: Path, tmp_pat
     assert "block 0 self_attn.q_proj" in done.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("value", ["frobenius_error", "held_out_error", "output_error"])
+@pytest.mark.parametrize("value", ["bits_per_weight", "mean_relative_error", "worst_relative_error"])
+def test_verify_adds_the_reports_totals_up(programs: Programs, small: Inputs, packed: Path, value: str) -> None:
+    path = packed / REPORT
+    written = json.loads(path.read_text())
+    written["totals"][value] *= 1.01
+    path.write_text(json.dumps(written))
+    done = programs.run("verify", "--model", small.model, "--quantized", packed)
+    assert done.returncode == 65
+    assert done.stderr.splitlines()[-1].startswith("crvq-coord: verification failed: totals: ")
+
+
+@pytest.mark.parametrize("value", ["bits_per_weight", "frobenius_error", "held_out_error", "output_error"])
 def test_verify_recomputes_what_the_report_says(programs: Programs, small: Inputs, packed: Path, value: str) -> None:
     path = packed / REPORT
     written = json.loads(path.read_text())

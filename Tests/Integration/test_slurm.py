@@ -108,13 +108,42 @@ def test_a_whole_job_in_one_allocation(long: Inputs, long_result: Job, make_job:
         environment=environment,
     )  # fmt: skip
     directory = Path(f"{job.output}.job")
-    wait_until(lambda: job.programs.status(directory).get("fits", 0) >= 2, "two linears are fitted")
+
+
+    def pids() -> set[int]:
+        return {pid for (pid,) in query(directory, "SELECT pid FROM worker")}
+
+    wait_until(lambda: job.programs.status(directory).get("fits", 0) >= 2 and len(pids()) == 2, "two workers are at it")
+    before = pids()
     on_slurm.run("scontrol", "requeue", number)
     state = wait_until(lambda: (state := on_slurm.state(number)) in ENDED and state, "the job has ended")
     assert state == "COMPLETED", log.read_text()
     assert "Restarts=1" in on_slurm.run("scontrol", "show", "job", number)
     assert_same_output(long_result.output, job.output)
-    assert len(set(query(directory, "SELECT pid FROM worker"))) == 4, "two workers before the requeue, two after it"
+    assert pids() - before, "other workers after the requeue"
+
+
+def test_workers_in_the_allocation_wait_for_a_coordinator_that_is_slow(
+    small: Inputs, small_result: Job, make_job: MakeJob, on_slurm: Slurm, tmp_path: Path
+) -> None:
+    """It reads its model before it listens, which may take longer than a worker waits."""
+    job = make_job(small)
+    for name, script in {
+        "crvq-coord": f'[ "$1" = launch ] && sleep 8; exec {job.programs.coordinator} "$@"',
+        "crvq-worker": f'echo begin >&2; exec {job.programs.worker_program} "$@" --patience 2',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {**on_slurm.environment, "PATH": f"{tmp_path}:{on_slurm.environment['PATH']}"}
+    log = job.directory / "slurm.log"
+    number = on_slurm.submit(
+        "--partition=cpu", "--nodes=1", f"--output={log}", SBATCH, *job.inputs.options(), "--output", job.output,
+        environment=environment,
+    )  # fmt: skip
+    state = wait_until(lambda: (state := on_slurm.state(number)) in ENDED and state, "the job has ended")
+    assert state == "COMPLETED", log.read_text()
+    assert log.read_text().count("begin\n") > 1
+    assert_same_output(small_result.output, job.output)
 
 
 def test_a_coordinator_that_is_killed_leaves_no_array_behind(

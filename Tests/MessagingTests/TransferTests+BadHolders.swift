@@ -50,7 +50,7 @@ extension TransferTests {
     }
     let client = try client {
       $0.rounds = 1
-      $0.chunkTimeout = .milliseconds(300)
+      $0.chunkTimeout = .seconds(5)
     }
     let reason = reason { try client.fetch(artifact, from: holders(bad.endpoint), into: target) }
     switch fault {
@@ -93,7 +93,7 @@ extension TransferTests {
     let mute = try FakeHolder(here) { _ in .silence }
     let client = try client {
       $0.rounds = 2
-      $0.firstChunkTimeout = .milliseconds(100)
+      $0.firstChunkTimeout = .seconds(1)
     }
     #expect(reason { try client.fetch(artifact, from: holders(mute.endpoint), into: target) } == "no answer at byte 0")
     // Not in the second round again.

@@ -105,7 +105,9 @@ public struct LaunchPlan: Sendable, Equatable {
     }
     // Smaller shards help where hidden states are what is too much.
     let sequences = job.sequences
-    for shards in stride(from: job.shards.count * 2, through: sequences, by: max(1, job.shards.count)) {
+    for shards in stride(
+      from: job.shards.count * 2, through: min(sequences, JobOptions.shardsMax), by: max(1, job.shards.count))
+    {
       var smaller = job
       smaller.shards = Array(repeating: (sequences + shards - 1) / shards, count: shards)
       if MemoryNeed(smaller, threads: threads, slots: 1).total <= memory {

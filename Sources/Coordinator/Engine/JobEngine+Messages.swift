@@ -73,10 +73,23 @@ extension JobEngine {
     if let known = roster[worker.id], known.key != peer.key {
       return note("\(peer.address) says to be worker \(known.name), but has another key; ignored")
     }
+    if let other = roster.worker(at: peer), other != worker.id {
+      return note("\(peer.address) says to be worker \(worker.name) on the connection of another; ignored")
+    }
+    if roster[worker.id] == nil, roster.workers.count >= WorkerRoster.workersMax { return refuse(worker, at: peer) }
     roster.join(worker, at: peer)
     // A connection that was made anew changes nothing: the worker still has its tasks and artifacts.
     if !scheduler.knows(worker.id) { arrivals[worker.id] = Arrival(at: .now) }
     do { try link.send(.welcome(welcome), to: peer) } catch { note("cannot welcome \(worker.name): \(error)") }
+  }
+
+  private func refuse(_ worker: WorkerDescription, at peer: Peer) {
+    var refusal = WireRefuse()
+    refusal.code = .tooManyWorkers
+    refusal.text =
+      "\(WorkerRoster.workersMax) workers have been part of the job since its coordinator was started; resume it"
+    note("worker \(worker.name) is refused: \(refusal.text)")
+    try? link.send(.refuse(refusal), to: peer)
   }
 
   private func finished(_ task: TaskID, _ done: WireTaskDone, _ worker: WorkerID) {

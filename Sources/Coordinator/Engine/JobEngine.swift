@@ -145,7 +145,7 @@ final class JobEngine: @unchecked Sendable {
 
   func note(_ line: String) {
     logger.info("\(line)")
-    display.note(line)
+    display.note(line.printable)
   }
 
   /// Gives the scheduler an event and does what it says.

@@ -3,6 +3,9 @@ import Messaging
 
 /// Who is connected how: workers by id, and the connection each speaks on now.
 struct WorkerRoster {
+  /// Processes that a coordinator remembers, those that are gone among them: their results may still come.
+  static let workersMax = 65_536
+
   private(set) var workers: [WorkerID: WorkerDescription] = [:]
   /// The connections of workers that are part of the job.
   private(set) var connected: [WorkerID: Peer] = [:]

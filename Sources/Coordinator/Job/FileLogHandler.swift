@@ -17,7 +17,7 @@ struct FileLogHandler: LogHandler {
 
   func log(event: LogEvent) {
     let time = Date().ISO8601Format(.init(includingFractionalSeconds: true))
-    fputs("\(time) \(event.level) \(event.message)\n", stream)
+    fputs("\(time) \(event.level) \("\(event.message)".printable)\n", stream)
     fflush(stream)
   }
 }

@@ -108,8 +108,8 @@ extension JobStore {
     }
   }
 
-  /// A worker that is part of the job now.
-  struct ActiveWorker: Sendable {
+  /// A worker that is, or was, part of the job.
+  struct KnownWorker: Sendable {
     let name: String
     let host: String
     let threads: Int
@@ -120,9 +120,13 @@ extension JobStore {
     let doneOfLate: Int
   }
 
-  /// Workers that are part of the job now, by name.
-  func activeWorkers(at time: Date = Date()) throws -> [ActiveWorker] {
-    try read { database in
+  /// Workers by name: those that are part of the job now, or all that have been.
+  func workers(activeOnly: Bool, at time: Date = Date()) throws -> [KnownWorker] {
+    // An attempt knows its worker by name, so the processes of a name are one here.
+    let group = activeOnly ? "w.left_at IS NULL GROUP BY w.id" : "w.name IS NOT NULL GROUP BY w.name"
+    let workers =
+      activeOnly ? "worker" : "(SELECT name, MAX(joined_at), host, threads, NULL AS id FROM worker GROUP BY name)"
+    return try read { database in
       try Row.fetchAll(
         database,
         sql: """
@@ -130,12 +134,12 @@ extension JobStore {
             GROUP_CONCAT(CASE WHEN a.ended_at IS NULL THEN a.kind || ' ' || a.block || '/' || a.part END, ', ') AS tasks,
             COALESCE(SUM(a.outcome = 'done'), 0) AS done,
             COALESCE(SUM(a.outcome = 'done' AND a.ended_at > ?), 0) AS done_of_late
-          FROM worker w LEFT JOIN attempt a ON a.worker = w.name
-          WHERE w.left_at IS NULL GROUP BY w.id ORDER BY w.name
+          FROM \(workers) w LEFT JOIN attempt a ON a.worker = w.name
+          WHERE \(group) ORDER BY w.name
           """, arguments: [time.addingTimeInterval(-60)]
       ).map { row in
         let tasks: String? = row["tasks"]
-        return ActiveWorker(
+        return KnownWorker(
           name: row["name"], host: row["host"], threads: row["threads"],
           tasks: tasks.map { $0.components(separatedBy: ", ") } ?? [], done: row["done"],
           doneOfLate: row["done_of_late"])

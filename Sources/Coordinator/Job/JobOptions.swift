@@ -37,6 +37,8 @@ public struct JobOptions: Codable, Sendable, Equatable {
   /// Whether the report of the job has a digest of the model that this release can compare.
   var knowsModelByManifest: Bool { method >= Self.manifestMethod }
 
+  /// The most shards: a task names several artifacts of each as its inputs, and messages are bounded.
+  public static let shardsMax = 512
   /// The most epochs that can be asked for.
   public static let tuneEpochsMax = 1000
 

@@ -8,7 +8,7 @@ extension JobSnapshot {
 
   private var jobMetrics: [MetricFamily] {
     var info = MetricFamily("crvq_job", .info, help: "The job and its model.")
-    info.add(1, ["job": job, "model": model])
+    info.add(1, ["job_id": job, "model": model])
     var progress = MetricFamily(
       "crvq_job_progress_ratio", .gauge, unit: "ratio", help: "Share of the work that is done.")
     progress.add(pace.progress)
@@ -56,7 +56,7 @@ extension JobSnapshot {
   private var artifactBytes: MetricFamily {
     var bytes = MetricFamily(
       "crvq_artifact_bytes", .counter, unit: "bytes",
-      help: "Sizes of artifacts that were sent for, by who has them and who wants them.")
+      help: "Sizes of results that came home and of inputs that tasks were given, by who has them and who wants them.")
     for route in JobTally.Route.allCases {
       let (source, destination) =
         switch route {

@@ -4,7 +4,7 @@ extension JobStatus {
     var lines = [summary, counts, "model \(model)"]
     if let output { lines.append("output \(output)") }
     if let endpoint { lines.append("listening on \(endpoint)") }
-    lines += workers.map(\.text)
+    lines += workers.map { $0.text(isOver: state != "running") }
     lines += quarantined.map { "  quarantined \($0.task), lost with it: \($0.workers)" }
     for (kind, outcomes) in attempts.sorted(by: { $0.key < $1.key }) {
       let counts = outcomes.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
@@ -40,8 +40,9 @@ extension JobStatus {
 }
 
 extension JobStatus.Worker {
-  fileprivate var text: String {
-    let work = tasks.isEmpty ? (isSetAside ? "set aside" : "idle") : tasks.joined(separator: ", ")
+  fileprivate func text(isOver: Bool) -> String {
+    let idle = isOver ? done.counted("task") : isSetAside ? "set aside" : "idle"
+    let work = tasks.isEmpty ? idle : tasks.joined(separator: ", ")
     let rate = "\(tasksPerMinute)/min".leftPadded(to: 8)
     return "  \(name.padded(to: 20)) \(host.padded(to: 16)) \(rate)  \(work)"
   }

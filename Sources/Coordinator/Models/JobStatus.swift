@@ -9,7 +9,7 @@ public struct JobStatus: Codable, Sendable {
     public let threads: Int
     /// What it has in hand, each as kind, block and part.
     public let tasks: [String]
-    /// Tasks that it has done, and those of the last minute.
+    /// Tasks that it has done, and how many a minute: in the last one, or after the job over all its time.
     public let done: Int
     public let tasksPerMinute: Int
     /// Given nothing for now, because task after task failed on it.
@@ -46,12 +46,13 @@ public struct JobStatus: Codable, Sendable {
   public let evaluatedWindows: Int?
   public let windows: Int?
   public let seconds: Double
-  /// Tasks finished in the last minute; nil if no coordinator has the job.
+  /// Tasks finished in the last minute; after the job those of a minute over all its time.
   public let tasksPerMinute: Double?
   /// Seconds to the end by the rate so far; nil while there is none.
   public let remainingSeconds: Double?
   /// Attempts at tasks that had been given out before.
   public let retries: Int
+  /// Those that are part of the job, or after it all that were.
   public let workers: [Worker]
   /// Tasks that the running coordinator, or the last one, gave out no more.
   public let quarantined: [Quarantined]
@@ -64,6 +65,8 @@ public struct JobStatus: Codable, Sendable {
       throw CoordinatorError.badInput("\(directory): holds no job; start one with crvq-coord launch")
     }
     let store = try JobStore(path: JobDirectory.databasePath(in: directory), readOnly: true)
+    // Asked before the record is read: the coordinator of a job that has just ended may be gone a moment later.
+    let isHeld = JobDirectory.isHeld(directory)
     guard let record = try store.job() else {
       throw CoordinatorError.badInput("\(directory): the job was never started")
     }
@@ -74,7 +77,7 @@ public struct JobStatus: Codable, Sendable {
       isCounted ? results.count { $0.kind == kind } : nil
     }
     // A coordinator whose job has ended may still be on its way out.
-    let isRunning = record.state == .running && JobDirectory.isHeld(directory)
+    let isRunning = record.state == .running && isHeld
     state = record.state == .running && !isRunning ? "interrupted" : record.state.rawValue
     model = evaluation?.model ?? options?.model ?? ""
     output = options?.output
@@ -85,7 +88,10 @@ public struct JobStatus: Codable, Sendable {
     blocks = options == nil ? nil : pace?.blocks
     linears = options == nil ? nil : pace?.linears
     collectedBlocks = options == nil ? nil : pace?.collectedBlocks
-    tasksPerMinute = isRunning ? pace?.tasksPerMinute : nil
+    let known = try store.workers(activeOnly: isRunning)
+    let minutes = record.seconds / 60
+    func rate(_ done: Int) -> Double { minutes > 0 ? Double(done) / minutes : 0 }
+    tasksPerMinute = isRunning ? pace?.tasksPerMinute : rate(known.reduce(0) { $0 + $1.done })
     remainingSeconds = isRunning ? pace?.remainingSeconds : nil
     retries = try store.retries()
     fits = count(.fit, if: options != nil)
@@ -96,13 +102,12 @@ public struct JobStatus: Codable, Sendable {
     windows = evaluation?.windows
     seconds = record.seconds
     let setAside = try store.workersSetAside()
-    workers =
-      isRunning
-      ? try store.activeWorkers().map {
-        Worker(
-          name: $0.name, host: $0.host, threads: $0.threads, tasks: $0.tasks, done: $0.done,
-          tasksPerMinute: $0.doneOfLate, isSetAside: setAside.contains($0.name))
-      } : []
+    workers = known.map {
+      Worker(
+        name: $0.name, host: $0.host, threads: $0.threads, tasks: isRunning ? $0.tasks : [], done: $0.done,
+        tasksPerMinute: isRunning ? $0.doneOfLate : Int(rate($0.done).rounded()),
+        isSetAside: isRunning && setAside.contains($0.name))
+    }
     quarantined = try store.quarantine().map { Quarantined(task: $0.task, workers: $0.workers) }
     attempts = try store.attemptCounts().mapValues { outcomes in
       // Failures carry their reason; here they only count.

@@ -12,6 +12,8 @@ public struct ModelVerification: Sendable {
     public let name: String
     /// Recomputed from the decoded bytes.
     public let frobeniusError: Double
+    /// With the channel order, of what was written.
+    public let bitsPerWeight: Double
     /// On the calibration tokens, if any were given.
     public let relativeError: Double?
   }
@@ -75,6 +77,7 @@ public struct ModelVerification: Sendable {
     let repeatsReport = measurement?.repeatsReport ?? false
     faults += linears.flatMap { faultsOf($0, report, repeatsReport: repeatsReport) }
     if repeatsReport { faults += outputFaults(outputErrors, report) }
+    faults += totalFaults(report)
     faults += try strangerFaults(original, report)
     return Result(
       linears: linears, outputErrors: outputErrors, filesChecked: report.digests.files.count, faults: faults,
@@ -90,6 +93,7 @@ public struct ModelVerification: Sendable {
       let (weight, decoded) = (before[spec.role].weight, after[spec.role].weight)
       return Linear(
         block: block, name: spec.name, frobeniusError: frobeniusError(weight: weight, decoded: decoded),
+        bitsPerWeight: try packed.packed?.linear(spec.path(block: block)).bitsPerWeight.total ?? 0,
         relativeError: try output.map {
           relativeError(weight: weight, decoded: decoded, gram: try $0.gram(spec.site), team: team)
         })
@@ -132,6 +136,23 @@ public struct ModelVerification: Sendable {
     }
   }
 
+  /// The report's totals, which follow from its linears.
+  private func totalFaults(_ report: JobReport) -> [String] {
+    let (found, reported) = (JobReport.Totals(report.linears, seconds: report.totals.seconds), report.totals)
+    let numbers: [(String, Double, Double)] = [
+      ("linears", Double(found.linears), Double(reported.linears)),
+      ("weights", Double(found.weights), Double(reported.weights)),
+      ("bits a weight", found.bitsPerWeight, reported.bitsPerWeight),
+      ("bits a weight without order", found.bitsPerWeightWithoutOrder, reported.bitsPerWeightWithoutOrder),
+      ("mean relative error", found.meanRelativeError, reported.meanRelativeError),
+      ("mean held-out error", found.meanHeldOutError, reported.meanHeldOutError),
+      ("worst relative error", found.worstRelativeError, reported.worstRelativeError),
+    ]
+    return numbers.compactMap { name, sum, total in
+      Self.agree(sum, total) ? nil : "totals: \(name) \(total), but \(sum) by the report's linears"
+    }
+  }
+
   private static func agree(_ measured: Double, _ reported: Double) -> Bool {
     abs(measured - reported) <= agreement * max(reported, 1e-9)
   }
@@ -145,6 +166,10 @@ public struct ModelVerification: Sendable {
     let expected = reported.frobeniusError
     if !Self.agree(linear.frobeniusError, expected) {
       faults.append("\(name): error \(linear.frobeniusError.fixed(6)) of its weights, reported \(expected.fixed(6))")
+    }
+    if !Self.agree(linear.bitsPerWeight, reported.bitsPerWeight) {
+      faults.append(
+        "\(name): \(linear.bitsPerWeight.fixed(6)) bits a weight, reported \(reported.bitsPerWeight.fixed(6))")
     }
     if repeatsReport, let measured = linear.relativeError, !Self.agree(measured, reported.heldOutError) {
       let held = reported.heldOutError.fixed(6)

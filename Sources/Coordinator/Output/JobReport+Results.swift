@@ -54,7 +54,7 @@ extension JobReport.Linear {
 }
 
 extension JobReport.Totals {
-  fileprivate init(_ linears: [JobReport.Linear], seconds: Double) {
+  init(_ linears: [JobReport.Linear], seconds: Double) {
     weights = linears.reduce(0) { $0 + $1.weights }
     bitsPerWeight = JobReport.perWeight(linears, \.bitsPerWeight)
     bitsPerWeightWithoutOrder = JobReport.perWeight(linears, \.bitsPerWeightWithoutOrder)

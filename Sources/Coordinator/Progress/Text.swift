@@ -17,6 +17,13 @@ extension Double {
 }
 
 extension String {
+  /// As a line for a log or a terminal: what others have written may hold line ends and control sequences.
+  var printable: String {
+    if !unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) { return self }
+    return String(
+      String.UnicodeScalarView(unicodeScalars.map { $0.properties.generalCategory == .control ? "\u{FFFD}" : $0 }))
+  }
+
   func padded(to width: Int) -> String { self + String(repeating: " ", count: max(0, width - count)) }
   func leftPadded(to width: Int) -> String { String(repeating: " ", count: max(0, width - count)) + self }
 }

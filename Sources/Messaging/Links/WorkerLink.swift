@@ -37,6 +37,11 @@ public final class WorkerLink: Sendable {
     public var silence: Duration = .seconds(10)
 
     public init() {}
+
+    /// With reports of a silence of which one comes when it has lasted for `patience`.
+    public init(patience: Duration) {
+      silence = patience / max(1, (patience / silence).rounded(.up))
+    }
   }
 
   /// The most events that wait for the owner.

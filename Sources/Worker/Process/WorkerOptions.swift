@@ -29,6 +29,11 @@ public struct WorkerOptions: Sendable {
   public var parent: Int32?
   /// Whether to end with standard input: the connection of whoever started the worker from afar.
   public var endsWithInput = false
+  /// Without a word from the coordinator for so long, the worker ends.
+  public var patience = WorkerOptions.usualPatience
+  public static let usualPatience = Duration.seconds(45)
+  /// A month, in seconds.
+  public static let patienceMax = 31 * 86_400
   /// When this machine is taken away from the worker; nil if it is not.
   public var allocationEnd: Date?
 

@@ -9,8 +9,6 @@ import Synchronization
 ///
 /// One thread, the caller of ``run()``, drains the link; each slot has a thread and a team of its own.
 public final class WorkerProcess: Sendable {
-  /// Without a word from the coordinator for so long, the worker ends.
-  static let patience = Duration.seconds(45)
   /// How often the loop looks at its parent.
   private static let glance = Duration.milliseconds(500)
 
@@ -57,7 +55,9 @@ public final class WorkerProcess: Sendable {
       client = try ArtifactClient(context: context, security: security) { logger.warning("\($0)") }
       let ready = WireReady(options, artifactEndpoint: server.endpoint)
       id = ready.workerID
-      link = try WorkerLink(connecting: options.endpoint, as: ready, context: context, security: security)
+      link = try WorkerLink(
+        connecting: options.endpoint, as: ready, context: context, security: security,
+        clocks: WorkerLink.Clocks(patience: options.patience))
     } catch let error as MessagingError {
       switch error {
       case .badEndpoint, .unprotected: throw WorkerError.usage("\(error)")
@@ -166,7 +166,7 @@ public final class WorkerProcess: Sendable {
     case .message(let message): return try handle(message)
     case .posted(let work): work()
     case .silent(let duration):
-      if duration >= Self.patience {
+      if duration >= options.patience {
         throw WorkerError.lostCoordinator("no word from the coordinator at \(options.endpoint) for \(duration)")
       }
       logger.warning("no word from the coordinator at \(options.endpoint) for \(duration)")
