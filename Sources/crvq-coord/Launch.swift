@@ -49,6 +49,12 @@ struct Launch {
   /// Hosts that do not answer now.
   let unreachable: [CoordinatorError]
 
+  /// - Throws: ``CoordinatorError`` for a plan that Slurm would never start.
+  func askSlurm() throws {
+    guard let plan, let cluster, cluster.engine == .slurm else { return }
+    for place in plan.places { try SlurmCheck(place, cluster).run() }
+  }
+
   /// Measures where the workers would run.
   func survey(seconds: Double) -> SpeedSurvey? {
     guard let plan, let cluster else { return nil }

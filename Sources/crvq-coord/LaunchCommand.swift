@@ -85,6 +85,7 @@ struct LaunchCommand: AsyncParsableCommand {
 
   private func show(_ launch: Launch, _ shape: JobShape) throws {
     for error in launch.unreachable { report("\(error)") }
+    try launch.askSlurm()
     guard let plan = launch.plan, let survey = launch.survey(seconds: measureSeconds) else {
       throw CoordinatorError.usage("--dry-run needs workers to plan for; --launcher none has none")
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from pathlib import Path
 from typing import Callable
 
@@ -55,6 +56,7 @@ def test_the_bounds_hold_all_the_time(long: Inputs, make_job: MakeJob, tmp_path:
     while coordinator.is_running:
         most = max(most, sum(artifacts(job.job / "artifacts").values()))
         most_of_workers = max(most_of_workers, sum(sum(artifacts(cache).values()) for cache in caches))
+        time.sleep(0.005)
     coordinator.succeed()
     for worker in workers:
         assert "never released" not in worker.succeed().stderr

@@ -10,7 +10,7 @@ from typing import Callable
 
 import pytest
 from jobs import Inputs, Job, assert_same_output, report
-from processes import Programs, json_object, last_line, query, succeeded, wait_until
+from processes import Programs, json_object, last_line, only_line, query, succeeded, wait_until
 from slurm_cluster import Slurm, running, why_not
 
 MakeJob = Callable[..., Job]
@@ -39,6 +39,20 @@ def cluster(job: Job, *lines: str) -> Path:
     path = job.directory / "cluster.yaml"
     path.write_text("\n".join(["engine: slurm", "partition: cpu", "threads: 1", *lines]) + "\n")
     return path
+
+
+@pytest.mark.parametrize("line", ["threads: 512", "partition: nonsense", "memory: 900G"])
+def test_a_plan_that_slurm_would_never_start(small: Inputs, make_job: MakeJob, on_slurm: Slurm, line: str) -> None:
+    job = make_job(small)
+    file = job.directory / "cluster.yaml"
+    lines = {"engine": "slurm", "partition": "cpu", "threads": "1", "nodes": "2"}
+    lines.update([line.split(": ")])
+    file.write_text("".join(f"{key}: {value}\n" for key, value in lines.items()))
+    done = job.run("--cluster", file, "--dry-run", "--measure-seconds", "0.5")
+    assert done.returncode == 64
+    said = only_line(done)
+    assert said.startswith("crvq-coord: slurm: ") and "; cpu has nodes of " in said, said
+    assert not job.job.exists()
 
 
 def test_a_dry_run_measures_the_nodes(small: Inputs, make_job: MakeJob, on_slurm: Slurm) -> None:
