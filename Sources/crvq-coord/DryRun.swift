@@ -28,8 +28,10 @@ struct DryRun: Encodable {
         gigaflopsPerThread: speed / 1e9)
     }
     let threads = plan.places.map { Double($0.workers * $0.threads) }
-    let total = zip(threads, survey.speeds).reduce(0) { $0 + $1.0 * $1.1 }
-    gigaflopsPerThread = total / max(1, threads.reduce(0, +)) / 1e9
-    estimatedSeconds = TimeEstimate(job).seconds(operationsPerSecond: total)
+    let allThreads = max(1, threads.reduce(0, +))
+    // By shares, so that the mean of one place is its speed to the last bit.
+    let mean = zip(threads, survey.speeds).reduce(0) { $0 + $1.0 / allThreads * $1.1 }
+    gigaflopsPerThread = mean / 1e9
+    estimatedSeconds = TimeEstimate(job).seconds(operationsPerSecond: mean * allThreads)
   }
 }
