@@ -112,17 +112,26 @@ def test_a_drained_node_is_given_nothing_more(
     assert_same_output(long_result.output, job.output)
 
 
+def submit_all(job: Job, slurm: Slurm, programs: Path, nodes: int) -> tuple[str, Path]:
+    """All of a job in one allocation, with the programs of a directory; its number and its log."""
+    log = job.directory / "slurm.log"
+    number = slurm.submit(
+        "--partition=cpu", f"--nodes={nodes}", f"--output={log}", SBATCH, *job.inputs.options(), "--output", job.output,
+        environment={**slurm.environment, "PATH": f"{programs}:{slurm.environment['PATH']}"},
+    )  # fmt: skip
+    return number, log
+
+
+def assert_completed(slurm: Slurm, number: str, log: Path) -> None:
+    state = wait_until(lambda: (state := slurm.state(number)) in ENDED and state, "the job has ended")
+    assert state == "COMPLETED", log.read_text()
+
+
 def test_a_whole_job_in_one_allocation(long: Inputs, long_result: Job, make_job: MakeJob, on_slurm: Slurm) -> None:
     """crvq.sbatch: coordinator and two workers in one job of Slurm, which is requeued on the way."""
     job = make_job(long)
-    environment = {**on_slurm.environment, "PATH": f"{job.programs.coordinator.parent}:{on_slurm.environment['PATH']}"}
-    log = job.directory / "slurm.log"
-    number = on_slurm.submit(
-        "--partition=cpu", "--nodes=2", f"--output={log}", SBATCH, *job.inputs.options(), "--output", job.output,
-        environment=environment,
-    )  # fmt: skip
+    number, log = submit_all(job, on_slurm, job.programs.coordinator.parent, nodes=2)
     directory = Path(f"{job.output}.job")
-
 
     def pids() -> set[int]:
         return {pid for (pid,) in query(directory, "SELECT pid FROM worker")}
@@ -130,8 +139,7 @@ def test_a_whole_job_in_one_allocation(long: Inputs, long_result: Job, make_job:
     wait_until(lambda: job.programs.status(directory).get("fits", 0) >= 2 and len(pids()) == 2, "two workers are at it")
     before = pids()
     on_slurm.run("scontrol", "requeue", number)
-    state = wait_until(lambda: (state := on_slurm.state(number)) in ENDED and state, "the job has ended")
-    assert state == "COMPLETED", log.read_text()
+    assert_completed(on_slurm, number, log)
     assert "Restarts=1" in on_slurm.run("scontrol", "show", "job", number)
     assert_same_output(long_result.output, job.output)
     assert pids() - before, "other workers after the requeue"
@@ -148,14 +156,8 @@ def test_workers_in_the_allocation_wait_for_a_coordinator_that_is_slow(
     }.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / name).chmod(0o755)
-    environment = {**on_slurm.environment, "PATH": f"{tmp_path}:{on_slurm.environment['PATH']}"}
-    log = job.directory / "slurm.log"
-    number = on_slurm.submit(
-        "--partition=cpu", "--nodes=1", f"--output={log}", SBATCH, *job.inputs.options(), "--output", job.output,
-        environment=environment,
-    )  # fmt: skip
-    state = wait_until(lambda: (state := on_slurm.state(number)) in ENDED and state, "the job has ended")
-    assert state == "COMPLETED", log.read_text()
+    number, log = submit_all(job, on_slurm, tmp_path, nodes=1)
+    assert_completed(on_slurm, number, log)
     assert log.read_text().count("begin\n") > 1
     assert_same_output(small_result.output, job.output)
 

@@ -21,7 +21,7 @@ struct JobInputs: Sendable {
     try options.fit.validate()
     let config = try ModelConfig(directory: options.model, known: Architectures.names)
     let model = try LanguageModel(config: config)
-    checkpoint = try Checkpoint(directory: options.model)
+    let checkpoint = try Checkpoint(directory: options.model)
     try model.validate(checkpoint)
     let tokenFile = try TokenFile(path: options.calibration, vocabularySize: model.shape.vocabularySize)
     guard options.sequences <= tokenFile.sequenceCount else {
@@ -31,7 +31,7 @@ struct JobInputs: Sendable {
     guard let propagation = JobPlan.Propagation(rawValue: options.propagation) else {
       throw CoordinatorError.usage("--propagation is '\(options.propagation)', expected teacher or student")
     }
-    plan = JobPlan(
+    let plan = JobPlan(
       blockCount: model.blockCount,
       linears: model.linears(ofBlock: 0).map {
         JobPlan.Linear(
@@ -39,20 +39,22 @@ struct JobInputs: Sendable {
       },
       shards: options.plannedShards, propagation: propagation, isTuned: options.tuneEpochs > 0,
       repairSite: options.repair ? LinearRole.repairing.site.rawValue : nil)
-    manifest = try ModelManifest(of: checkpoint, config)
-    manifestArtifact = manifest.artifact
-    tokensPath = options.calibration
-    tokens = try FileDigest.artifact(path: tokensPath)
+    try self.init(plan, checkpoint, config, tokensPath: options.calibration)
   }
 
   /// - Throws: as ``init(_:)``.
   init(_ options: EvaluationOptions) throws {
     let model = try ModelAtRest(options.model)
-    plan = .evaluation(windows: options.windows)
-    checkpoint = model.checkpoint
-    manifest = try ModelManifest(of: checkpoint, model.config)
+    try self.init(
+      .evaluation(windows: options.windows), model.checkpoint, model.config, tokensPath: options.tokens)
+  }
+
+  private init(_ plan: JobPlan, _ checkpoint: Checkpoint, _ config: ModelConfig, tokensPath: String) throws {
+    self.plan = plan
+    self.checkpoint = checkpoint
+    self.tokensPath = tokensPath
+    manifest = try ModelManifest(of: checkpoint, config)
     manifestArtifact = manifest.artifact
-    tokensPath = options.tokens
     tokens = try FileDigest.artifact(path: tokensPath)
   }
 

@@ -123,9 +123,10 @@ extension JobStore {
   /// Workers by name: those that are part of the job now, or all that have been.
   func workers(activeOnly: Bool, at time: Date = Date()) throws -> [KnownWorker] {
     // An attempt knows its worker by name, so the processes of a name are one here.
-    let group = activeOnly ? "w.left_at IS NULL GROUP BY w.id" : "w.name IS NOT NULL GROUP BY w.name"
     let workers =
-      activeOnly ? "worker" : "(SELECT name, MAX(joined_at), host, threads, NULL AS id FROM worker GROUP BY name)"
+      activeOnly
+      ? "SELECT id, name, host, threads FROM worker WHERE left_at IS NULL"
+      : "SELECT name AS id, name, host, threads, MAX(joined_at) FROM worker GROUP BY name"
     return try read { database in
       try Row.fetchAll(
         database,
@@ -134,8 +135,8 @@ extension JobStore {
             GROUP_CONCAT(CASE WHEN a.ended_at IS NULL THEN a.kind || ' ' || a.block || '/' || a.part END, ', ') AS tasks,
             COALESCE(SUM(a.outcome = 'done'), 0) AS done,
             COALESCE(SUM(a.outcome = 'done' AND a.ended_at > ?), 0) AS done_of_late
-          FROM \(workers) w LEFT JOIN attempt a ON a.worker = w.name
-          WHERE \(group) ORDER BY w.name
+          FROM (\(workers)) w LEFT JOIN attempt a ON a.worker = w.name
+          GROUP BY w.id ORDER BY w.name
           """, arguments: [time.addingTimeInterval(-60)]
       ).map { row in
         let tasks: String? = row["tasks"]

@@ -19,13 +19,8 @@ public struct SlurmCheck {
   public func run() throws {
     let script = SlurmScript(
       place, cluster, keys: .none, program: "crvq-worker", logDirectory: NSTemporaryDirectory())
-    let input = Pipe()
-    // Far less than a pipe holds.
-    try input.fileHandleForWriting.write(contentsOf: Data(script.text(connecting: "tcp://127.0.0.1:1").utf8))
-    try input.fileHandleForWriting.close()
-    let words = ["--test-only"] + script.arguments
     guard
-      let done = try? ShortProcess.run("sbatch", words, input: input.fileHandleForReading, within: Self.patience),
+      let done = try? script.submit(["--test-only"], connecting: "tcp://127.0.0.1:1"),
       case .exited(let code) = done.end, code != 0, let reason = done.lastError,
       !Self.unreachable.contains(where: reason.contains)
     else { return }

@@ -32,12 +32,7 @@ public final class SlurmLauncher: WorkerLauncher {
   public func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws {
     if let old = try? String(contentsOfFile: record, encoding: .utf8) { cancel(old) }
     try? FileManager.default.createDirectory(atPath: script.logDirectory, withIntermediateDirectories: true)
-    let input = Pipe()
-    // Far less than a pipe holds.
-    try input.fileHandleForWriting.write(contentsOf: Data(script.text(connecting: endpoint).utf8))
-    try input.fileHandleForWriting.close()
-    let done = try ShortProcess.run(
-      "sbatch", script.arguments, input: input.fileHandleForReading, within: Self.patience)
+    let done = try script.submit(connecting: endpoint)
     // "ID" or "ID;CLUSTER".
     let job = done.output.trimmingCharacters(in: .whitespacesAndNewlines).prefix { $0 != ";" }
     guard done.end == .exited(0), !job.isEmpty, job.allSatisfy(\.isNumber) else {

@@ -1,7 +1,10 @@
+import Foundation
+
 /// What is said to sbatch: one task of the array is one worker.
 package struct SlurmScript: Sendable, Equatable {
   /// Before the time limit, and when a task is preempted, the worker is told so many seconds ahead.
   private static let noticeSeconds = 60
+  private static let patience = 60.0
   private static let name = "CRVQ_WORKER_NAME"
 
   package let place: LaunchPlan.Place
@@ -32,6 +35,19 @@ package struct SlurmScript: Sendable, Equatable {
     if let partition = cluster.slurm.partition { words.append("--partition=\(partition)") }
     if let time = cluster.slurm.time { words.append("--time=\(time)") }
     return words + cluster.options
+  }
+
+  /// Runs sbatch.
+  ///
+  /// - Parameter options: of sbatch, in front of ``arguments``.
+  /// - Throws: ``CoordinatorError`` if there is none.
+  func submit(_ options: [String] = [], connecting endpoint: String) throws -> ShortProcess {
+    let input = Pipe()
+    // Far less than a pipe holds.
+    try input.fileHandleForWriting.write(contentsOf: Data(text(connecting: endpoint).utf8))
+    try input.fileHandleForWriting.close()
+    return try ShortProcess.run(
+      "sbatch", options + arguments, input: input.fileHandleForReading, within: Self.patience)
   }
 
   /// The worker takes the place of the shell, so that Slurm's signals reach it. Its memory is bounded by Slurm.

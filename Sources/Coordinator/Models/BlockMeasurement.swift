@@ -40,9 +40,10 @@ final class BlockMeasurement {
     let tokens = try TokenFile(path: path, vocabularySize: shape.vocabularySize)
     let options = report.options
     propagation = JobPlan.Propagation(rawValue: options.propagation) ?? .teacher
-    let isJobs = try FileDigest.of(path: path).hex == report.digests.tokens && options.sequences <= tokens.sequenceCount
-    repeatsReport = isJobs
-    let range = isJobs ? options.sequences - options.heldOut..<options.sequences : 0..<tokens.sequenceCount
+    repeatsReport =
+      try FileDigest.of(path: path).hex == report.digests.tokens && options.sequences <= tokens.sequenceCount
+    let range =
+      repeatsReport ? options.sequences - options.heldOut..<options.sequences : 0..<tokens.sequenceCount
     hidden = try original.model.embed(tokens: range.map { tokens.sequence($0) }, from: original.checkpoint)
   }
 

@@ -62,7 +62,7 @@ final class ModelTensors: StoredTensorSource {
 
   func path(of name: String) -> String {
     guard let part = part(of: name) else { return directory }
-    return local == nil ? shown(part) : local?.path(of: name) ?? directory
+    return local.map { $0.path(of: name) } ?? shown(part)
   }
 
   private func part(of name: String) -> SoughtPart? { partOfTensor[name].map { parts[$0] } }
