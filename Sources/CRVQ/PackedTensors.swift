@@ -14,7 +14,7 @@ public struct PackedTensors: TensorSource {
   /// - Parameters:
   ///   - packed: the packed linears; where it has other tensors (tuned norms), it has them for good.
   ///   - others: its weights of packed linears are not used.
-  public init(packed: SafetensorsFile, others: any TensorSource, format: PackedFormat) {
+  public init(packed: some StoredTensorSource, others: any TensorSource, format: PackedFormat) {
     self.init(raw: packed, names: packed.tensorNames, others: others, format: format)
   }
 

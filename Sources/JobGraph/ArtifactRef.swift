@@ -23,6 +23,12 @@ public struct ArtifactRef: Sendable, Hashable {
   public static let packedName = "packed"
   /// A fitted linear among the inputs of a recollect.
   public static let fittedName = "fitted"
+  /// What a micro-batch of a distillation gave.
+  public static let gradientName = "gradient"
+  /// The parameters of a model that is being distilled, as a step left them.
+  public static let parametersName = "parameters"
+  /// The tensors that a distillation has changed, in place of those of the packed blocks.
+  public static let distilledName = "distilled"
 }
 
 /// Something a task needs and where it lies.

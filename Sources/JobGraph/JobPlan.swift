@@ -51,10 +51,12 @@ public struct JobPlan: Sendable, Equatable {
   /// The site of the linears that are fitted last, to repair what the packed linears in front of them have lost in the block's
   /// output; nil if all linears of a block are fitted side by side.
   public let repairSite: String?
+  /// How the packed blocks are tuned all together, once they are all made; nil if they are not.
+  public let distillation: Distillation?
 
   public init(
     blockCount: Int, linears: [Linear], shards: [Shard], propagation: Propagation, isTuned: Bool = false,
-    repairSite: String? = nil
+    repairSite: String? = nil, distillation: Distillation? = nil
   ) {
     self.blockCount = blockCount
     self.linears = linears
@@ -62,6 +64,7 @@ public struct JobPlan: Sendable, Equatable {
     self.propagation = propagation
     self.isTuned = isTuned
     self.repairSite = repairSite
+    self.distillation = distillation
   }
 
   /// The sites of a block in the order of their first linear.

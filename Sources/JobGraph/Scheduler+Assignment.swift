@@ -34,12 +34,12 @@ extension Scheduler {
   }
 
   /// Collecting comes first, because everything waits for it, but only within the window; then verifying, which closes
-  /// blocks and moves the window on; then tuning, which is a chain; then fits; at the last another worker's shard. A job that
-  /// evaluates has nothing but evaluations.
+  /// blocks and moves the window on; then tuning, which is a chain; then fits; at the last another worker's shard. Once
+  /// all blocks are made, they are distilled together. A job that evaluates has nothing but evaluations.
   private func nextTask(for worker: WorkerID) -> TaskID? {
     if plan.isEvaluation { return nextEvaluation(for: worker) }
     return nextPass(for: worker) ?? nextVerify(for: worker) ?? nextTune(for: worker) ?? nextFit(for: worker)
-      ?? nextStolenPass(for: worker)
+      ?? nextStolenPass(for: worker) ?? nextDistill(for: worker)
   }
 
   private func nextEvaluation(for worker: WorkerID) -> TaskID? {
@@ -54,7 +54,7 @@ extension Scheduler {
     return lowestOpenBlock..<min(plan.blockCount, lowestOpenBlock + 1 + policy.lookaheadBlocks + blocksForSlots)
   }
 
-  private func isDue(_ task: TaskID, for worker: WorkerID) -> Bool {
+  func isDue(_ task: TaskID, for worker: WorkerID) -> Bool {
     let record = record(task)
     if !record.isPending || now < record.notBefore || isTooLarge(task, for: worker) { return false }
     // Another worker may do better, if there is one.
@@ -110,6 +110,7 @@ extension Scheduler {
     guard isDue(task, for: worker), isWanted(task), isNeeded(block: block, shard: shard) else { return false }
     // Only the verification waits for it. Made early, it takes space for long, and may be lost before it is of use.
     let isHeldOut = plan.shards[shard].isHeldOut
+    if isHeldOut, !isDistilled { return false }
     if isHeldOut, plan.fits(ofBlock: block).contains(where: { record($0).isPending }) { return false }
     if block == 0 { return true }
     if plan.propagation == .student, packed(block - 1) == nil { return false }

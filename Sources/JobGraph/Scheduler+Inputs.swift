@@ -3,7 +3,7 @@ extension Scheduler {
   /// Whether all that the task cannot do without is there: fits, in the store; or what passes over shards made, on workers.
   func hasInputs(_ task: TaskID) -> Bool {
     switch task {
-    case .collect, .tune, .evaluate: return true
+    case .collect, .tune, .distill, .evaluate: return true
     case .recollect(let block, _):
       return plan.firstFits(ofBlock: block).allSatisfy { fitted[$0] != nil } && (block == 0 || packed(block - 1) != nil)
     case .fit(let block, let linear):
@@ -12,8 +12,9 @@ extension Scheduler {
         let source = record(plan.gramSource(block: block, linear: linear, shard: $0))
         return source.isDone && source.output(named: gram) != nil
       }
+    case .update(let step): return batches(ofStep: step).allSatisfy { record($0).isDone }
     case .verify(let block):
-      return plan.heldOutShards.allSatisfy { record(.collect(block: block, shard: $0)).isDone }
+      return isDistilled && plan.heldOutShards.allSatisfy { record(.collect(block: block, shard: $0)).isDone }
     }
   }
 
@@ -33,12 +34,17 @@ extension Scheduler {
       }
     case .tune(let block):
       return packedInputs(below: block) + Self.input(block, merged[block])
+    case .distill(let step, _): return packedInputs(below: plan.blockCount) + parametersInput(before: step)
+    case .update(let step):
+      return packedInputs(below: plan.blockCount) + parametersInput(before: step)
+        + batches(ofStep: step).enumerated().flatMap { batch, task in held(task, index: batch) { _ in true } }
     case .verify(let block):
       let grams = plan.heldOutShards.flatMap {
         held(.collect(block: block, shard: $0), index: $0) { $0.hasPrefix(ArtifactRef.gramName("")) }
       }
       let hidden = plan.heldOutShards.flatMap { hiddenInputs(plan.propagation.stream, block: block, shard: $0) }
-      return grams + hidden + studentInputs(below: block) + packedInput(block)
+      let before = plan.propagation == .teacher ? [] : packedInputs(below: block)
+      return grams + hidden + before + packedInput(block) + distilledInput
     case .evaluate: return []
     }
   }
@@ -54,7 +60,7 @@ extension Scheduler {
 
   /// In student mode all hidden states run through the packed blocks before this one.
   private func studentInputs(below block: Int) -> [TaskInput] {
-    plan.propagation == .teacher ? [] : packedInputs(below: block)
+    plan.propagation == .teacher ? [] : packedInputs(below: block) + distilledInput
   }
 
   private func packedInputs(below block: Int) -> [TaskInput] { (0..<block).flatMap(packedInput) }

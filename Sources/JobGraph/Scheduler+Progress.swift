@@ -11,6 +11,8 @@ public struct JobProgress: Sendable, Equatable {
   public var fittedBlocks = 0
   /// Blocks that are tuned and stored, of as many as there are, or of none.
   public var tunes = Count()
+  /// Steps of the distillation that are stored, of as many as there are, or of none.
+  public var steps = Count()
   public var verifiedBlocks = 0
   public var blockCount = 0
   public var fits = Count()
@@ -42,6 +44,7 @@ extension Scheduler {
       if isVerified { progress.verifiedBlocks += 1 }
       if isCollected || isFitted { progress.collectedBlocks += 1 }
     }
+    progress.steps = JobProgress.Count(done: stepsDone, total: plan.steps.count)
     progress.evaluations.total = plan.evaluationCount
     progress.evaluations.done = (0..<plan.evaluationCount).count { record(.evaluate(shard: $0)).isDone }
     for (worker, record) in workers { progress.running[worker] = record.running.values.sorted() }

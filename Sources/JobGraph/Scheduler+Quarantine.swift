@@ -46,6 +46,8 @@ extension Scheduler {
   /// Whether nothing more can be done for the block: it is verified, or what is missing waits for a quarantined task.
   func isSettled(block: Int) -> Bool {
     if record(.verify(block: block)).isDone { return true }
+    // Then it waits for the others, to be distilled with them.
+    if !isDistilled, packed(block) != nil { return true }
     if quarantine.tasks.isEmpty { return false }
     let fits = plan.fits(ofBlock: block)
     if merged[block] == nil, fits.allSatisfy({ record($0).isDone }) { return false }
@@ -78,6 +80,7 @@ extension Scheduler {
         markBlocked(.verify(block: block))
       }
     }
+    findBlockedDistillation()
   }
 
   private mutating func findBlockedRepair(_ block: Int) {
@@ -91,13 +94,13 @@ extension Scheduler {
     }
   }
 
-  private mutating func markBlocked(_ task: TaskID) {
+  mutating func markBlocked(_ task: TaskID) {
     if record(task).isPending { quarantine.blocked.insert(task) }
   }
 
   private func isAnyBlocked(_ tasks: [TaskID]) -> Bool { tasks.contains { quarantine.blocked.contains($0) } }
   private func isMergeBlocked(_ block: Int) -> Bool { isAnyBlocked(plan.fits(ofBlock: block)) }
-  private func isPackBlocked(_ block: Int) -> Bool {
+  func isPackBlocked(_ block: Int) -> Bool {
     plan.isTuned ? isAnyBlocked([.tune(block: block)]) : isMergeBlocked(block)
   }
 

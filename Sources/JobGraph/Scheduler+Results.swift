@@ -36,7 +36,13 @@ extension Scheduler {
       }
       actions.append(.acknowledge(worker, task, lease))
       releaseHidden(shard: shard, around: block, &actions)
-    case .fit, .tune, .verify, .evaluate:
+    case .distill:
+      update(task) {
+        $0.state = .done
+        $0.accept(outputs, of: worker)
+      }
+      actions.append(.acknowledge(worker, task, lease))
+    case .fit, .tune, .update, .verify, .evaluate:
       update(task) {
         $0.state = .storing(attempt)
         $0.worker = worker
@@ -108,8 +114,9 @@ extension Scheduler {
       fitted[task] = outputs.first { $0.name == ArtifactRef.packedName }
       releaseGrams(block: block, linear: linear, &actions)
     case .tune(let block): tuned[block] = outputs.first { $0.name == ArtifactRef.packedName }
+    case .update(let step): didUpdate(step, outputs, &actions)
     case .verify(let block): releaseHeldOut(block: block, &actions)
-    case .collect, .recollect, .evaluate: break
+    case .collect, .recollect, .distill, .evaluate: break
     }
   }
 
@@ -188,6 +195,11 @@ extension Scheduler {
     update(task) { $0.outputs.removeAll { matches($0.name) } }
     let unneeded = unneeded(gone, on: holder)
     if !unneeded.isEmpty { actions.append(.release(holder, unneeded)) }
+  }
+
+  /// Releases whatever a task made.
+  mutating func releaseAll(of task: TaskID, _ actions: inout [SchedulerAction]) {
+    release(task, &actions) { _ in true }
   }
 
   /// Those of a worker's artifacts that are on nobody's books. An artifact is its content: a result that arrives twice

@@ -1,8 +1,8 @@
 /// The job's decisions as a state machine: an event in, actions out; no clock, no network, no disk of its own.
 ///
-/// What it rests on: a fit, tune, verify or evaluate is done when its result is in the coordinator's store and stays done for
-/// ever; a collect or recollect is done while a worker holds the outputs, and becomes pending again when that worker is lost, if
-/// anyone still needs them. A worker that joins with outputs of before brings them along.
+/// What it rests on: a fit, tune, update, verify or evaluate is done when its result is in the coordinator's store and stays
+/// done for ever; a collect, recollect or distill is done while a worker holds the outputs, and becomes pending again when
+/// that worker is lost, if anyone still needs them. A worker that joins with outputs of before brings them along.
 public struct Scheduler: Sendable {
   public let plan: JobPlan
   public let policy: SchedulerPolicy
@@ -23,6 +23,10 @@ public struct Scheduler: Sendable {
   /// Tuned blocks in the coordinator's store.
   var tuned: [Int: ArtifactRef] = [:]
   var merging: Set<Int> = []
+  /// What the last step of the distillation that is in the store left there.
+  var updated: ArtifactRef?
+  /// Steps of the distillation that are in the store.
+  var stepsDone = 0
   /// What the tasks of each worker may use, in bytes, those that are lost among them.
   var memories: [WorkerID: Int] = [:]
   /// The worker whose cache holds a shard's hidden states.
@@ -49,19 +53,24 @@ public struct Scheduler: Sendable {
   ///   - fitted: Fits whose results are in the store.
   ///   - merged: Merged blocks in the store.
   ///   - tuned: Tuned blocks in the store.
+  ///   - updated: What the last step of the distillation left in the store.
+  ///   - stepsDone: Steps of it that are in the store.
   ///   - verified: Blocks whose verification is in the store.
   ///   - evaluated: Shards whose evaluation is in the store.
   ///   - firstLease: Above every lease an earlier coordinator of this job has given.
   public init(
     plan: JobPlan, policy: SchedulerPolicy = SchedulerPolicy(),
     fitted: [TaskID: ArtifactRef] = [:], merged: [Int: ArtifactRef] = [:], tuned: [Int: ArtifactRef] = [:],
-    verified: Set<Int> = [], evaluated: Set<Int> = [], firstLease: UInt64 = 1
+    updated: ArtifactRef? = nil, stepsDone: Int = 0, verified: Set<Int> = [], evaluated: Set<Int> = [],
+    firstLease: UInt64 = 1
   ) {
     self.plan = plan
     self.policy = policy
     self.fitted = fitted
     self.merged = merged
     self.tuned = tuned
+    self.updated = updated
+    self.stepsDone = stepsDone
     nextLease = firstLease
     for block in 0..<plan.blockCount {
       for shard in plan.shards.indices { tasks[.collect(block: block, shard: shard)] = TaskRecord() }
@@ -73,6 +82,12 @@ public struct Scheduler: Sendable {
       }
       if plan.isTuned { tasks[.tune(block: block)] = TaskRecord(state: tuned[block] == nil ? .pending : .done) }
       tasks[.verify(block: block)] = TaskRecord(state: verified.contains(block) ? .done : .pending)
+    }
+    for step in plan.steps {
+      let isDone = step < stepsDone
+      for task in batches(ofStep: step) + [.update(step: step)] {
+        tasks[task] = TaskRecord(state: isDone ? .done : .pending)
+      }
     }
     for shard in 0..<plan.evaluationCount {
       tasks[.evaluate(shard: shard)] = TaskRecord(state: evaluated.contains(shard) ? .done : .pending)
@@ -135,7 +150,7 @@ public struct Scheduler: Sendable {
         actions.append(.merge(block: block))
       }
     }
-    if lowestOpenBlock == plan.blockCount, lowestOpenEvaluation == plan.evaluationCount {
+    if lowestOpenBlock == plan.blockCount, lowestOpenEvaluation == plan.evaluationCount, !isDistilling {
       if !quarantine.tasks.isEmpty { return stop(.quarantined(quarantined), &actions) }
       phase = .assembling
       actions.append(.assemble)

@@ -60,6 +60,8 @@ extension TaskID {
       case .verify: (3, 0)
       case .recollect(_, let shard): (4, shard)
       case .evaluate(let shard): (5, shard)
+      case .distill(let step, let batch): (6, step << 16 + batch)
+      case .update(let step): (7, step)
       }
     var hash = salt
     for word in [kind, UInt64(block), UInt64(part)] {

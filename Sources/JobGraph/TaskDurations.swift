@@ -6,6 +6,8 @@ struct TaskDurations: Sendable {
     case recollect
     case fit(linear: Int)
     case tune
+    case distill
+    case update
     case verify
     case evaluate
   }
@@ -36,6 +38,8 @@ struct TaskDurations: Sendable {
     case .recollect: .recollect
     case .fit(_, let linear): .fit(linear: linear)
     case .tune: .tune
+    case .distill: .distill
+    case .update: .update
     case .verify: .verify
     case .evaluate: .evaluate
     }

@@ -47,4 +47,11 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
 
   /// An index in `0..<bound`. The bias is below bound / 2⁶⁴.
   public mutating func index(below bound: Int) -> Int { Int(next().multipliedFullWidth(by: UInt64(bound)).high) }
+
+  /// The elements in a random order (Fisher and Yates).
+  public mutating func shuffled<Element>(_ elements: [Element]) -> [Element] {
+    var result = elements
+    for position in result.indices.dropFirst().reversed() { result.swapAt(position, index(below: position + 1)) }
+    return result
+  }
 }

@@ -35,6 +35,9 @@ struct LaunchCommand: AsyncParsableCommand {
   @Option(help: "Epochs of block tuning at most; 0 for none.")
   var tuneEpochs = 0
 
+  @Option(help: "Epochs of distilling all packed blocks together at most; 0 for none.")
+  var distillEpochs = 0
+
   @Option(help: "Fail if a linear's relative error is above this.")
   var maxRelativeError: Double?
 
@@ -58,6 +61,9 @@ struct LaunchCommand: AsyncParsableCommand {
   func validate() throws {
     guard (0...JobOptions.tuneEpochsMax).contains(tuneEpochs) else {
       throw ValidationError("--tune-epochs is \(tuneEpochs), expected 0 to \(JobOptions.tuneEpochsMax)")
+    }
+    guard (0...JobOptions.distillEpochsMax).contains(distillEpochs) else {
+      throw ValidationError("--distill-epochs is \(distillEpochs), expected 0 to \(JobOptions.distillEpochsMax)")
     }
     guard measureSeconds > 0, measureSeconds <= 3600 else {
       throw ValidationError("--measure-seconds is \(measureSeconds), expected more than 0 and at most 3600")
@@ -106,8 +112,8 @@ struct LaunchCommand: AsyncParsableCommand {
       available: tokens.sequenceCount, sequences: sequences, heldOut: heldOut, shards: shards, tokens: calibration)
     return JobOptions(
       model: absolute(model), calibration: absolute(calibration), output: absolute(output), fit: fit,
-      propagation: propagation, repair: repair, tuneEpochs: tuneEpochs, sequences: sizes.sequences,
-      heldOut: sizes.heldOut,
+      propagation: propagation, repair: repair, tuneEpochs: tuneEpochs,
+      distillEpochs: distillEpochs > 0 ? distillEpochs : nil, sequences: sizes.sequences, heldOut: sizes.heldOut,
       shards: sizes.shards, maximumRelativeError: maxRelativeError)
   }
 }

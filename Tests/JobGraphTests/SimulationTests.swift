@@ -11,14 +11,16 @@ import Testing
   private static let failuresShown = 5
 
   static func plan(
-    blocks: Int, shards: Int, propagation: JobPlan.Propagation, isTuned: Bool = false, repairs: Bool = false
+    blocks: Int, shards: Int, propagation: JobPlan.Propagation, isTuned: Bool = false, repairs: Bool = false,
+    distillation: Distillation? = nil
   ) -> JobPlan {
     let linears = [("q", "attn_in"), ("k", "attn_in"), ("o", "attn_out"), ("down", "mlp_hidden")].map {
       JobPlan.Linear(name: $0.0, site: $0.1, outFeatures: 8, inFeatures: 8)
     }
     return JobPlan(
       blockCount: blocks, linears: linears, shards: JobPlan.slice(sequences: 16, heldOut: 4, count: shards),
-      propagation: propagation, isTuned: isTuned, repairSite: repairs ? "mlp_hidden" : nil)
+      propagation: propagation, isTuned: isTuned, repairSite: repairs ? "mlp_hidden" : nil,
+      distillation: distillation)
   }
 
   // MARK: Without faults
@@ -56,6 +58,18 @@ import Testing
     #expect(simulation.ledger.tuners.count == 1)
   }
 
+  @Test(arguments: JobPlan.Propagation.allCases, [1, 3])
+  func aDistilledJobRunsEachStepOnceBetweenTunesAndVerifications(propagation: JobPlan.Propagation, workers: Int) {
+    let distillation = Distillation(epochs: 2, sequences: 20, length: 512)
+    let plan = Self.plan(
+      blocks: 5, shards: 6, propagation: propagation, isTuned: true, repairs: true, distillation: distillation)
+    let simulation = quiet(plan, workers: workers)
+    let fitShards = plan.shards.filter { !$0.isHeldOut }.count
+    let ofBlocks = 5 * (plan.shards.count + fitShards + plan.linears.count + 2)
+    // Two epochs of three descents on nine batches, three validations on one.
+    #expect(simulation.ledger.assignments.count == ofBlocks + 9 + 2 * 9 + 3)
+  }
+
   @Test(arguments: [1, 3])
   func anEvaluationRunsEachWindowOnce(workers: Int) {
     let simulation = quiet(.evaluation(windows: 20), workers: workers)
@@ -83,7 +97,10 @@ import Testing
       ? JobPlan.evaluation(windows: random.draw(1...20))
       : plan(
         blocks: random.draw(2...4), shards: random.draw(2...5), propagation: random.chance(0.5) ? .teacher : .student,
-        isTuned: random.chance(0.5), repairs: random.chance(0.5))
+        isTuned: random.chance(0.5), repairs: random.chance(0.5),
+        distillation: random.chance(0.3)
+          ? Distillation(epochs: random.draw(1...2), sequences: random.draw(1...20), length: 1024)
+          : nil)
     let faults = SimulatedFaults(drawnFrom: &random, plan: plan)
     var simulation = Simulation(plan, workers: random.draw(1...5), faults: faults, seed: random.next())
     simulation.run()

@@ -13,9 +13,16 @@ public struct JobShape: Sendable, Equatable {
 
   public enum Purpose: Sendable, Equatable {
     /// A model is made.
-    case quantization(isRepaired: Bool, tuneEpochs: Int)
+    case quantization(isRepaired: Bool, tuneEpochs: Int, distillation: Distillation? = nil)
     /// A model is measured.
     case evaluation
+  }
+
+  /// What decides the size of a distillation.
+  public struct Distillation: Sendable, Equatable {
+    public var epochs: Int
+    /// Values of a linear's codebooks.
+    public var codebookValues: Int
   }
 
   public init(decoder: DecoderShape, length: Int, shards: [Int], purpose: Purpose) {
@@ -32,9 +39,13 @@ public struct JobShape: Sendable, Equatable {
     let config = try ModelConfig(directory: options.model, known: Architectures.names)
     let model = try LanguageModel(config: config)
     let tokens = try TokenFile(path: options.calibration, vocabularySize: config.vocabularySize)
+    let format = options.fit.format
+    let codebookValues = format.codebookBits.reduce(0) { $0 + format.groupSize << $1 }
     self.init(
       decoder: model.shape, length: tokens.length, shards: options.plannedShards.map(\.sequenceCount),
-      purpose: .quantization(isRepaired: options.repair, tuneEpochs: options.tuneEpochs))
+      purpose: .quantization(
+        isRepaired: options.repair, tuneEpochs: options.tuneEpochs,
+        distillation: options.distillEpochs.map { Distillation(epochs: $0, codebookValues: codebookValues) }))
   }
 
   /// Reads the model's configuration.

@@ -33,12 +33,13 @@ public struct MemoryNeed: Sendable, Equatable {
     self.slots = slots
     let tasks: [Task]
     switch job.purpose {
-    case .quantization(let isRepaired, let tuneEpochs):
+    case .quantization(let isRepaired, let tuneEpochs, let distillation):
       let threadsPerSlot = Double(max(1, threads / slots))
       remedy = "more --shards"
       tasks =
         [Self.fit(job, isRepaired, threadsPerSlot), Self.collect(job), Self.verify(job)]
         + (isRepaired ? [Self.recollect(job)] : []) + (tuneEpochs > 0 ? [Self.tune(job)] : [])
+        + (distillation.map { [Self.distill(job, $0, threadsPerSlot), Self.update(job, $0)] } ?? [])
     case .evaluation:
       remedy = "a smaller --window"
       tasks = [Self.windowPass(job), Self.windowScore(job)]
@@ -125,6 +126,39 @@ public struct MemoryNeed: Sendable, Equatable {
     return Task(
       name: "tune of a block over \(job.sequences.counted("sequence"))", kind: .tune,
       size: ByteSize(bytes: float * (streams + 3 * job.blockWeights + gradient) + 2 * working(job)))
+  }
+
+  /// See the article Distilling: the states in front of every block, a block twice and one weight's gradient, a micro-batch's
+  /// activations; or the head, and a thread's scores of the whole vocabulary.
+  private static func distill(_ job: JobShape, _ distillation: JobShape.Distillation, _ threads: Double) -> Task {
+    let shape = job.decoder
+    let states = microBatch(job) * Double(shape.hiddenSize) * Double(shape.blockCount + 2)
+    let gradient = Double(job.linears.map(\.weightCount).max() ?? 0)
+    let block = float * (3 * job.blockWeights + gradient) + 2 * working(job)
+    let words = Double(shape.vocabularySize)
+    let head = float * (words * Double(shape.hiddenSize) + threads * scoredRows * 2 * words)
+    return Task(
+      name: "distill of a micro-batch", kind: .distill,
+      size: ByteSize(bytes: float * (states + 2 * parameters(job, distillation)) + max(block, head)))
+  }
+
+  /// Values and what Adam keeps of them, as they come and as they go, the best so far, and a gradient.
+  private static func update(_ job: JobShape, _ distillation: JobShape.Distillation) -> Task {
+    Task(
+      name: "update of a distillation", kind: .update,
+      size: ByteSize(bytes: float * 8.5 * parameters(job, distillation)))
+  }
+
+  /// Positions of a micro-batch; `Distillation`.
+  private static func microBatch(_ job: JobShape) -> Double { max(1024, Double(job.length)) }
+  /// Rows that a thread scores at a time; `LanguageModelHead`.
+  private static let scoredRows = 64.0
+
+  /// What is distilled: codebooks, scales and norms.
+  private static func parameters(_ job: JobShape, _ distillation: JobShape.Distillation) -> Double {
+    let scales = job.linears.reduce(0.0) { $0 + Double($1.outFeatures) }
+    let codebooks = Double(job.linears.count) * Double(distillation.codebookValues)
+    return Double(job.decoder.blockCount) * (scales + codebooks + 2 * Double(job.decoder.hiddenSize))
   }
 
   /// A block, a window's hidden states and activations.

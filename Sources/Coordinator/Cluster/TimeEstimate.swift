@@ -21,8 +21,9 @@ public struct TimeEstimate: Sendable {
     let blocks = Double(job.decoder.blockCount)
     operations =
       switch job.purpose {
-      case .quantization(let isRepaired, let tuneEpochs):
+      case .quantization(let isRepaired, let tuneEpochs, let distillation):
         blocks * (Self.collect(job) + Self.fits(job) + (isRepaired ? Self.repair(job) : 0) + Self.tune(job, tuneEpochs))
+          + Self.distill(job, distillation?.epochs ?? 0)
       case .evaluation: blocks * Self.pass(job) + Self.head(job)
       }
   }
@@ -57,6 +58,13 @@ public struct TimeEstimate: Sendable {
 
   private static func tune(_ job: JobShape, _ epochs: Int) -> Double {
     epochs == 0 ? 0 : (tunePasses + epochPasses * Double(epochs)) * pass(job)
+  }
+
+  /// Forward, forward again and backward, with the head's two scorings and its gradient; the original's stream once.
+  private static func distill(_ job: JobShape, _ epochs: Int) -> Double {
+    if epochs == 0 { return 0 }
+    let blocks = Double(job.decoder.blockCount) * pass(job)
+    return blocks + Double(epochs) * ((1 + epochPasses) * blocks + 3 * head(job))
   }
 
   private static func head(_ job: JobShape) -> Double {

@@ -96,9 +96,10 @@ extension JobEngine {
           try client.fetch(artifact, from: [description.artifactHolder], into: artifacts)
         }
         try store.store(result)
-        if result.kind == .tune { try job.removeSpent(ofBlock: task.block) }
+        if [.tune, .update].contains(result.kind) { try job.removeSpent(ofBlock: task.block) }
         link.post { [self] in
           if case .tune = report.result { tuned(task, report.tune, result.artifact) }
+          if case .update = report.result { updated(task, report.update, result) }
           fetched(result, outputs)
           decide(.stored(task, lease))
         }
@@ -114,6 +115,14 @@ extension JobEngine {
     packed[task.block] = artifact
     if !result.lossAfter.isFinite {
       note("\(task): a loss was not a number after \(result.epochs) epochs; the fitted block is kept")
+    }
+  }
+
+  private func updated(_ task: TaskID, _ update: WireUpdateResult, _ result: StoredResult) {
+    guard result.isLastStep(of: job.plan) else { return }
+    distilled = result.artifact
+    if !update.lossAfter.isFinite {
+      note("distillation: a loss was not a number after \(update.epochs) epochs; the packed blocks are kept")
     }
   }
 
@@ -144,10 +153,11 @@ extension JobEngine {
   private func assemble() {
     enter("writing the output")
     do { try saveSeconds() } catch { return fail(.io("\(error)")) }
-    let (job, blocks) = (job, packed.sorted { $0.key < $1.key }.map(\.value))
+    let (job, distilled) = (job, distilled)
+    let blocks = packed.sorted { $0.key < $1.key }.map(\.value)
     background.submit { [self] in
       do {
-        try job.purpose.conclude(job, blocks)
+        try job.purpose.conclude(job, blocks, distilled)
         link.post { [self] in decide(.assembled) }
       } catch {
         link.post { [self] in fail((error as? CoordinatorError) ?? .io("\(error)")) }

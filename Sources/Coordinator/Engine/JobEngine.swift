@@ -42,6 +42,8 @@ final class JobEngine: @unchecked Sendable {
   var reports: [Lease: WireTaskDone] = [:]
   /// Blocks as they go into the output.
   var packed: [Int: ArtifactRef]
+  /// What takes the place of some of their tensors, once the distillation is done.
+  var distilled: ArtifactRef?
   var history: [HistoryEntry] = []
   var outcome: Outcome?
   var tally = JobTally()
@@ -78,6 +80,7 @@ final class JobEngine: @unchecked Sendable {
       uniqueKeysWithValues: job.results.filter { $0.kind == last }.compactMap { result in
         result.artifact.map { (result.block, $0) }
       })
+    distilled = job.results.first { $0.isLastStep(of: job.plan) }?.artifact
     for result in job.results { errors.add(result) }
   }
 
@@ -159,14 +162,18 @@ final class JobEngine: @unchecked Sendable {
   func moment() -> JobMoment {
     let progress = scheduler.progress
     if phase == "waiting for workers", !progress.running.isEmpty { phase = "running" }
-    // A block's fits are most of its work, and a tune is about as much; a verification counts as one more.
-    let tuneWeight = job.plan.linears.count
-    let (fits, tunes, evaluations) = (progress.fits, progress.tunes, progress.evaluations)
-    let done = Double(fits.done + tunes.done * tuneWeight + progress.verifiedBlocks + evaluations.done)
-    let total = Double(fits.total + tunes.total * tuneWeight + progress.blockCount + evaluations.total)
+    // A block's fits are most of its work, and a tune is about as much, as is a step of the distillation; a verification counts
+    // as one more.
+    let weight = job.plan.linears.count
+    let (fits, tunes, steps, evaluations) = (progress.fits, progress.tunes, progress.steps, progress.evaluations)
+    let done = Double(
+      fits.done + (tunes.done + steps.done) * weight + progress.verifiedBlocks + evaluations.done)
+    let total = Double(
+      fits.total + (tunes.total + steps.total) * weight + progress.blockCount + evaluations.total)
     let pace = JobPace(
       phase: phase, progress: total > 0 ? done / total : 1, blocks: progress.blockCount, linears: fits.total,
       collectedBlocks: progress.collectedBlocks, fittedBlocks: progress.fittedBlocks,
+      distillationSteps: job.plan.distillation?.stepCount,
       tasksPerMinute: meter.perMinute(at: elapsed),
       remainingSeconds: meter.remaining(done: done, of: total, at: elapsed))
     return JobMoment(progress: progress, workerNames: roster.workers.mapValues(\.name), elapsed: elapsed, pace: pace)

@@ -22,6 +22,13 @@ extension TaskID {
       task.linear = plan.linears[linear].name
     case .tune:
       task.kind = .tune
+    case .distill(let step, let batch):
+      task.kind = .distill
+      task.step = UInt32(step)
+      task.batch = UInt32(batch)
+    case .update(let step):
+      task.kind = .update
+      task.step = UInt32(step)
     case .verify:
       task.kind = .verify
     case .evaluate(let shard):
@@ -40,6 +47,7 @@ extension TaskID {
       return
     }
     guard block < plan.blockCount else { return nil }
+    let step = Int(wire.step)
     switch wire.kind {
     case .collect:
       guard Int(wire.shard) < plan.shards.count else { return nil }
@@ -53,6 +61,14 @@ extension TaskID {
     case .tune:
       guard plan.isTuned else { return nil }
       self = .tune(block: block)
+    case .distill:
+      guard let distillation = plan.distillation, step < distillation.stepCount,
+        Int(wire.batch) < distillation.batchCount(ofStep: step)
+      else { return nil }
+      self = .distill(step: step, batch: Int(wire.batch))
+    case .update:
+      guard let distillation = plan.distillation, step < distillation.stepCount else { return nil }
+      self = .update(step: step)
     case .verify:
       self = .verify(block: block)
     default:
@@ -110,6 +126,7 @@ extension WireJobOptions {
     tuneEpochs = UInt32(options.tuneEpochs)
     sequences = UInt32(options.sequences)
     repair = options.repair
+    distillEpochs = UInt32(options.distillEpochs ?? 0)
   }
 
   init(_ fit: FitOptions, _ propagation: JobPlan.Propagation) {
@@ -133,7 +150,7 @@ extension WireJobOptions {
 }
 
 extension StoredResult {
-  /// The result a worker reported for a fit, a tune, a verification or an evaluation; nil if the report is of another kind.
+  /// The result a worker reported for a fit, a tune, an update, a verification or an evaluation; nil if the report is of another kind.
   init?(_ task: TaskID, _ done: WireTaskDone, worker: String) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = .sortedKeys
@@ -150,6 +167,11 @@ extension StoredResult {
       self.init(
         kind: .tune, block: block, part: 0, digest: output.digest, size: output.size,
         record: try text(TuneRecord(wire)), worker: worker, seconds: done.seconds)
+    case (.update(let step), .update(let wire)):
+      guard let output else { return nil }
+      self.init(
+        kind: .update, block: 0, part: step, digest: output.digest, size: output.size,
+        record: try text(UpdateRecord(wire)), worker: worker, seconds: done.seconds)
     case (.verify(let block), .verify(let wire)):
       self.init(
         kind: .verify, block: block, part: 0, digest: nil, size: nil, record: try text(VerifyRecord(wire)),
@@ -182,6 +204,16 @@ extension TuneRecord {
     self.init(
       lossBefore: finite(wire.lossBefore), lossAfter: finite(wire.lossAfter), epochs: Int(wire.epochs),
       changed: wire.changed)
+  }
+}
+
+extension UpdateRecord {
+  fileprivate init(_ wire: WireUpdateResult) {
+    // JSON has no word for a loss that is not a number.
+    func finite(_ loss: Double) -> Double? { loss.isFinite ? loss : nil }
+    self.init(
+      lossBefore: finite(wire.lossBefore), lossAfter: finite(wire.lossAfter), epochs: Int(wire.epochs),
+      bestEpoch: Int(wire.bestEpoch))
   }
 }
 

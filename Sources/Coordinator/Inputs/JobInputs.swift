@@ -38,7 +38,10 @@ struct JobInputs: Sendable {
           name: $0.name, site: $0.site.rawValue, outFeatures: $0.outFeatures, inFeatures: $0.inFeatures)
       },
       shards: options.plannedShards, propagation: propagation, isTuned: options.tuneEpochs > 0,
-      repairSite: options.repair ? LinearRole.repairing.site.rawValue : nil)
+      repairSite: options.repair ? LinearRole.repairing.site.rawValue : nil,
+      distillation: options.distillEpochs.map {
+        Distillation(epochs: $0, sequences: options.sequences - options.heldOut, length: tokenFile.length)
+      })
     try self.init(plan, checkpoint, config, tokensPath: options.calibration)
   }
 

@@ -64,5 +64,5 @@ extension EvaluationOptions: JobPurpose {
   }
 
   /// The losses are in the job's database, and that is all there is to make.
-  func conclude(_ job: PreparedJob, _ blocks: [ArtifactRef]) {}
+  func conclude(_ job: PreparedJob, _ blocks: [ArtifactRef], _ distilled: ArtifactRef?) {}
 }

@@ -173,11 +173,14 @@ extension JobStore {
 }
 
 extension TaskID {
-  /// The shard of a collect, recollect or evaluation, the linear of a fit, else 0.
+  /// The shard of a collect, recollect or evaluation, the linear of a fit, the step of an update, the micro-batch of a
+  /// distillation by its number among those of all steps, else 0.
   var part: Int {
     switch self {
     case .collect(_, let shard), .recollect(_, let shard), .evaluate(let shard): shard
     case .fit(_, let linear): linear
+    case .distill(let step, let batch): step << 16 + batch
+    case .update(let step): step
     case .tune, .verify: 0
     }
   }

@@ -26,6 +26,8 @@ public struct JobOptions: Codable, Sendable, Equatable {
   public var repair: Bool
   /// Epochs of block tuning at most; 0 for none.
   public var tuneEpochs: Int
+  /// Epochs of distilling all blocks together at most; nil for none.
+  public var distillEpochs: Int?
   /// Sequences of the token file in use, the first ones.
   public var sequences: Int
   /// The last so many of them are kept from every fit.
@@ -41,10 +43,13 @@ public struct JobOptions: Codable, Sendable, Equatable {
   public static let shardsMax = 512
   /// The most epochs that can be asked for.
   public static let tuneEpochsMax = 1000
+  /// Fewer, because every micro-batch of an epoch is a task of its own.
+  public static let distillEpochsMax = 100
 
   public init(
     model: String, calibration: String, output: String, fit: FitOptions, propagation: JobPlan.Propagation,
-    repair: Bool = true, tuneEpochs: Int = 0, sequences: Int, heldOut: Int, shards: Int, maximumRelativeError: Double?
+    repair: Bool = true, tuneEpochs: Int = 0, distillEpochs: Int? = nil, sequences: Int, heldOut: Int, shards: Int,
+    maximumRelativeError: Double?
   ) {
     method = Self.currentMethod
     self.model = model
@@ -54,6 +59,7 @@ public struct JobOptions: Codable, Sendable, Equatable {
     self.propagation = propagation.rawValue
     self.repair = repair
     self.tuneEpochs = tuneEpochs
+    self.distillEpochs = distillEpochs
     self.sequences = sequences
     self.heldOut = heldOut
     self.shards = shards

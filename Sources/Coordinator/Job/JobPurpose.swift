@@ -16,8 +16,10 @@ protocol JobPurpose: Sendable {
   func wireOptions() -> WireJobOptions
   /// Makes the job's output when every task is done.
   ///
-  /// - Parameter blocks: the packed blocks in order, of a job that makes any.
-  func conclude(_ job: PreparedJob, _ blocks: [ArtifactRef]) throws
+  /// - Parameters:
+  ///   - blocks: the packed blocks in order, of a job that makes any.
+  ///   - distilled: tensors in place of some of theirs, of a job that distills.
+  func conclude(_ job: PreparedJob, _ blocks: [ArtifactRef], _ distilled: ArtifactRef?) throws
 }
 
 /// A job that makes a packed model.
@@ -27,12 +29,12 @@ extension JobOptions: JobPurpose {
 
   func wireOptions() -> WireJobOptions { WireJobOptions(self) }
 
-  func conclude(_ job: PreparedJob, _ blocks: [ArtifactRef]) throws {
+  func conclude(_ job: PreparedJob, _ blocks: [ArtifactRef], _ distilled: ArtifactRef?) throws {
     guard let record = try job.store.job() else { throw CoordinatorError.internal("the job database has no job") }
     // Written by a coordinator that died before it could say so.
     if try record.isOutput(self) { return }
     let results = try job.store.results()
-    try ModelAssembler(options: self, store: job.artifacts).assemble(blocks) { files in
+    try ModelAssembler(options: self, store: job.artifacts).assemble(blocks, distilled) { files in
       try JobReport(options: self, plan: job.plan, job: record, results: results, files: files)
     }
   }

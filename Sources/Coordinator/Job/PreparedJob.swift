@@ -43,6 +43,7 @@ extension PreparedJob {
     var fitted: [TaskID: ArtifactRef] = [:]
     var merged: [Int: ArtifactRef] = [:]
     var tuned: [Int: ArtifactRef] = [:]
+    let lastUpdate = results.filter { $0.kind == .update }.max { $0.part < $1.part }
     var verified: Set<Int> = []
     var evaluated: Set<Int> = []
     for result in results {
@@ -50,12 +51,14 @@ extension PreparedJob {
       case .fit: fitted[.fit(block: result.block, linear: result.part)] = result.artifact
       case .merge: merged[result.block] = result.artifact
       case .tune: tuned[result.block] = result.artifact
+      case .update: break
       case .verify: verified.insert(result.block)
       case .evaluate: evaluated.insert(result.part)
       }
     }
     return Scheduler(
-      plan: plan, policy: policy, fitted: fitted, merged: merged, tuned: tuned, verified: verified,
+      plan: plan, policy: policy, fitted: fitted, merged: merged, tuned: tuned, updated: lastUpdate?.artifact,
+      stepsDone: lastUpdate.map { $0.part + 1 } ?? 0, verified: verified,
       evaluated: evaluated, firstLease: UInt64(record.nextLease))
   }
 }

@@ -8,7 +8,10 @@ struct ResultCheck {
   /// - Parameter linears: how many a block has.
   /// - Throws: ``CoordinatorError`` for a digest that is none. Files that are found to be damaged are removed.
   init(_ results: [StoredResult], in artifacts: ArtifactStore, linears: Int) throws {
-    for (_, block) in Dictionary(grouping: results, by: \.block).sorted(by: { $0.key < $1.key }) {
+    let updates = results.filter { $0.kind == .update }
+    let ofBlocks = results.filter { $0.kind != .update }
+    let isDistillationLost = try checkDistillation(updates, artifacts)
+    for (_, block) in Dictionary(grouping: ofBlocks, by: \.block).sorted(by: { $0.key < $1.key }) {
       let (made, verified) = (block.filter { $0.kind != .verify }, block.filter { $0.kind == .verify })
       let reasons = try made.map { try Self.harm($0, artifacts) }
       let harmed = zip(made, reasons).filter { $0.1 != nil }.map(\.0)
@@ -28,7 +31,7 @@ struct ResultCheck {
       for result in verified {
         if !result.isIntact {
           lose(result, "its row in the job database has changed")
-        } else if lost.count > count {
+        } else if lost.count > count || isDistillationLost {
           // It stands for the bytes it saw.
           lost.append((result, "block \(result.block) is verified again"))
         } else {
@@ -36,6 +39,23 @@ struct ResultCheck {
         }
       }
     }
+  }
+
+  /// A distillation lives by what its last step left: without that it begins again.
+  ///
+  /// - Returns: whether it does.
+  private mutating func checkDistillation(_ updates: [StoredResult], _ artifacts: ArtifactStore) throws -> Bool {
+    let steps = updates.sorted { $0.part < $1.part }
+    guard let last = steps.last else { return false }
+    let isWhole = steps.map(\.part) == Array(steps.indices) && steps.allSatisfy(\.isIntact)
+    let reason = isWhole ? try Self.harm(last, artifacts) : "rows in the job database have changed"
+    guard let reason else {
+      kept += steps
+      return false
+    }
+    lost.append((last, "the distillation begins again: \(reason)"))
+    lost += steps.dropLast().map { ($0, "step \($0.part) of it is made again") }
+    return true
   }
 
   private mutating func lose(_ result: StoredResult, _ reason: String) {

@@ -1,7 +1,8 @@
 import JobGraph
 import Messaging
 
-// What a result is made of is not needed once the result is stored: fits that are merged, merged blocks that are tuned. So the
+// What a result is made of is not needed once the result is stored: fits that are merged, merged blocks that are tuned, steps of
+// a distillation that others have followed. So the
 // coordinator's artifacts take the space of the packed model and, while a block is merged or tuned, of that block once more.
 extension StoredResult {
   /// Digests of the artifacts that the job still needs.
@@ -10,10 +11,12 @@ extension StoredResult {
   static func neededDigests(_ results: [StoredResult]) -> Set<String> {
     func blocks(_ kind: Kind) -> Set<Int> { Set(results.filter { $0.kind == kind }.map(\.block)) }
     let (merged, tuned) = (blocks(.merge), blocks(.tune))
+    let lastStep = results.filter { $0.kind == .update }.map(\.part).max()
     let needed = results.filter { result in
       switch result.kind {
       case .fit: !merged.contains(result.block) && !tuned.contains(result.block)
       case .merge: !tuned.contains(result.block)
+      case .update: result.part == lastStep
       case .tune, .verify, .evaluate: true
       }
     }
@@ -22,7 +25,7 @@ extension StoredResult {
 }
 
 extension PreparedJob {
-  /// Removes what the block's last stored result was made of.
+  /// Removes what the last stored result of a block, or of the distillation, was made of.
   ///
   /// - Throws: ``CoordinatorError``, ``ArtifactError``.
   func removeSpent(ofBlock block: Int) throws {

@@ -10,18 +10,19 @@ public struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, Persi
     case fit
     case merge
     case tune
+    case update
     case verify
     case evaluate
   }
 
   public let kind: Kind
   public let block: Int
-  /// The linear of a fit, the window of an evaluation, else 0.
+  /// The linear of a fit, the step of an update, the window of an evaluation, else 0.
   public let part: Int
   /// SHA-256 of the artifact, if the result has one.
   public let digest: String?
   public let size: Int?
-  /// A ``FitRecord``, ``TuneRecord``, ``VerifyRecord`` or ``WindowLoss`` as JSON.
+  /// A ``FitRecord``, ``TuneRecord``, ``UpdateRecord``, ``VerifyRecord`` or ``WindowLoss`` as JSON.
   public let record: String
   /// The worker's name.
   public let worker: String
@@ -53,6 +54,11 @@ public struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, Persi
     rowCheck == nil || rowCheck == RowCheck.of([kind.rawValue, block, part, digest, size, record, worker, seconds])
   }
 
+  /// Whether it ends the plan's distillation: its artifact is what goes into the output.
+  func isLastStep(of plan: JobPlan) -> Bool {
+    kind == .update && part + 1 == plan.distillation?.stepCount
+  }
+
   /// The result's artifact.
   public var artifact: ArtifactRef? {
     guard let digest, let size else { return nil }
@@ -80,6 +86,19 @@ public struct TuneRecord: Codable, Sendable, Equatable {
   public let epochs: Int
   /// Whether the tuned block was better and is the one in the output.
   public let changed: Bool
+}
+
+/// What a step of a distillation reports: how it has gone so far.
+public struct UpdateRecord: Codable, Sendable, Equatable {
+  /// How far the model's words are from the original's on the sequences kept for validation, before the first epoch: the mean
+  /// Kullback-Leibler divergence of a position, in nats. nil if it is not a number.
+  public let lossBefore: Double?
+  /// The least of all epochs; nil if a loss was not a number, and the packed blocks stay as they were.
+  public let lossAfter: Double?
+  /// Epochs that were run.
+  public let epochs: Int
+  /// The one whose parameters are in the output; 0 if none was better than the packed blocks.
+  public let bestEpoch: Int
 }
 
 /// What a verification reports.

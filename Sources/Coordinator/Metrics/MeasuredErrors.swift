@@ -16,7 +16,7 @@ package struct MeasuredErrors: Sendable, Equatable {
       let fit = try? JSONDecoder().decode(FitRecord.self, from: record)
       relative[result.block, default: [:]][result.part] = fit?.relativeError
     case .verify: output[result.block] = try? JSONDecoder().decode(VerifyRecord.self, from: record).outputError
-    case .merge, .tune, .evaluate: break
+    case .merge, .tune, .update, .evaluate: break
     }
   }
 }

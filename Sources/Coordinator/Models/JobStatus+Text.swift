@@ -24,7 +24,8 @@ extension JobStatus {
     return "\(state): \(parts.joined(separator: ", "))"
   }
 
-  /// "collected 12/30  fitted 70/210 linears  merged 10/30  verified 9/30  2 retries".
+  /// "collected 12/30  fitted 70/210 linears  merged 10/30  distilled 3/29 steps
+  /// verified 9/30  2 retries".
   private var counts: String {
     func of(_ total: Int?) -> String { total.map { "/\($0)" } ?? "" }
     var parts: [String] = []
@@ -32,6 +33,7 @@ extension JobStatus {
     if let fits { parts.append("fitted \(fits)\(of(linears)) linears") }
     if let mergedBlocks { parts.append("merged \(mergedBlocks)\(of(blocks))") }
     if let tunedBlocks { parts.append("tuned \(tunedBlocks)\(of(blocks))") }
+    if let distilledSteps { parts.append("distilled \(distilledSteps)\(of(distillationSteps)) steps") }
     if let verifiedBlocks { parts.append("verified \(verifiedBlocks)\(of(blocks)) blocks") }
     if let evaluatedWindows { parts.append("evaluated \(evaluatedWindows)\(of(windows)) windows") }
     parts.append("\(retries) \(retries == 1 ? "retry" : "retries")")

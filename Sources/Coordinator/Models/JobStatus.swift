@@ -41,6 +41,9 @@ public struct JobStatus: Codable, Sendable {
   public let mergedBlocks: Int?
   /// nil in a job that does not tune.
   public let tunedBlocks: Int?
+  /// Steps of the distillation, done and in all; nil in a job that does not distill.
+  public let distilledSteps: Int?
+  public let distillationSteps: Int?
   public let verifiedBlocks: Int?
   /// Windows of an evaluation, done and in all.
   public let evaluatedWindows: Int?
@@ -97,6 +100,8 @@ public struct JobStatus: Codable, Sendable {
     fits = count(.fit, if: options != nil)
     mergedBlocks = count(.merge, if: options != nil)
     tunedBlocks = count(.tune, if: options.map { $0.tuneEpochs > 0 } ?? false)
+    distilledSteps = count(.update, if: options?.distillEpochs != nil)
+    distillationSteps = options?.distillEpochs == nil ? nil : pace?.distillationSteps
     verifiedBlocks = count(.verify, if: options != nil)
     evaluatedWindows = count(.evaluate, if: evaluation != nil)
     windows = evaluation?.windows

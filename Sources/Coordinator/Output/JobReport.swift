@@ -35,6 +35,9 @@ public struct JobReport: Codable, Sendable {
     public let tune: TuneRecord?
   }
 
+  /// What distilling all blocks together did.
+  public typealias Distillation = UpdateRecord
+
   public struct Totals: Codable, Sendable {
     public let linears: Int
     public let weights: Int
@@ -61,6 +64,8 @@ public struct JobReport: Codable, Sendable {
   public let options: JobOptions
   public let linears: [Linear]
   public let blocks: [Block]
+  /// nil in a job that does not distill.
+  public let distillation: Distillation?
   public let totals: Totals
   public let digests: Digests
 

@@ -14,12 +14,15 @@ struct ModelAssembler {
 
   /// - Parameters:
   ///   - blocks: the merged or tuned blocks in order.
+  ///   - distilled: tensors that take the place of some of theirs; nil for none.
   ///   - report: the report, given the digests of the files written.
   /// - Throws: ``CheckpointError``, ``ArtifactError``, ``CoordinatorError``; the final name is then not taken.
-  func assemble(_ blocks: [ArtifactRef], report: (_ digests: [String: String]) throws -> JobReport) throws {
+  func assemble(
+    _ blocks: [ArtifactRef], _ distilled: ArtifactRef?, report: (_ digests: [String: String]) throws -> JobReport
+  ) throws {
     let config = try ModelConfig(directory: options.model)
     try UnfinishedDirectory.write(options.output) { directory in
-      try writeTensors(blocks, config, to: directory.path)
+      try writeTensors(blocks, distilled, config, to: directory.path)
       let quantization = try JSONValue(encoding: QuantizationConfig(options.fit.format))
       try AtomicFile.write(
         config.configJSON(adding: quantization).utf8, to: "\(directory.path)/\(ModelConfig.fileName)")
@@ -30,9 +33,12 @@ struct ModelAssembler {
   }
 
   /// The packed tensors block by block, then what the original has besides, by name.
-  private func writeTensors(_ blocks: [ArtifactRef], _ config: ModelConfig, to directory: String) throws {
+  private func writeTensors(
+    _ blocks: [ArtifactRef], _ distilled: ArtifactRef?, _ config: ModelConfig, to directory: String
+  ) throws {
     let original = try Checkpoint(directory: options.model)
     let model = try LanguageModel(config: config)
+    let others = try distilled.map { try SafetensorsFile(path: store.verifiedPath(of: $0)) }
     var replaced: Set<String> = []
     var tensors: [(declaration: TensorDeclaration, source: any TensorBytes)] = []
     for (block, artifact) in blocks.enumerated() {
@@ -40,7 +46,15 @@ struct ModelAssembler {
       replaced.formUnion(model.linears(ofBlock: block).map { $0.tensorName(block: block) })
       // A tuned block has norms of its own.
       replaced.formUnion(file.tensorNames)
-      for name in file.tensorNames { tensors.append((try file.declaration(name), file)) }
+      for name in file.tensorNames {
+        let source = others?.shape(of: name) == nil ? file : others ?? file
+        tensors.append((try source.declaration(name), source))
+      }
+    }
+    // Norms, where blocks were not tuned before.
+    for name in others?.tensorNames ?? [] where !replaced.contains(name) {
+      if let others { tensors.append((try others.declaration(name), others)) }
+      replaced.insert(name)
     }
     for name in original.tensorNames where !replaced.contains(name) {
       tensors.append((try original.declaration(name), original))

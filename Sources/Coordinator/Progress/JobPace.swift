@@ -10,6 +10,8 @@ public struct JobPace: Codable, Sendable, Equatable {
   public var linears: Int
   public var collectedBlocks: Int
   public var fittedBlocks: Int
+  /// Steps of the distillation; nil in a job that does not distill.
+  public var distillationSteps: Int?
   /// Tasks finished in the last minute.
   public var tasksPerMinute: Double
   /// Seconds to the end by the rate so far; nil while there is none.

@@ -29,6 +29,7 @@ extension JobMoment {
     let total = progress.blockCount
     return "collected \(progress.collectedBlocks)/\(total)  fitted \(progress.fittedBlocks)/\(total)  "
       + (progress.tunes.total > 0 ? "tuned \(progress.tunes.done)/\(total)  " : "")
+      + (progress.steps.total > 0 ? "distilled \(progress.steps.done)/\(progress.steps.total) steps  " : "")
       + "verified \(progress.verifiedBlocks)/\(total)"
   }
 

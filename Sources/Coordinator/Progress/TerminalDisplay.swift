@@ -65,14 +65,15 @@ public final class TerminalDisplay: ProgressDisplay {
   }
 
   private static func bars(_ progress: JobProgress, _ width: Int) -> [String] {
-    let (fits, tunes, evaluations) = (progress.fits, progress.tunes, progress.evaluations)
+    let (fits, tunes, steps, evaluations) = (progress.fits, progress.tunes, progress.steps, progress.evaluations)
     if evaluations.total > 0 { return [bar("evaluated", evaluations.done, evaluations.total, width)] }
     return [
       bar("collected", progress.collectedBlocks, progress.blockCount, width),
       bar("fitted", fits.done, fits.total, width),
-    ] + (tunes.total > 0 ? [bar("tuned", tunes.done, tunes.total, width)] : []) + [
-      bar("verified", progress.verifiedBlocks, progress.blockCount, width)
-    ]
+    ] + (tunes.total > 0 ? [bar("tuned", tunes.done, tunes.total, width)] : [])
+      + (steps.total > 0 ? [bar("distilled", steps.done, steps.total, width)] : []) + [
+        bar("verified", progress.verifiedBlocks, progress.blockCount, width)
+      ]
   }
 
   private static func bar(_ name: String, _ done: Int, _ total: Int, _ width: Int) -> String {

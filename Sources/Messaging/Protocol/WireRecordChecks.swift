@@ -3,7 +3,8 @@
 extension WireTaskID: CheckedMessage {
   func check() throws(FieldFault) {
     switch kind {
-    case .collect, .recollect, .tune, .verify, .evaluate: try checkText(linear, "linear", limit: WireLimit.name)
+    case .collect, .recollect, .tune, .distill, .update, .verify, .evaluate:
+      try checkText(linear, "linear", limit: WireLimit.name)
     case .fit: try checkName(linear, "linear")
     case .unspecified, .UNRECOGNIZED: throw FieldFault(field: "kind", reason: "is \(kind.rawValue), not a task kind")
     }

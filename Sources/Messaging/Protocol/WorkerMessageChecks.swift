@@ -38,7 +38,7 @@ extension WireTaskDone: CheckedMessage {
     let isOfItsKind =
       switch (result, task.kind) {
       case (.collect, .collect), (.collect, .recollect), (.fit, .fit), (.tune, .tune), (.verify, .verify),
-        (.evaluate, .evaluate):
+        (.distill, .distill), (.update, .update), (.evaluate, .evaluate):
         true
       default: false
       }

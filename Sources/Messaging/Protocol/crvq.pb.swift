@@ -45,6 +45,8 @@ public nonisolated enum WireTaskKind: SwiftProtobuf.Enum, Swift.CaseIterable {
   case verify // = 4
   case evaluate // = 5
   case recollect // = 6
+  case distill // = 7
+  case update // = 8
   case UNRECOGNIZED(Int)
 
   public init() {
@@ -60,6 +62,8 @@ public nonisolated enum WireTaskKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case 4: self = .verify
     case 5: self = .evaluate
     case 6: self = .recollect
+    case 7: self = .distill
+    case 8: self = .update
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -73,6 +77,8 @@ public nonisolated enum WireTaskKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     case .verify: return 4
     case .evaluate: return 5
     case .recollect: return 6
+    case .distill: return 7
+    case .update: return 8
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -86,6 +92,8 @@ public nonisolated enum WireTaskKind: SwiftProtobuf.Enum, Swift.CaseIterable {
     .verify,
     .evaluate,
     .recollect,
+    .distill,
+    .update,
   ]
 
 }
@@ -347,6 +355,12 @@ public nonisolated struct WireTaskID: Sendable {
   /// fit: name inside the block, as in "self_attn.q_proj"
   public var linear: String = String()
 
+  /// distill, update
+  public var step: UInt32 = 0
+
+  /// distill
+  public var batch: UInt32 = 0
+
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -478,6 +492,40 @@ public nonisolated struct WireTuneResult: Sendable {
   public var changed: Bool = false
 
   public var seconds: Double = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireDistillResult: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// mean over the micro-batch's positions, nats
+  public var loss: Double = 0
+
+  public var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  public init() {}
+}
+
+public nonisolated struct WireUpdateResult: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Of the model on the sequences kept for validation: before the first step, and of the best so far. NaN: a loss was not a
+  /// number, the distillation ended there and the packed blocks stay as they were.
+  public var lossBefore: Double = 0
+
+  public var lossAfter: Double = 0
+
+  /// measured so far
+  public var epochs: UInt32 = 0
+
+  public var bestEpoch: UInt32 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -641,68 +689,96 @@ public nonisolated struct WireProgress: Sendable {
   fileprivate var _task: WireTaskID? = nil
 }
 
-public nonisolated struct WireTaskDone: Sendable {
+public nonisolated struct WireTaskDone: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   public var task: WireTaskID {
-    get {_task ?? WireTaskID()}
-    set {_task = newValue}
+    get {_storage._task ?? WireTaskID()}
+    set {_uniqueStorage()._task = newValue}
   }
   /// Returns true if `task` has been explicitly set.
-  public var hasTask: Bool {self._task != nil}
+  public var hasTask: Bool {_storage._task != nil}
   /// Clears the value of `task`. Subsequent reads from it will return its default value.
-  public mutating func clearTask() {self._task = nil}
+  public mutating func clearTask() {_uniqueStorage()._task = nil}
 
-  public var lease: UInt64 = 0
+  public var lease: UInt64 {
+    get {_storage._lease}
+    set {_uniqueStorage()._lease = newValue}
+  }
 
-  public var seconds: Double = 0
+  public var seconds: Double {
+    get {_storage._seconds}
+    set {_uniqueStorage()._seconds = newValue}
+  }
 
-  public var result: WireTaskDone.OneOf_Result? = nil
+  public var result: OneOf_Result? {
+    get {return _storage._result}
+    set {_uniqueStorage()._result = newValue}
+  }
 
   /// of a recollect too
   public var collect: WireCollectResult {
     get {
-      if case .collect(let v)? = result {return v}
+      if case .collect(let v)? = _storage._result {return v}
       return WireCollectResult()
     }
-    set {result = .collect(newValue)}
+    set {_uniqueStorage()._result = .collect(newValue)}
   }
 
   public var fit: WireFitResult {
     get {
-      if case .fit(let v)? = result {return v}
+      if case .fit(let v)? = _storage._result {return v}
       return WireFitResult()
     }
-    set {result = .fit(newValue)}
+    set {_uniqueStorage()._result = .fit(newValue)}
   }
 
   public var tune: WireTuneResult {
     get {
-      if case .tune(let v)? = result {return v}
+      if case .tune(let v)? = _storage._result {return v}
       return WireTuneResult()
     }
-    set {result = .tune(newValue)}
+    set {_uniqueStorage()._result = .tune(newValue)}
   }
 
   public var verify: WireVerifyResult {
     get {
-      if case .verify(let v)? = result {return v}
+      if case .verify(let v)? = _storage._result {return v}
       return WireVerifyResult()
     }
-    set {result = .verify(newValue)}
+    set {_uniqueStorage()._result = .verify(newValue)}
   }
 
   public var evaluate: WireEvaluateResult {
     get {
-      if case .evaluate(let v)? = result {return v}
+      if case .evaluate(let v)? = _storage._result {return v}
       return WireEvaluateResult()
     }
-    set {result = .evaluate(newValue)}
+    set {_uniqueStorage()._result = .evaluate(newValue)}
   }
 
-  public var outputs: [WireArtifactRef] = []
+  public var distill: WireDistillResult {
+    get {
+      if case .distill(let v)? = _storage._result {return v}
+      return WireDistillResult()
+    }
+    set {_uniqueStorage()._result = .distill(newValue)}
+  }
+
+  public var update: WireUpdateResult {
+    get {
+      if case .update(let v)? = _storage._result {return v}
+      return WireUpdateResult()
+    }
+    set {_uniqueStorage()._result = .update(newValue)}
+  }
+
+  public var outputs: [WireArtifactRef] {
+    get {_storage._outputs}
+    set {_uniqueStorage()._outputs = newValue}
+  }
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -713,12 +789,14 @@ public nonisolated struct WireTaskDone: Sendable {
     case tune(WireTuneResult)
     case verify(WireVerifyResult)
     case evaluate(WireEvaluateResult)
+    case distill(WireDistillResult)
+    case update(WireUpdateResult)
 
   }
 
   public init() {}
 
-  fileprivate var _task: WireTaskID? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 public nonisolated struct WireMissingArtifact: Sendable {
@@ -895,6 +973,8 @@ public nonisolated struct WireJobOptions: Sendable {
 
   /// a block's last linear repairs what the others lost
   public var repair: Bool = false
+
+  public var distillEpochs: UInt32 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -1188,7 +1268,7 @@ public nonisolated struct WireArtifactRefusal: Sendable {
 fileprivate nonisolated let _protobuf_package = "crvq.v1"
 
 nonisolated extension WireTaskKind: SwiftProtobuf._ProtoNameProviding {
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0TASK_KIND_UNSPECIFIED\0\u{1}TASK_KIND_COLLECT\0\u{1}TASK_KIND_FIT\0\u{1}TASK_KIND_TUNE\0\u{1}TASK_KIND_VERIFY\0\u{1}TASK_KIND_EVALUATE\0\u{1}TASK_KIND_RECOLLECT\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0TASK_KIND_UNSPECIFIED\0\u{1}TASK_KIND_COLLECT\0\u{1}TASK_KIND_FIT\0\u{1}TASK_KIND_TUNE\0\u{1}TASK_KIND_VERIFY\0\u{1}TASK_KIND_EVALUATE\0\u{1}TASK_KIND_RECOLLECT\0\u{1}TASK_KIND_DISTILL\0\u{1}TASK_KIND_UPDATE\0")
 }
 
 nonisolated extension WireFailureKind: SwiftProtobuf._ProtoNameProviding {
@@ -1213,7 +1293,7 @@ nonisolated extension WireArtifactErrorCode: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension WireTaskID: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".TaskID"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kind\0\u{1}block\0\u{1}shard\0\u{1}linear\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}kind\0\u{1}block\0\u{1}shard\0\u{1}linear\0\u{1}step\0\u{1}batch\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1225,6 +1305,8 @@ nonisolated extension WireTaskID: SwiftProtobuf.Message, SwiftProtobuf._MessageI
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.block) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.shard) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.linear) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.step) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.batch) }()
       default: break
       }
     }
@@ -1243,6 +1325,12 @@ nonisolated extension WireTaskID: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if !self.linear.isEmpty {
       try visitor.visitSingularStringField(value: self.linear, fieldNumber: 4)
     }
+    if self.step != 0 {
+      try visitor.visitSingularUInt32Field(value: self.step, fieldNumber: 5)
+    }
+    if self.batch != 0 {
+      try visitor.visitSingularUInt32Field(value: self.batch, fieldNumber: 6)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1251,6 +1339,8 @@ nonisolated extension WireTaskID: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if lhs.block != rhs.block {return false}
     if lhs.shard != rhs.shard {return false}
     if lhs.linear != rhs.linear {return false}
+    if lhs.step != rhs.step {return false}
+    if lhs.batch != rhs.batch {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1519,6 +1609,81 @@ nonisolated extension WireTuneResult: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.epochs != rhs.epochs {return false}
     if lhs.changed != rhs.changed {return false}
     if lhs.seconds != rhs.seconds {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireDistillResult: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".DistillResult"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}loss\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularDoubleField(value: &self.loss) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.loss.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.loss, fieldNumber: 1)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireDistillResult, rhs: WireDistillResult) -> Bool {
+    if lhs.loss != rhs.loss {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension WireUpdateResult: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  public static let protoMessageName: String = _protobuf_package + ".UpdateResult"
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}loss_before\0\u{3}loss_after\0\u{1}epochs\0\u{3}best_epoch\0")
+
+  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularDoubleField(value: &self.lossBefore) }()
+      case 2: try { try decoder.decodeSingularDoubleField(value: &self.lossAfter) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.epochs) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.bestEpoch) }()
+      default: break
+      }
+    }
+  }
+
+  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.lossBefore.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.lossBefore, fieldNumber: 1)
+    }
+    if self.lossAfter.bitPattern != 0 {
+      try visitor.visitSingularDoubleField(value: self.lossAfter, fieldNumber: 2)
+    }
+    if self.epochs != 0 {
+      try visitor.visitSingularUInt32Field(value: self.epochs, fieldNumber: 3)
+    }
+    if self.bestEpoch != 0 {
+      try visitor.visitSingularUInt32Field(value: self.bestEpoch, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  public static func ==(lhs: WireUpdateResult, rhs: WireUpdateResult) -> Bool {
+    if lhs.lossBefore != rhs.lossBefore {return false}
+    if lhs.lossAfter != rhs.lossAfter {return false}
+    if lhs.epochs != rhs.epochs {return false}
+    if lhs.bestEpoch != rhs.bestEpoch {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1844,137 +2009,218 @@ nonisolated extension WireProgress: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension WireTaskDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".TaskDone"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}task\0\u{1}lease\0\u{1}seconds\0\u{1}collect\0\u{1}fit\0\u{1}tune\0\u{1}verify\0\u{1}evaluate\0\u{1}outputs\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}task\0\u{1}lease\0\u{1}seconds\0\u{1}collect\0\u{1}fit\0\u{1}tune\0\u{1}verify\0\u{1}evaluate\0\u{1}outputs\0\u{1}distill\0\u{1}update\0")
+
+  fileprivate class _StorageClass {
+    var _task: WireTaskID? = nil
+    var _lease: UInt64 = 0
+    var _seconds: Double = 0
+    var _result: WireTaskDone.OneOf_Result?
+    var _outputs: [WireArtifactRef] = []
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _task = source._task
+      _lease = source._lease
+      _seconds = source._seconds
+      _result = source._result
+      _outputs = source._outputs
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularMessageField(value: &self._task) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.lease) }()
-      case 3: try { try decoder.decodeSingularDoubleField(value: &self.seconds) }()
-      case 4: try {
-        var v: WireCollectResult?
-        var hadOneofValue = false
-        if let current = self.result {
-          hadOneofValue = true
-          if case .collect(let m) = current {v = m}
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularMessageField(value: &_storage._task) }()
+        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._lease) }()
+        case 3: try { try decoder.decodeSingularDoubleField(value: &_storage._seconds) }()
+        case 4: try {
+          var v: WireCollectResult?
+          var hadOneofValue = false
+          if let current = _storage._result {
+            hadOneofValue = true
+            if case .collect(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._result = .collect(v)
+          }
+        }()
+        case 5: try {
+          var v: WireFitResult?
+          var hadOneofValue = false
+          if let current = _storage._result {
+            hadOneofValue = true
+            if case .fit(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._result = .fit(v)
+          }
+        }()
+        case 6: try {
+          var v: WireTuneResult?
+          var hadOneofValue = false
+          if let current = _storage._result {
+            hadOneofValue = true
+            if case .tune(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._result = .tune(v)
+          }
+        }()
+        case 7: try {
+          var v: WireVerifyResult?
+          var hadOneofValue = false
+          if let current = _storage._result {
+            hadOneofValue = true
+            if case .verify(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._result = .verify(v)
+          }
+        }()
+        case 8: try {
+          var v: WireEvaluateResult?
+          var hadOneofValue = false
+          if let current = _storage._result {
+            hadOneofValue = true
+            if case .evaluate(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._result = .evaluate(v)
+          }
+        }()
+        case 9: try { try decoder.decodeRepeatedMessageField(value: &_storage._outputs) }()
+        case 10: try {
+          var v: WireDistillResult?
+          var hadOneofValue = false
+          if let current = _storage._result {
+            hadOneofValue = true
+            if case .distill(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._result = .distill(v)
+          }
+        }()
+        case 11: try {
+          var v: WireUpdateResult?
+          var hadOneofValue = false
+          if let current = _storage._result {
+            hadOneofValue = true
+            if case .update(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._result = .update(v)
+          }
+        }()
+        default: break
         }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.result = .collect(v)
-        }
-      }()
-      case 5: try {
-        var v: WireFitResult?
-        var hadOneofValue = false
-        if let current = self.result {
-          hadOneofValue = true
-          if case .fit(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.result = .fit(v)
-        }
-      }()
-      case 6: try {
-        var v: WireTuneResult?
-        var hadOneofValue = false
-        if let current = self.result {
-          hadOneofValue = true
-          if case .tune(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.result = .tune(v)
-        }
-      }()
-      case 7: try {
-        var v: WireVerifyResult?
-        var hadOneofValue = false
-        if let current = self.result {
-          hadOneofValue = true
-          if case .verify(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.result = .verify(v)
-        }
-      }()
-      case 8: try {
-        var v: WireEvaluateResult?
-        var hadOneofValue = false
-        if let current = self.result {
-          hadOneofValue = true
-          if case .evaluate(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.result = .evaluate(v)
-        }
-      }()
-      case 9: try { try decoder.decodeRepeatedMessageField(value: &self.outputs) }()
-      default: break
       }
     }
   }
 
   public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    try { if let v = self._task {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
-    } }()
-    if self.lease != 0 {
-      try visitor.visitSingularUInt64Field(value: self.lease, fieldNumber: 2)
-    }
-    if self.seconds.bitPattern != 0 {
-      try visitor.visitSingularDoubleField(value: self.seconds, fieldNumber: 3)
-    }
-    switch self.result {
-    case .collect?: try {
-      guard case .collect(let v)? = self.result else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
-    }()
-    case .fit?: try {
-      guard case .fit(let v)? = self.result else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
-    }()
-    case .tune?: try {
-      guard case .tune(let v)? = self.result else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
-    }()
-    case .verify?: try {
-      guard case .verify(let v)? = self.result else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
-    }()
-    case .evaluate?: try {
-      guard case .evaluate(let v)? = self.result else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
-    }()
-    case nil: break
-    }
-    if !self.outputs.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.outputs, fieldNumber: 9)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      try { if let v = _storage._task {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
+      } }()
+      if _storage._lease != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._lease, fieldNumber: 2)
+      }
+      if _storage._seconds.bitPattern != 0 {
+        try visitor.visitSingularDoubleField(value: _storage._seconds, fieldNumber: 3)
+      }
+      switch _storage._result {
+      case .collect?: try {
+        guard case .collect(let v)? = _storage._result else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+      }()
+      case .fit?: try {
+        guard case .fit(let v)? = _storage._result else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      }()
+      case .tune?: try {
+        guard case .tune(let v)? = _storage._result else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 6)
+      }()
+      case .verify?: try {
+        guard case .verify(let v)? = _storage._result else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 7)
+      }()
+      case .evaluate?: try {
+        guard case .evaluate(let v)? = _storage._result else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+      }()
+      default: break
+      }
+      if !_storage._outputs.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._outputs, fieldNumber: 9)
+      }
+      switch _storage._result {
+      case .distill?: try {
+        guard case .distill(let v)? = _storage._result else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      }()
+      case .update?: try {
+        guard case .update(let v)? = _storage._result else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      }()
+      default: break
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: WireTaskDone, rhs: WireTaskDone) -> Bool {
-    if lhs._task != rhs._task {return false}
-    if lhs.lease != rhs.lease {return false}
-    if lhs.seconds != rhs.seconds {return false}
-    if lhs.result != rhs.result {return false}
-    if lhs.outputs != rhs.outputs {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._task != rhs_storage._task {return false}
+        if _storage._lease != rhs_storage._lease {return false}
+        if _storage._seconds != rhs_storage._seconds {return false}
+        if _storage._result != rhs_storage._result {return false}
+        if _storage._outputs != rhs_storage._outputs {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2230,7 +2476,7 @@ nonisolated extension WireShard: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireJobOptions: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".JobOptions"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}group_size\0\u{3}codebook_bits\0\u{3}critical_ratio\0\u{1}importance\0\u{1}propagation\0\u{1}seed\0\u{3}tune_epochs\0\u{1}tolerance\0\u{1}rounds\0\u{1}beam\0\u{1}damping\0\u{3}max_relative_error\0\u{1}window\0\u{1}sequences\0\u{1}repair\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}group_size\0\u{3}codebook_bits\0\u{3}critical_ratio\0\u{1}importance\0\u{1}propagation\0\u{1}seed\0\u{3}tune_epochs\0\u{1}tolerance\0\u{1}rounds\0\u{1}beam\0\u{1}damping\0\u{3}max_relative_error\0\u{1}window\0\u{1}sequences\0\u{1}repair\0\u{3}distill_epochs\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2253,6 +2499,7 @@ nonisolated extension WireJobOptions: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 13: try { try decoder.decodeSingularUInt32Field(value: &self.window) }()
       case 14: try { try decoder.decodeSingularUInt32Field(value: &self.sequences) }()
       case 15: try { try decoder.decodeSingularBoolField(value: &self.repair) }()
+      case 16: try { try decoder.decodeSingularUInt32Field(value: &self.distillEpochs) }()
       default: break
       }
     }
@@ -2304,6 +2551,9 @@ nonisolated extension WireJobOptions: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if self.repair != false {
       try visitor.visitSingularBoolField(value: self.repair, fieldNumber: 15)
     }
+    if self.distillEpochs != 0 {
+      try visitor.visitSingularUInt32Field(value: self.distillEpochs, fieldNumber: 16)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -2323,6 +2573,7 @@ nonisolated extension WireJobOptions: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.window != rhs.window {return false}
     if lhs.sequences != rhs.sequences {return false}
     if lhs.repair != rhs.repair {return false}
+    if lhs.distillEpochs != rhs.distillEpochs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

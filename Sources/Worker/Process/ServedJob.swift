@@ -12,6 +12,7 @@ struct ServedJob: Sendable {
   let blocks: BlockSource
   let grams = GramSource()
   let sweep = SweepStates()
+  let expected = ExpectedStates()
   private let berth: Berth
 
   /// Goes on with what another process may have left in the berth.

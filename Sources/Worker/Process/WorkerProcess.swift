@@ -250,7 +250,7 @@ public final class WorkerProcess: Sendable {
       }
       let environment = TaskEnvironment(
         job: service.context, store: store, inputs: inputs, blocks: service.blocks, grams: service.grams,
-        sweep: service.sweep, team: team, control: control)
+        sweep: service.sweep, expected: service.expected, team: team, control: control)
       let outcome = try TaskControl.$current.withValue(control) {
         try team.observed(by: control.pulse) { try environment.run(assign.task) }
       }

@@ -52,9 +52,13 @@ final class BlockSource: Sendable {
     return block
   }
 
-  private func tensors(_ index: Int, _ inputs: TaskInputs) throws -> PackedTensors {
-    let digest = try inputs.fetch(ArtifactRef.packedName, shard: index)
-    let file = try SafetensorsFile(path: inputs.store.verifiedPath(digest))
-    return PackedTensors(packed: file, others: job.original, format: job.fit.format)
+  /// The tensors of a packed block, and what a distillation that is over has put in their place.
+  func tensors(_ index: Int, _ inputs: TaskInputs) throws -> PackedTensors {
+    func file(_ digest: Digest) throws -> SafetensorsFile {
+      try SafetensorsFile(path: inputs.store.verifiedPath(digest))
+    }
+    let packed = try file(inputs.fetch(ArtifactRef.packedName, shard: index))
+    let distilled = try inputs.find(ArtifactRef.distilledName, shard: 0).map { try file(inputs.fetch($0)) }
+    return PackedTensors(packed: ReplacedTensors(packed, by: distilled), others: job.original, format: job.fit.format)
   }
 }

@@ -22,6 +22,8 @@ struct JobContext: Sendable {
   let propagation: JobPlan.Propagation
   /// Whether each block's last linear is fitted after the others, to repair what they lost.
   let repairs: Bool
+  /// How the packed blocks are tuned all together; nil if they are not.
+  let distillation: Distillation?
 
   /// Opens model and tokens: where the coordinator says they are, or as it gives them.
   ///
@@ -49,6 +51,11 @@ struct JobContext: Sendable {
     shards = welcome.shards.map {
       JobPlan.Shard(firstSequence: Int($0.firstSequence), sequenceCount: Int($0.count), isHeldOut: $0.heldOut)
     }
+    let fitSequences = shards.reduce(0) { $0 + ($1.isHeldOut ? 0 : $1.sequenceCount) }
+    let epochs = Int(welcome.options.distillEpochs)
+    distillation =
+      epochs > 0 && fitSequences > 0
+      ? Distillation(epochs: epochs, sequences: fitSequences, length: tokens.length) : nil
     if isEvaluation {
       windows = try TokenWindows(of: tokens, length: Int(welcome.options.window), countMax: shards.count)
       guard windows?.count == shards.count else {
@@ -86,6 +93,12 @@ struct JobContext: Sendable {
   func tokens(ofShard shard: Int) -> [[Int32]] {
     let shard = shards[shard]
     return (0..<shard.sequenceCount).map { tokens.sequence(shard.firstSequence + $0) }
+  }
+
+  /// The token ids of some of the sequences that fits see, counted without those held out.
+  func fitTokens(_ sequences: Range<Int>) -> [[Int32]] {
+    let all = shards.filter { !$0.isHeldOut }.flatMap { $0.firstSequence..<$0.firstSequence + $0.sequenceCount }
+    return sequences.map { tokens.sequence(all[$0]) }
   }
 
   /// The sites a collect keeps Grams of: all, but that of the repairing linear where only a recollect can tell what it will see.

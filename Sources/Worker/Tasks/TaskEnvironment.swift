@@ -11,6 +11,7 @@ struct TaskEnvironment {
   let blocks: BlockSource
   let grams: GramSource
   let sweep: SweepStates
+  let expected: ExpectedStates
   let team: ThreadTeam
   let control: TaskControl
 
@@ -59,6 +60,15 @@ extension TaskEnvironment {
       return try FitTask(block: block, linear: linear).run(self)
     case .tune:
       return try TuneTask(block: block).run(self)
+    case .distill:
+      let (distillation, step) = try distillation(task)
+      guard Int(task.batch) < distillation.batchCount(ofStep: step) else {
+        throw TaskError.badInput("task for micro-batch \(task.batch) of step \(step), which has fewer")
+      }
+      return try DistillTask(step: step, batch: Int(task.batch), distillation: distillation).run(self)
+    case .update:
+      let (distillation, step) = try distillation(task)
+      return try UpdateTask(step: step, distillation: distillation).run(self)
     case .verify:
       return try VerifyTask(block: block).run(self)
     case .evaluate:
@@ -69,5 +79,12 @@ extension TaskEnvironment {
     default:
       throw TaskError.other("this worker does not know tasks of kind \(task.kind)")
     }
+  }
+
+  private func distillation(_ task: WireTaskID) throws -> (Distillation, step: Int) {
+    guard let distillation = job.distillation, Int(task.step) < distillation.stepCount else {
+      throw TaskError.badInput("task for step \(task.step) of a distillation, which this job does not have")
+    }
+    return (distillation, Int(task.step))
   }
 }

@@ -136,6 +136,9 @@ struct TuneSchedule {
 
   mutating func advance() { step += 1 }
 
+  /// - Parameter step: counts from 1.
+  mutating func advance(to step: Int) { self.step = step }
+
   var fraction: Double { Double(step) / Double(max(1, steps)) }
 
   /// Of the step begun last.

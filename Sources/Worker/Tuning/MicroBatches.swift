@@ -20,13 +20,9 @@ struct MicroBatches {
     validation = split(count - kept..<count)
   }
 
-  /// The training batches in an order of their own for each epoch (Fisher and Yates).
+  /// The training batches in an order of their own for each epoch.
   func shuffled(epoch: Int) -> [Range<Int>] {
     var random = RandomStream(seed: seed, key: "tune epoch \(epoch)")
-    var batches = training
-    for index in batches.indices.dropFirst().reversed() {
-      batches.swapAt(index, random.index(below: index + 1))
-    }
-    return batches
+    return random.shuffled(training)
   }
 }

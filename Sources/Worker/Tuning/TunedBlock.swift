@@ -48,6 +48,53 @@ package final class TunedBlock: BlockGradientSink {
     mlpNorm.gradient.add(mlpNormGradient)
   }
 
+  /// The vectors that are tuned, by the names of their tensors in a packed model; codebooks of a linear one after another.
+  func vectors(in model: LanguageModel) -> [(name: String, values: [Float], gradient: [Float])] {
+    let index = original.block.index
+    let linears = model.linears(ofBlock: index).flatMap { spec -> [(String, [Float], [Float])] in
+      guard let linear = tuned[spec.role] else { return [] }
+      let path = spec.path(block: index)
+      let bias = spec.biasName(block: index).flatMap { name in biases[spec.role].map { (name, $0.values, $0.gradient) }
+      }
+      return [
+        ("\(path).codebooks", linear.codebooks.flatMap(\.values), linear.codebooks.flatMap(\.gradient)),
+        ("\(path).scales", linear.scales.values, linear.scales.gradient),
+      ] + (bias.map { [$0] } ?? [])
+    }
+    let names = Self.normNames(model, index)
+    return linears + [
+      (names.input, inputNorm.values, inputNorm.gradient), (names.mlp, mlpNorm.values, mlpNorm.gradient),
+    ]
+  }
+
+  /// Takes the values of all vectors from elsewhere, by the names of their tensors.
+  ///
+  /// - Throws: what `values` throws; ``TaskError`` for a tensor of another size.
+  func replaceValues(in model: LanguageModel, by values: (String) throws -> [Float]) throws {
+    let index = original.block.index
+    func checked(_ name: String, _ count: Int) throws -> [Float] {
+      let found = try values(name)
+      if found.count == count { return found }
+      throw TaskError.other("tensor \(name): expected \(count) values, got \(found.count)")
+    }
+    for spec in model.linears(ofBlock: index) {
+      let path = spec.path(block: index)
+      try tuned[spec.role]?.replaceValues(checked, path: path)
+      if let name = spec.biasName(block: index), let bias = biases[spec.role] {
+        biases[spec.role]?.replace(try checked(name, bias.values.count))
+      }
+    }
+    let names = Self.normNames(model, index)
+    inputNorm.replace(try checked(names.input, inputNorm.values.count))
+    mlpNorm.replace(try checked(names.mlp, mlpNorm.values.count))
+  }
+
+  /// The norms come first among a block's other tensors, that of attention before that of the MLP.
+  private static func normNames(_ model: LanguageModel, _ block: Int) -> (input: String, mlp: String) {
+    let others = model.otherTensors(ofBlock: block)
+    return (others[0].name, others[1].name)
+  }
+
   /// One step of all parameters.
   package func descend(step: Int, strength: Float) {
     for role in LinearRole.allCases {

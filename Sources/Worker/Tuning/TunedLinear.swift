@@ -128,6 +128,19 @@ package struct TunedLinear: Sendable {
     return BLAS.sdot(packed.columns, ordered, unscaled)
   }
 
+  /// Takes codebooks and scales from elsewhere.
+  ///
+  /// - Parameter path: of the linear, in front of the names of its tensors.
+  mutating func replaceValues(_ values: (String, Int) throws -> [Float], path: String) throws {
+    var rest = try values("\(path).codebooks", codebooks.reduce(0) { $0 + $1.values.count })[...]
+    for index in codebooks.indices {
+      let count = codebooks[index].values.count
+      codebooks[index].replace(rest.prefix(count))
+      rest = rest.dropFirst(count)
+    }
+    scales.replace(try values("\(path).scales", scales.values.count))
+  }
+
   /// One step of all parameters.
   package mutating func descend(step: Int, strength: Float, _ options: TuneOptions) {
     for index in codebooks.indices { codebooks[index].descend(step: step, strength: strength, options) }

@@ -8,17 +8,27 @@ package struct TunedVector: Sendable {
 
   /// The rate at full strength: a share of the root mean square of the first values.
   private let rate: Float
-  private var mean: [Float]
-  private var meanSquare: [Float]
+  /// Adam's running means of gradients and of their squares.
+  package private(set) var mean: [Float]
+  package private(set) var meanSquare: [Float]
 
-  /// - Parameter relativeRate: the size of a step as a share of the values' root mean square.
-  package init(_ values: [Float], relativeRate: Float) {
+  /// - Parameters:
+  ///   - relativeRate: the size of a step as a share of the values' root mean square.
+  ///   - mean: Adam's, as earlier steps left it; nil before the first.
+  ///   - meanSquare: the same.
+  package init(_ values: [Float], relativeRate: Float, mean: [Float]? = nil, meanSquare: [Float]? = nil) {
     self.values = values
     gradient = [Float](repeating: 0, count: values.count)
-    mean = gradient
-    meanSquare = gradient
+    self.mean = mean ?? gradient
+    self.meanSquare = meanSquare ?? gradient
     let energy = values.reduce(0.0) { $0 + Double($1) * Double($1) }
     rate = relativeRate * Float((energy / Double(max(1, values.count))).squareRoot())
+  }
+
+  /// Other values of the same number in place of those there are.
+  mutating func replace(_ values: some Collection<Float>) {
+    precondition(values.count == self.values.count, "a tensor keeps its size")
+    self.values = Array(values)
   }
 
   /// One step down the gradient, which is then zero.

@@ -20,7 +20,9 @@ struct Attainable {
       plan.linears[linear].site == plan.repairSite
         ? fitShards.allSatisfy { contains(.recollect(block: block, shard: $0)) } : collects(block, heldOut: false)
     case .tune(let block): isMerged(block) && (block == 0 || contains(.tune(block: block - 1)))
-    case .verify(let block): isPacked(block) && collects(block, heldOut: true)
+    case .distill(let step, _): isMade && (step == 0 || contains(.update(step: step - 1)))
+    case .update(let step): batches(step).allSatisfy(contains)
+    case .verify(let block): isPacked(block) && collects(block, heldOut: true) && isDistilled
     case .evaluate: true
     }
   }
@@ -52,6 +54,21 @@ struct Attainable {
     plan.shards.indices.allSatisfy {
       plan.shards[$0].isHeldOut != heldOut || contains(.collect(block: block, shard: $0))
     }
+  }
+
+  /// Whether all blocks can be.
+  private var isMade: Bool { (0..<plan.blockCount).allSatisfy(isPacked) }
+
+  private func batches(_ step: Int) -> [TaskID] {
+    (0..<(plan.distillation?.batchCount(ofStep: step) ?? 0)).map { .distill(step: step, batch: $0) }
+  }
+
+  private var isDistilled: Bool {
+    guard let distillation = plan.distillation else { return true }
+    return isMade
+      && (0..<distillation.stepCount).allSatisfy { step in
+        batches(step).allSatisfy { !without.contains($0) } && !without.contains(.update(step: step))
+      }
   }
 
   private func isMerged(_ block: Int) -> Bool {

@@ -99,7 +99,7 @@ struct Ledger {
       if storing[task] != nil { violate("\(task) is stored twice at a time") }
       storing[task] = lease
     case .acknowledge(let worker, let task, let lease):
-      if task.kind == .collect || task.kind == .recollect {
+      if [.collect, .recollect, .distill].contains(task.kind) {
         accept(task, lease, worker)
         deaths[task] = nil
         failures[task] = nil
@@ -247,12 +247,39 @@ struct Ledger {
       }
     case .verify(let block):
       let packed = plan.isTuned ? store.results[.tune(block: block)] : store.merged[block]?.digest
-      if packed == nil || inputs.last(where: { $0.holder == .coordinator })?.artifact.digest != packed {
-        violate("\(task) was not given the packed block")
+      let given = inputs.last { $0.artifact.name == ArtifactRef.packedName }
+      if packed == nil || given?.artifact.digest != packed { violate("\(task) was not given the packed block") }
+      checkParameters(task, inputs, ArtifactRef.distilledName, of: plan.distillation.map { $0.stepCount - 1 }, store)
+    case .distill(let step, _): checkDistillation(task, step, inputs, store)
+    case .update(let step):
+      checkDistillation(task, step, inputs, store)
+      let batches = inputs.filter { $0.artifact.name == ArtifactRef.gradientName }.map(\.index)
+      if batches != Array(0..<(plan.distillation?.batchCount(ofStep: step) ?? 0)) {
+        violate("\(task) was given batches \(batches)")
       }
     case .evaluate: if !inputs.isEmpty { violate("\(task) was given \(inputs.map(\.artifact.name))") }
     case .collect: break
     }
+  }
+
+  private mutating func checkDistillation(
+    _ task: TaskID, _ step: Int, _ inputs: [TaskInput], _ store: SimulatedStore
+  ) {
+    let packed = (0..<plan.blockCount).map {
+      plan.isTuned ? store.results[.tune(block: $0)] : store.merged[$0]?.digest
+    }
+    if inputs.filter({ $0.artifact.name == ArtifactRef.packedName }).map(\.artifact.digest) != packed {
+      violate("\(task) was not given every packed block")
+    }
+    checkParameters(task, inputs, ArtifactRef.parametersName, of: step > 0 ? step - 1 : nil, store)
+  }
+
+  private mutating func checkParameters(
+    _ task: TaskID, _ inputs: [TaskInput], _ name: String, of step: Int?, _ store: SimulatedStore
+  ) {
+    let given = inputs.filter { $0.artifact.name == name }.map(\.artifact.digest)
+    let expected = step.map { [store.results[.update(step: $0)] ?? "nothing"] } ?? []
+    if given != expected { violate("\(task) was given \(name) \(given), expected \(expected)") }
   }
 }
 
@@ -263,6 +290,7 @@ extension JobPlan {
       linears.indices.map { TaskID.fit(block: block, linear: $0) } + (isTuned ? [.tune(block: block)] : [])
         + [.verify(block: block)]
     }
-    return ofBlocks + (0..<evaluationCount).map { .evaluate(shard: $0) }
+    let updates = (0..<(distillation?.stepCount ?? 0)).map { TaskID.update(step: $0) }
+    return ofBlocks + updates + (0..<evaluationCount).map { .evaluate(shard: $0) }
   }
 }

@@ -92,11 +92,15 @@ struct SimulatedFaults {
     if plan.isEvaluation { return .evaluate(shard: random.draw(0...plan.evaluationCount - 1)) }
     let block = random.draw(0...plan.blockCount - 1)
     let fitShards = plan.shards.indices.filter { !plan.shards[$0].isHeldOut }
-    switch random.draw(0...4) {
+    switch random.draw(0...(plan.distillation == nil ? 4 : 6)) {
     case 0: return .collect(block: block, shard: random.draw(0...plan.shards.count - 1))
     case 1: return .verify(block: block)
     case 2 where plan.isTuned: return .tune(block: block)
     case 3 where plan.repairSite != nil: return .recollect(block: block, shard: random.pick(fitShards) ?? 0)
+    case 5:
+      let step = random.draw(0...(plan.distillation?.stepCount ?? 1) - 1)
+      return .distill(step: step, batch: random.draw(0...(plan.distillation?.batchCount(ofStep: step) ?? 1) - 1))
+    case 6: return .update(step: random.draw(0...(plan.distillation?.stepCount ?? 1) - 1))
     default: return .fit(block: block, linear: random.draw(0...plan.linears.count - 1))
     }
   }

@@ -27,9 +27,14 @@ struct SimulatedStore {
     let verified = results.keys.filter { $0.kind == .verify }.map(\.block)
     let evaluated = (0..<plan.evaluationCount).filter { results[.evaluate(shard: $0)] != nil }
     let tuned = results.filter { $0.key.kind == .tune }.map { ($0.key.block, Self.packed(digest: $0.value)) }
+    let steps = results.keys.filter { $0.kind == .update }.count
+    let updated = results[.update(step: steps - 1)].map {
+      ArtifactRef(name: ArtifactRef.parametersName, digest: $0, size: 1)
+    }
     let scheduler = Scheduler(
       plan: plan, policy: policy, fitted: fits, merged: merged,
-      tuned: Dictionary(uniqueKeysWithValues: tuned), verified: Set(verified), evaluated: Set(evaluated),
+      tuned: Dictionary(uniqueKeysWithValues: tuned), updated: updated, stepsDone: steps, verified: Set(verified),
+      evaluated: Set(evaluated),
       firstLease: nextLease)
     nextLease += Self.leasesReserved
     return scheduler

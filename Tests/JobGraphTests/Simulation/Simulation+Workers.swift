@@ -124,6 +124,8 @@ extension Simulation {
         (plan.repairSite.map { [ArtifactRef.gramName($0), ArtifactRef.lossName($0)] } ?? [])
         + hiddenNames(other, madeAt: block)
     case .fit, .tune: names = [ArtifactRef.packedName]
+    case .distill: names = [ArtifactRef.gradientName]
+    case .update: names = [ArtifactRef.parametersName]
     case .verify, .evaluate: names = []
     }
     return names.map { ArtifactRef(name: $0, digest: "\(task) \($0)", size: 1) }

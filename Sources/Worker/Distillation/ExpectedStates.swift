@@ -1,0 +1,35 @@
+import JobGraph
+import Messaging
+import Synchronization
+import Transformer
+
+/// What the original model has behind its last block for the sequences of a micro-batch: made once, and then kept among this
+/// worker's artifacts, because every epoch asks for it again. Space: tokens · hiddenSize floats on disk.
+final class ExpectedStates: Sendable {
+  private let kept = Mutex<[Range<Int>: Digest]>([:])
+
+  /// - Throws: ``TaskError`` if cancelled; errors of reading model and tokens.
+  func states(of sequences: Range<Int>, _ environment: TaskEnvironment) throws -> HiddenStates {
+    if let states = stored(sequences, environment) { return states }
+    let job = environment.job
+    var hidden = try job.model.embed(tokens: job.fitTokens(sequences), from: job.original)
+    for block in 0..<job.model.blockCount {
+      try environment.control.progress(0, "block \(block) of the original")
+      try environment.blocks.original(block)
+        .forward(&hidden, team: environment.team, observer: Heartbeat(control: environment.control))
+    }
+    let artifact = try FloatArtifact.put(
+      .hidden, sizes: (hidden.sequences, hidden.length, hidden.width), hidden.values, into: environment.store)
+    kept.withLock { $0[sequences] = artifact.digest }
+    return hidden
+  }
+
+  /// nil if they were not made yet, or what was kept is gone or damaged.
+  private func stored(_ sequences: Range<Int>, _ environment: TaskEnvironment) -> HiddenStates? {
+    guard let digest = kept.withLock({ $0[sequences] }),
+      let artifact = try? FloatArtifact(.hidden, digest, in: environment.store)
+    else { return nil }
+    let (count, length, width) = artifact.sizes
+    return try? HiddenStates(sequences: count, length: length, width: width, values: artifact.values)
+  }
+}
