@@ -28,6 +28,8 @@ public struct Distillation: Sendable, Equatable {
   private static let positionsPerBatch = 1024
   /// One sequence in so many is kept to validate on, one at least.
   private static let validationShare = 8
+  /// The most micro-batches of a validation: more tell nothing new, and an update names them all.
+  private static let validationMax = 64
 
   /// - Parameters: each at least 1.
   ///   - sequences: those that fits see. A single one serves both for training and for validation.
@@ -35,8 +37,8 @@ public struct Distillation: Sendable, Equatable {
   public init(epochs: Int, sequences: Int, length: Int) {
     precondition(epochs > 0 && sequences > 0 && length > 0, "sizes are validated with the options")
     self.epochs = epochs
-    let kept = max(1, sequences / Self.validationShare)
     let size = max(1, Self.positionsPerBatch / length)
+    let kept = min(max(1, sequences / Self.validationShare), Self.validationMax * size)
     func split(_ range: Range<Int>) -> [Range<Int>] {
       stride(from: range.lowerBound, to: range.upperBound, by: size).map { $0..<min(range.upperBound, $0 + size) }
     }

@@ -32,14 +32,17 @@ extension Scheduler {
 
   /// A step is in the store: what went into it is of no more use.
   mutating func didUpdate(_ step: Int, _ outputs: [ArtifactRef], _ actions: inout [SchedulerAction]) {
-    stepsDone = step + 1
     updated = outputs.first
-    for task in batches(ofStep: step) {
-      releaseAll(of: task, &actions)
-      // Nobody will ask for it again, whoever made it and whatever becomes of them.
-      update(task) {
-        $0.state = .done
-        $0.worker = nil
+    // It may be over before its last epoch.
+    stepsDone = updated?.name == ArtifactRef.distilledName ? plan.steps.upperBound : step + 1
+    for task in batches(ofStep: step) { releaseAll(of: task, &actions) }
+    for step in step..<stepsDone {
+      // Nobody will ask for them again, whoever made them and whatever becomes of those.
+      for task in batches(ofStep: step) + [.update(step: step)] {
+        update(task) {
+          $0.state = .done
+          $0.worker = nil
+        }
       }
     }
     // Now blocks can be verified.

@@ -36,7 +36,8 @@ extension Scheduler {
       return packedInputs(below: block) + Self.input(block, merged[block])
     case .distill(let step, _): return packedInputs(below: plan.blockCount) + parametersInput(before: step)
     case .update(let step):
-      return packedInputs(below: plan.blockCount) + parametersInput(before: step)
+      // From the packed blocks it takes what the first step begins with.
+      return (step == 0 ? packedInputs(below: plan.blockCount) : parametersInput(before: step))
         + batches(ofStep: step).enumerated().flatMap { batch, task in held(task, index: batch) { _ in true } }
     case .verify(let block):
       let grams = plan.heldOutShards.flatMap {

@@ -2,7 +2,8 @@
 ///
 /// What it rests on: a fit, tune, update, verify or evaluate is done when its result is in the coordinator's store and stays
 /// done for ever; a collect, recollect or distill is done while a worker holds the outputs, and becomes pending again when
-/// that worker is lost, if anyone still needs them. A worker that joins with outputs of before brings them along.
+/// that worker is lost, if anyone still needs them. A worker that joins with outputs of collects and recollects of before
+/// brings them along.
 public struct Scheduler: Sendable {
   public let plan: JobPlan
   public let policy: SchedulerPolicy

@@ -6,7 +6,8 @@ struct TaskDurations: Sendable {
     case recollect
     case fit(linear: Int)
     case tune
-    case distill
+    /// Micro-batches of one step; those of another may be measured only.
+    case distill(step: Int)
     case update
     case verify
     case evaluate
@@ -38,7 +39,7 @@ struct TaskDurations: Sendable {
     case .recollect: .recollect
     case .fit(_, let linear): .fit(linear: linear)
     case .tune: .tune
-    case .distill: .distill
+    case .distill(let step, _): .distill(step: step)
     case .update: .update
     case .verify: .verify
     case .evaluate: .evaluate

@@ -23,6 +23,7 @@ struct PackedOutput {
       "\n\(report.totals.linears) linears, \(report.totals.bitsPerWeight.fixed(3)) bits a weight, "
         + "\(report.totals.seconds.asTime); worst \(report.totals.worstLinear) \(report.totals.worstRelativeError.fixed(5))"
     )
+    if let distillation = report.distillation { print(distillation.text) }
     print("output: \(options.output)")
     print("next: crvq-coord evaluate --model \(ShellWord.quoted(options.output)) --tokens TEST.safetensors")
   }

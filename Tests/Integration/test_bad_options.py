@@ -29,6 +29,7 @@ LAUNCH = {
     "a name like a loopback address": (["--bind", "tcp://127.0.0.1.example:0"], ["--keys DIR", "--insecure"]),
     "dashboard": (["--dashboard", "127.0.0.1:99999"], ["--dashboard", "127.0.0.1:99999"]),
     "tuning": (["--tune-epochs=-1"], ["--tune-epochs", "-1"]),
+    "distilling": (["--distill-epochs", "101"], ["--distill-epochs", "101", "100"]),
     "group size": (["--group-size", "5"], ["5", "4, 8 or 16"]),
     "no codebook": (["--codebook-bits", ""], ["--codebook-bits"]),
     "codebook bits that are no numbers": (["--codebook-bits", "8,x"], ["--codebook-bits", "8,x"]),

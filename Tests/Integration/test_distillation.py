@@ -81,11 +81,11 @@ def test_a_distillation_brings_the_model_closer_and_keeps_the_codes(distilled: J
 
 def test_it_is_shared_out_among_workers(distilled: Job) -> None:
     """Every micro-batch of every step once, by both workers."""
-    attempts = query(distilled.job, "SELECT kind, part, worker, outcome FROM attempt WHERE kind IN ('distill', 'update')")
-    done = [part for kind, part, _, outcome in attempts if kind == "distill" and outcome == "done"]
+    attempts = query(distilled.job, "SELECT block, part, worker, outcome FROM attempt WHERE kind = 'distill'")
+    done = [(step, batch) for step, batch, _, outcome in attempts if outcome == "done"]
     assert len(done) == len(set(done)) > EPOCHS
-    assert len({worker for kind, _, worker, _ in attempts if kind == "distill"}) == 2
-    assert steps(distilled) == len({part >> 16 for part in done})
+    assert len({worker for _, _, worker, _ in attempts}) == 2
+    assert steps(distilled) == len({step for step, _ in done})
 
 
 def test_verify_finds_what_the_report_says(distilled: Job) -> None:
@@ -148,6 +148,39 @@ def test_a_step_that_is_damaged_makes_the_distillation_begin_again(plain: Job, m
     succeeded(resumed)
     assert "the distillation begins again" in resumed.stderr
     assert_same_output(plain.output, job.output)
+
+
+def test_a_block_that_is_lost_behind_the_last_step_is_distilled_anew(behind_tunes: Job, make_job: MakeJob) -> None:
+    """As a student a block made again must not see what the distillation made of those before it."""
+    job = again(behind_tunes, make_job)
+    coordinator = job.start(*LOCAL, "2")
+    job.wait_until_fitted(1)
+    last = "SELECT COUNT(*) FROM result WHERE kind = 'update' AND json_extract(record, '$.isLast')"
+    wait_until(lambda: query(job.job, last)[0][0] == 1, "the distillation is over")
+    for pid in (coordinator.pid, *local_workers(job.job)):
+        os.kill(pid, signal.SIGKILL)
+    coordinator.wait()
+    assert not job.output.exists()
+    digest = query(job.job, "SELECT digest FROM result WHERE kind = 'tune' AND block = 3")[0][0]
+    (job.job / "artifacts" / digest).write_bytes(b"")
+    resumed = job.resume(*LOCAL, "2")
+    succeeded(resumed)
+    assert "the distillation begins again: a block is made again" in resumed.stderr
+    assert_same_output(behind_tunes.output, job.output)
+
+
+def test_it_ends_when_nothing_gets_better(inputs: Inputs, make_job: MakeJob) -> None:
+    """Steps that are left over are left out."""
+    # Fitted to a bit a weight, this model's packed words have nothing to do with the original's.
+    job = make_job(inputs, "--distill-epochs", "50")
+    done = job.run(*LOCAL, "2")
+    succeeded(done)
+    outcome = report(job.output)["distillation"]
+    assert outcome["epochs"] == outcome["best_epoch"] + 3 < 50
+    assert steps(job) == query(job.job, "SELECT COUNT(DISTINCT block) FROM attempt WHERE kind = 'distill'")[0][0] < 50
+    assert "nats a position" in done.stdout
+    if outcome["best_epoch"] == 0:
+        assert outcome["loss_after"] == outcome["loss_before"]
 
 
 def test_only_the_last_step_takes_space(distilled: Job) -> None:

@@ -40,7 +40,7 @@ import Worker
 @Suite struct DistilledParametersTests {
   private let store: ArtifactStore
   private let tensors = [
-    DistilledTensor(name: "a", shape: [2, 3], relativeRate: 0.1),
+    DistilledTensor(name: "a", shape: [2, 3], parts: [4, 2], relativeRate: 0.1),
     DistilledTensor(name: "b", shape: [2], relativeRate: 0.2),
   ]
   private let values: [[Float]] = [[1, -2, 3, -4, 5, -6], [0.5, 0.25]]
@@ -50,7 +50,9 @@ import Worker
       directory: NSTemporaryDirectory() + "crvq-distilled-\(UUID().uuidString)", durability: .cache)
   }
 
-  private func start() -> DistilledParameters { DistilledParameters(Array(zip(tensors, values))) }
+  private func start() throws -> DistilledParameters {
+    try DistilledParameters(tensors) { name in values[name == "a" ? 0 : 1] }
+  }
 
   private func file(_ artifact: Artifact) throws -> SafetensorsFile {
     try SafetensorsFile(path: store.verifiedPath(artifact.digest))
@@ -66,20 +68,22 @@ import Worker
     defer { try? FileManager.default.removeItem(atPath: store.directory) }
     let options = TuneOptions(epochs: 1)
     let (first, second): ([[Float]], [[Float]]) = ([[1, 0, 2, 0, 0, 1], [1, 1]], [[1, 1, -1, 0, 0, 0], [0, -1]])
-    var parameters = start()
+    var parameters = try start()
     try parameters.descend([gradients(first), gradients(second)], number: 1, strength: 0.5, options)
-    for (index, parameter) in parameters.parameters.enumerated() {
-      var vector = TunedVector(values[index], relativeRate: tensors[index].relativeRate)
-      vector.gradient = zip(first[index], second[index]).map(+)
+    // Each part of a tensor has the rate that its own values give it.
+    for (parameter, part, range) in [(0, 0, 0..<4), (0, 1, 4..<6), (1, 0, 0..<2)] {
+      var vector = TunedVector(
+        Array(values[parameter][range]), relativeRate: tensors[parameter].relativeRate)
+      vector.gradient = zip(first[parameter], second[parameter]).map(+)[range].map { $0 }
       vector.descend(step: 1, strength: 0.5, options)
-      #expect(parameter.vector.values == vector.values)
+      #expect(parameters.parameters[parameter].vectors[part].values == vector.values)
     }
-    #expect(parameters.parameters[1].vector.values[1] == 0.25, "a gradient of zero moves nothing")
+    #expect(parameters.parameters[1].vectors[0].values[1] == 0.25, "a gradient of zero moves nothing")
   }
 
   @Test func allOfThemComeBackFromAFile() throws {
     defer { try? FileManager.default.removeItem(atPath: store.directory) }
-    var parameters = start()
+    var parameters = try start()
     parameters.judge(2, patience: 3)
     try parameters.descend(
       [gradients([[1, 2, 3, 4, 5, 6], [7, 8]])], number: 1, strength: 1, TuneOptions(epochs: 1))
@@ -90,7 +94,7 @@ import Worker
     #expect(try again.put(into: store) == artifact)
     #expect(try again.putBest(into: store) == parameters.putBest(into: store))
     // And so does what Adam keeps.
-    let (vector, before) = (again.parameters[0].vector, parameters.parameters[0].vector)
+    let (vector, before) = (again.parameters[0].vectors[1], parameters.parameters[0].vectors[1])
     #expect(vector.mean == before.mean && vector.meanSquare == before.meanSquare && vector.mean[0] != 0)
   }
 
@@ -98,11 +102,11 @@ import Worker
     defer { try? FileManager.default.removeItem(atPath: store.directory) }
     let options = TuneOptions(epochs: 1)
     let gradient = try gradients([[1, 2, 3, 4, 5, 6], [7, 8]])
-    var parameters = start()
+    var parameters = try start()
     parameters.judge(2, patience: 3)
     #expect(try file(parameters.putBest(into: store)).tensorNames.isEmpty)
     try parameters.descend([gradient], number: 1, strength: 1, options)
-    let best = parameters.parameters.map(\.vector.rounded)
+    let best = parameters.parameters.map { $0.vectors.flatMap(\.rounded) }
     parameters.judge(1, patience: 3)
     try parameters.descend([gradient], number: 2, strength: 1, options)
     parameters.judge(1.5, patience: 3)
@@ -113,7 +117,7 @@ import Worker
 
   @Test func aGradientThatIsNotANumberEndsIt() throws {
     defer { try? FileManager.default.removeItem(atPath: store.directory) }
-    var parameters = start()
+    var parameters = try start()
     parameters.judge(2, patience: 3)
     let gradient = try gradients([[1, .nan, 3, 4, 5, 6], [7, 8]])
     try parameters.descend([gradient], number: 1, strength: 1, TuneOptions(epochs: 1))
@@ -129,7 +133,7 @@ import Worker
           FloatTensor(name: "a", shape: [1], values: .float32([1])),
           FloatTensor(name: "b", shape: [2], values: .float32([1, 2])),
         ], into: store))
-    var parameters = start()
+    var parameters = try start()
     #expect(throws: TaskError.self) {
       try parameters.descend([short], number: 1, strength: 1, TuneOptions(epochs: 1))
     }

@@ -12,50 +12,14 @@ private struct SmallBlock {
   let examples: TuneExamples
 
   init(seed: UInt64 = 7, sequences: Int = 9, length: Int = 12) throws {
-    let team = ThreadTeam(threads: 2)
-    let model = try LanguageModel(config: Self.config())
     var random = RandomStream(seed: seed, key: "small block")
-    var weights: [String: [Float]] = [:]
-    for tensor in model.tensors {
-      let count = tensor.shape.reduce(1, *)
-      weights[tensor.name] = (0..<count).map { _ in
-        tensor.shape.count == 1 ? 1 + 0.1 * random.normal() : 0.1 * random.normal()
-      }
-    }
-    let source = Tensors(values: weights, shapes: model.tensors.reduce(into: [:]) { $0[$1.name] = $1.shape })
-    let original = try model.loadBlock(0, from: source)
+    let small = try SmallModel(&random, blocks: 1)
+    let original = try small.model.loadBlock(0, from: small.source)
     let count = sequences * length * 32
     let inputs = try HiddenStates(
       sequences: sequences, length: length, width: 32, values: (0..<count).map { _ in random.normal() })
-
-    let options = FitOptions(codebookBits: [4, 3], criticalRatio: 0.25, maximumRounds: 2, feedbackRounds: 1)
-    var linears: [LinearRole: PackedLinear] = [:]
-    var block = original
-    for spec in model.linears(ofBlock: 0) {
-      var gram = Matrix(rows: spec.inFeatures, columns: spec.inFeatures)
-      for index in 0..<spec.inFeatures { gram[index, index] = 1 }
-      let fit = try CRVQ.fit(
-        weight: original[spec.role].weight, gram: gram, options: options, streamKey: spec.name, team: team)
-      linears[spec.role] = fit.packed
-      block[spec.role] = Linear(weight: fit.packed.decode(), bias: original[spec.role].bias)
-    }
-    fitted = PackedBlock(linears: linears, block: block)
-    examples = TuneExamples(inputs: inputs, targets: try original.output(of: inputs, team: team))
-  }
-
-  /// One block of width 32, with biases on queries, keys and values.
-  private static func config() throws -> ModelConfig {
-    let directory = FileManager.default.temporaryDirectory.appendingPathComponent("crvq-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: directory, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(at: directory) }
-    let json = """
-      {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "hidden_size": 32, "intermediate_size": 48,
-       "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 16,
-       "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "max_position_embeddings": 64, "hidden_act": "silu",
-       "tie_word_embeddings": true}
-      """
-    try Data(json.utf8).write(to: directory.appendingPathComponent("config.json"))
-    return try ModelConfig(directory: directory.path, known: Architectures.names)
+    fitted = small.packed[0]
+    examples = TuneExamples(inputs: inputs, targets: try original.output(of: inputs, team: ThreadTeam(threads: 2)))
   }
 
   func tune(
@@ -65,15 +29,6 @@ private struct SmallBlock {
     try BlockTuner(options, team: ThreadTeam(threads: threads), progress: progress)
       .tune(fitted, on: examples ?? self.examples)
   }
-}
-
-private struct Tensors: TensorSource {
-  let values: [String: [Float]]
-  let shapes: [String: [Int]]
-
-  var tensorNames: [String] { values.keys.sorted() }
-  func shape(of name: String) -> [Int]? { shapes[name] }
-  func floats(_ name: String) throws -> [Float] { values[name] ?? [] }
 }
 
 @Suite struct TuningTests {

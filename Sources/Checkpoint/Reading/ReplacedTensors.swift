@@ -20,6 +20,11 @@ public struct ReplacedTensors: StoredTensorSource {
   public func floats(_ name: String) throws -> [Float] { try source(of: name).floats(name) }
   public func path(of name: String) -> String { source(of: name).path(of: name) }
 
+  /// As that of the file which has the tensor.
+  public func forEachChunk(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+    try source(of: name).forEachChunk(of: name, body)
+  }
+
   public func withBytes<Result>(_ name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {
     try source(of: name).withBytes(name, body)
   }

@@ -35,7 +35,7 @@ public struct MemoryNeed: Sendable, Equatable {
     switch job.purpose {
     case .quantization(let isRepaired, let tuneEpochs, let distillation):
       let threadsPerSlot = Double(max(1, threads / slots))
-      remedy = "more --shards"
+      remedy = distillation == nil ? "more --shards" : "more --shards, or fewer --threads to distill"
       tasks =
         [Self.fit(job, isRepaired, threadsPerSlot), Self.collect(job), Self.verify(job)]
         + (isRepaired ? [Self.recollect(job)] : []) + (tuneEpochs > 0 ? [Self.tune(job)] : [])
@@ -132,9 +132,9 @@ public struct MemoryNeed: Sendable, Equatable {
   /// activations; or the head, and a thread's scores of the whole vocabulary.
   private static func distill(_ job: JobShape, _ distillation: JobShape.Distillation, _ threads: Double) -> Task {
     let shape = job.decoder
-    let states = microBatch(job) * Double(shape.hiddenSize) * Double(shape.blockCount + 2)
+    let states = microBatch(job) * Double(shape.hiddenSize) * Double(shape.blockCount + 3)
     let gradient = Double(job.linears.map(\.weightCount).max() ?? 0)
-    let block = float * (3 * job.blockWeights + gradient) + 2 * working(job)
+    let block = float * (3 * job.blockWeights + gradient) + 2 * working(job, positions: microBatch(job))
     let words = Double(shape.vocabularySize)
     let head = float * (words * Double(shape.hiddenSize) + threads * scoredRows * 2 * words)
     return Task(
@@ -158,7 +158,8 @@ public struct MemoryNeed: Sendable, Equatable {
   private static func parameters(_ job: JobShape, _ distillation: JobShape.Distillation) -> Double {
     let scales = job.linears.reduce(0.0) { $0 + Double($1.outFeatures) }
     let codebooks = Double(job.linears.count) * Double(distillation.codebookValues)
-    return Double(job.decoder.blockCount) * (scales + codebooks + 2 * Double(job.decoder.hiddenSize))
+    // Biases are no more than scales.
+    return Double(job.decoder.blockCount) * (2 * scales + codebooks + 2 * Double(job.decoder.hiddenSize))
   }
 
   /// A block, a window's hidden states and activations.
@@ -186,10 +187,13 @@ public struct MemoryNeed: Sendable, Equatable {
   }
 
   /// A pass goes through a shard in groups of sequences; at least one sequence is held.
-  private static func working(_ job: JobShape) -> Double {
+  ///
+  /// - Parameter positions: of the pass; nil for the largest shard.
+  private static func working(_ job: JobShape, positions: Double? = nil) -> Double {
     let shape = job.decoder
     let widths = Double(shape.queryWidth + 2 * shape.keyValueWidth + 2 * shape.hiddenSize + 3 * shape.intermediateSize)
     let sequence = float * widths * Double(job.length)
-    return min(max(activations, sequence), sequence * Double(job.shards.max() ?? 1))
+    let sequences = positions.map { $0 / Double(job.length) } ?? Double(job.shards.max() ?? 1)
+    return min(max(activations, sequence), sequence * sequences)
   }
 }

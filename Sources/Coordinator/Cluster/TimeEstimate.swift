@@ -60,7 +60,8 @@ public struct TimeEstimate: Sendable {
     epochs == 0 ? 0 : (tunePasses + epochPasses * Double(epochs)) * pass(job)
   }
 
-  /// Forward, forward again and backward, with the head's two scorings and its gradient; the original's stream once.
+  /// Forward, forward again and backward, with the head's two scorings and its gradient; the original's stream once (by
+  /// each worker for what it is given, so at most once an epoch).
   private static func distill(_ job: JobShape, _ epochs: Int) -> Double {
     if epochs == 0 { return 0 }
     let blocks = Double(job.decoder.blockCount) * pass(job)

@@ -99,7 +99,7 @@ extension JobEngine {
         if [.tune, .update].contains(result.kind) { try job.removeSpent(ofBlock: task.block) }
         link.post { [self] in
           if case .tune = report.result { tuned(task, report.tune, result.artifact) }
-          if case .update = report.result { updated(task, report.update, result) }
+          if case .update = report.result { updated(result) }
           fetched(result, outputs)
           decide(.stored(task, lease))
         }
@@ -118,12 +118,13 @@ extension JobEngine {
     }
   }
 
-  private func updated(_ task: TaskID, _ update: WireUpdateResult, _ result: StoredResult) {
-    guard result.isLastStep(of: job.plan) else { return }
-    distilled = result.artifact
-    if !update.lossAfter.isFinite {
-      note("distillation: a loss was not a number after \(update.epochs) epochs; the packed blocks are kept")
-    }
+  private func updated(_ result: StoredResult) {
+    guard let update = result.update else { return }
+    if update.isLast { distilled = result.artifact }
+    // A descent tells nothing that is not known already.
+    guard update.isLast || update.epochs > epochsNoted else { return }
+    epochsNoted = update.epochs
+    note(JobReport.Distillation(update).text)
   }
 
   private func merge(_ block: Int) {

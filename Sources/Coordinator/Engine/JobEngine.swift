@@ -44,6 +44,8 @@ final class JobEngine: @unchecked Sendable {
   var packed: [Int: ArtifactRef]
   /// What takes the place of some of their tensors, once the distillation is done.
   var distilled: ArtifactRef?
+  /// Epochs of the distillation that the user was told of.
+  var epochsNoted = 0
   var history: [HistoryEntry] = []
   var outcome: Outcome?
   var tally = JobTally()
@@ -80,7 +82,7 @@ final class JobEngine: @unchecked Sendable {
       uniqueKeysWithValues: job.results.filter { $0.kind == last }.compactMap { result in
         result.artifact.map { (result.block, $0) }
       })
-    distilled = job.results.first { $0.isLastStep(of: job.plan) }?.artifact
+    distilled = job.results.first { $0.update?.isLast == true }?.artifact
     for result in job.results { errors.add(result) }
   }
 

@@ -213,7 +213,7 @@ extension UpdateRecord {
     func finite(_ loss: Double) -> Double? { loss.isFinite ? loss : nil }
     self.init(
       lossBefore: finite(wire.lossBefore), lossAfter: finite(wire.lossAfter), epochs: Int(wire.epochs),
-      bestEpoch: Int(wire.bestEpoch))
+      bestEpoch: Int(wire.bestEpoch), isLast: wire.isLast)
   }
 }
 

@@ -44,7 +44,7 @@ extension JobStore {
     case .started(let task, let lease, let worker, let time):
       try database.execute(
         sql: "INSERT OR REPLACE INTO attempt (lease, kind, block, part, worker, started_at) VALUES (?, ?, ?, ?, ?, ?)",
-        arguments: [Int64(lease.number), task.kind.rawValue, task.block, task.part, worker, time])
+        arguments: [Int64(lease.number), task.kind.rawValue, task.row.block, task.row.part, worker, time])
     case .ended(let lease, let outcome, let time):
       try database.execute(
         sql: "UPDATE attempt SET ended_at = ?, outcome = ? WHERE lease = ? AND ended_at IS NULL",
@@ -52,11 +52,11 @@ extension JobStore {
     case .quarantined(let task, let workers):
       try database.execute(
         sql: "INSERT OR REPLACE INTO quarantine (kind, block, part, workers) VALUES (?, ?, ?, ?)",
-        arguments: [task.kind.rawValue, task.block, task.part, workers.joined(separator: ", ")])
+        arguments: [task.kind.rawValue, task.row.block, task.row.part, workers.joined(separator: ", ")])
     case .readmitted(let task):
       try database.execute(
         sql: "DELETE FROM quarantine WHERE kind = ? AND block = ? AND part = ?",
-        arguments: [task.kind.rawValue, task.block, task.part])
+        arguments: [task.kind.rawValue, task.row.block, task.row.part])
     case .setAside(let worker, let time):
       try database.execute(
         sql: "UPDATE worker SET set_aside_until = ? WHERE id = ?", arguments: [time, worker.description])
@@ -173,15 +173,16 @@ extension JobStore {
 }
 
 extension TaskID {
-  /// The shard of a collect, recollect or evaluation, the linear of a fit, the step of an update, the micro-batch of a
-  /// distillation by its number among those of all steps, else 0.
-  var part: Int {
+  /// What the task goes by in tables, and in a status as "fit 3/6": its block, and the shard of a collect, recollect or
+  /// evaluation or the linear of a fit; of a distillation step and micro-batch.
+  var row: (block: Int, part: Int) {
     switch self {
-    case .collect(_, let shard), .recollect(_, let shard), .evaluate(let shard): shard
-    case .fit(_, let linear): linear
-    case .distill(let step, let batch): step << 16 + batch
-    case .update(let step): step
-    case .tune, .verify: 0
+    case .collect(let block, let shard), .recollect(let block, let shard): (block, shard)
+    case .fit(let block, let linear): (block, linear)
+    case .tune(let block), .verify(let block): (block, 0)
+    case .distill(let step, let batch): (step, batch)
+    case .update(let step): (step, 0)
+    case .evaluate(let shard): (0, shard)
     }
   }
 }

@@ -9,6 +9,8 @@ public struct JobOptions: Codable, Sendable, Equatable {
   /// Raised whenever the same options give other bytes than before, or a job's records mean something else: half a job of each would
   /// fit neither.
   static let currentMethod = 3
+  /// That of a job that distills, which releases before would go on with as one that does not.
+  private static let distillingMethod = 4
   /// The first that knows a model by its manifest.
   private static let manifestMethod = 3
 
@@ -26,7 +28,7 @@ public struct JobOptions: Codable, Sendable, Equatable {
   public var repair: Bool
   /// Epochs of block tuning at most; 0 for none.
   public var tuneEpochs: Int
-  /// Epochs of distilling all blocks together at most; nil for none.
+  /// Epochs of distilling all blocks together at most; nil for none, as in records of releases that do not know it.
   public var distillEpochs: Int?
   /// Sequences of the token file in use, the first ones.
   public var sequences: Int
@@ -51,7 +53,7 @@ public struct JobOptions: Codable, Sendable, Equatable {
     repair: Bool = true, tuneEpochs: Int = 0, distillEpochs: Int? = nil, sequences: Int, heldOut: Int, shards: Int,
     maximumRelativeError: Double?
   ) {
-    method = Self.currentMethod
+    method = distillEpochs == nil ? Self.currentMethod : Self.distillingMethod
     self.model = model
     self.calibration = calibration
     self.output = output
@@ -106,7 +108,7 @@ extension JobOptions {
   /// - Throws: ``CoordinatorError`` if the text is not what this release writes.
   package init(json: String, path: String) throws {
     guard let options = try? JSONDecoder().decode(Self.self, from: Data(json.utf8)),
-      options.method == Self.currentMethod
+      options.method == (options.distillEpochs == nil ? Self.currentMethod : Self.distillingMethod)
     else { throw CoordinatorError.badInput("\(path): the job was made by another release of crvq; start a new job") }
     self = options
   }

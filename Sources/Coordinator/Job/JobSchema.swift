@@ -17,7 +17,7 @@ enum JobSchema {
         table.column("seconds", .double).notNull().defaults(to: 0)
         table.column("state", .text).notNull()
       }
-      // A row for each result. `part` is the linear of a fit, the window of an evaluation, else 0.
+      // A row for each result. `part` is the linear of a fit, the step of an update, the window of an evaluation, else 0.
       try database.create(table: "result") { table in
         table.column("kind", .text).notNull()
         table.column("block", .integer).notNull()

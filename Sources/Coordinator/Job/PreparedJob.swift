@@ -38,6 +38,12 @@ extension PreparedJob {
   /// Takes the job back if this process started it and it cannot run: nothing has been done for it yet.
   public func discard() { if isNew { directory.discard() } }
 
+  /// Steps of the distillation that need not be done any more.
+  private func stepsDone(_ last: StoredResult?) -> Int {
+    guard let last else { return 0 }
+    return last.update?.isLast == true ? plan.distillation?.stepCount ?? 0 : last.part + 1
+  }
+
   /// The scheduler as far as the job has come.
   func scheduler(policy: SchedulerPolicy = SchedulerPolicy()) -> Scheduler {
     var fitted: [TaskID: ArtifactRef] = [:]
@@ -58,7 +64,7 @@ extension PreparedJob {
     }
     return Scheduler(
       plan: plan, policy: policy, fitted: fitted, merged: merged, tuned: tuned, updated: lastUpdate?.artifact,
-      stepsDone: lastUpdate.map { $0.part + 1 } ?? 0, verified: verified,
+      stepsDone: stepsDone(lastUpdate), verified: verified,
       evaluated: evaluated, firstLease: UInt64(record.nextLease))
   }
 }

@@ -8,10 +8,9 @@ struct ResultCheck {
   /// - Parameter linears: how many a block has.
   /// - Throws: ``CoordinatorError`` for a digest that is none. Files that are found to be damaged are removed.
   init(_ results: [StoredResult], in artifacts: ArtifactStore, linears: Int) throws {
-    let updates = results.filter { $0.kind == .update }
-    let ofBlocks = results.filter { $0.kind != .update }
-    let isDistillationLost = try checkDistillation(updates, artifacts)
-    for (_, block) in Dictionary(grouping: ofBlocks, by: \.block).sorted(by: { $0.key < $1.key }) {
+    for (_, block) in Dictionary(grouping: results.filter { $0.kind != .update }, by: \.block).sorted(by: {
+      $0.key < $1.key
+    }) {
       let (made, verified) = (block.filter { $0.kind != .verify }, block.filter { $0.kind == .verify })
       let reasons = try made.map { try Self.harm($0, artifacts) }
       let harmed = zip(made, reasons).filter { $0.1 != nil }.map(\.0)
@@ -31,7 +30,7 @@ struct ResultCheck {
       for result in verified {
         if !result.isIntact {
           lose(result, "its row in the job database has changed")
-        } else if lost.count > count || isDistillationLost {
+        } else if lost.count > count {
           // It stands for the bytes it saw.
           lost.append((result, "block \(result.block) is verified again"))
         } else {
@@ -39,23 +38,29 @@ struct ResultCheck {
         }
       }
     }
+    try checkDistillation(results.filter { $0.kind == .update }, artifacts)
   }
 
-  /// A distillation lives by what its last step left: without that it begins again.
-  ///
-  /// - Returns: whether it does.
-  private mutating func checkDistillation(_ updates: [StoredResult], _ artifacts: ArtifactStore) throws -> Bool {
+  /// A distillation lives by what its last step left, and by the codes of all blocks. Without either it begins again, and what
+  /// was verified behind it too.
+  private mutating func checkDistillation(_ updates: [StoredResult], _ artifacts: ArtifactStore) throws {
     let steps = updates.sorted { $0.part < $1.part }
-    guard let last = steps.last else { return false }
+    guard let last = steps.last else { return }
     let isWhole = steps.map(\.part) == Array(steps.indices) && steps.allSatisfy(\.isIntact)
-    let reason = isWhole ? try Self.harm(last, artifacts) : "rows in the job database have changed"
+    let reason: String?
+    if lost.contains(where: { $0.result.kind != .verify }) {
+      reason = "a block is made again"
+    } else {
+      reason = isWhole ? try Self.harm(last, artifacts) : "rows in the job database have changed"
+    }
     guard let reason else {
       kept += steps
-      return false
+      return
     }
     lost.append((last, "the distillation begins again: \(reason)"))
     lost += steps.dropLast().map { ($0, "step \($0.part) of it is made again") }
-    return true
+    for result in kept where result.kind == .verify { lost.append((result, "block \(result.block) is verified again")) }
+    kept.removeAll { $0.kind == .verify }
   }
 
   private mutating func lose(_ result: StoredResult, _ reason: String) {

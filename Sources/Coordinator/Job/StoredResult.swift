@@ -54,9 +54,9 @@ public struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, Persi
     rowCheck == nil || rowCheck == RowCheck.of([kind.rawValue, block, part, digest, size, record, worker, seconds])
   }
 
-  /// Whether it ends the plan's distillation: its artifact is what goes into the output.
-  func isLastStep(of plan: JobPlan) -> Bool {
-    kind == .update && part + 1 == plan.distillation?.stepCount
+  /// What a step of a distillation reports; nil for other results.
+  var update: UpdateRecord? {
+    kind == .update ? try? JSONDecoder().decode(UpdateRecord.self, from: Data(record.utf8)) : nil
   }
 
   /// The result's artifact.
@@ -99,6 +99,8 @@ public struct UpdateRecord: Codable, Sendable, Equatable {
   public let epochs: Int
   /// The one whose parameters are in the output; 0 if none was better than the packed blocks.
   public let bestEpoch: Int
+  /// Whether the distillation is over: the result's artifact goes into the output.
+  public let isLast: Bool
 }
 
 /// What a verification reports.

@@ -31,9 +31,7 @@ extension JobReport {
     self.options = options
     self.linears = linears
     self.blocks = blocks
-    distillation = try results.first { $0.isLastStep(of: plan) }.map {
-      try decoder.decode(UpdateRecord.self, from: Data($0.record.utf8))
-    }
+    distillation = results.lazy.compactMap(\.update).first(where: \.isLast).map(Distillation.init)
     totals = Totals(linears, seconds: job.seconds)
     digests = Digests(model: job.modelDigest, tokens: job.tokensDigest, files: files)
   }

@@ -35,8 +35,31 @@ public struct JobReport: Codable, Sendable {
     public let tune: TuneRecord?
   }
 
-  /// What distilling all blocks together did.
-  public typealias Distillation = UpdateRecord
+  /// What distilling all blocks together did; see ``UpdateRecord``.
+  public struct Distillation: Codable, Sendable, Equatable {
+    public let lossBefore: Double?
+    public let lossAfter: Double?
+    public let epochs: Int
+    public let bestEpoch: Int
+
+    init(_ record: UpdateRecord) {
+      lossBefore = record.lossBefore
+      lossAfter = record.lossAfter
+      epochs = record.epochs
+      bestEpoch = record.bestEpoch
+    }
+
+    /// "distilled: 0.755 to 0.669 nats a position from the original (epoch 2 of 2)".
+    public var text: String {
+      guard let lossBefore, let lossAfter else {
+        return "distilled: a loss was not a number; the packed blocks are kept"
+      }
+      let change = "\(lossBefore.fixed(3)) to \(lossAfter.fixed(3)) nats a position from the original"
+      return bestEpoch == 0
+        ? "distilled: no epoch of \(epochs) was better than \(lossBefore.fixed(3)) nats a position; the packed blocks are kept"
+        : "distilled: \(change) (epoch \(bestEpoch) of \(epochs))"
+    }
+  }
 
   public struct Totals: Codable, Sendable {
     public let linears: Int

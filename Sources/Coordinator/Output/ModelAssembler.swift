@@ -42,19 +42,17 @@ struct ModelAssembler {
     var replaced: Set<String> = []
     var tensors: [(declaration: TensorDeclaration, source: any TensorBytes)] = []
     for (block, artifact) in blocks.enumerated() {
-      let file = try SafetensorsFile(path: store.verifiedPath(of: artifact))
+      let packed = try SafetensorsFile(path: store.verifiedPath(of: artifact))
+      let file = ReplacedTensors(packed, by: others)
       replaced.formUnion(model.linears(ofBlock: block).map { $0.tensorName(block: block) })
-      // A tuned block has norms of its own.
-      replaced.formUnion(file.tensorNames)
-      for name in file.tensorNames {
-        let source = others?.shape(of: name) == nil ? file : others ?? file
-        tensors.append((try source.declaration(name), source))
-      }
+      // A tuned block has norms and biases of its own.
+      replaced.formUnion(packed.tensorNames)
+      for name in packed.tensorNames { tensors.append((try file.declaration(name), file)) }
     }
-    // Norms, where blocks were not tuned before.
-    for name in others?.tensorNames ?? [] where !replaced.contains(name) {
-      if let others { tensors.append((try others.declaration(name), others)) }
+    // Norms and biases, if a distillation was the first to change them.
+    for name in others.map(\.tensorNames) ?? [] where !replaced.contains(name) {
       replaced.insert(name)
+      if let others { tensors.append((try others.declaration(name), others)) }
     }
     for name in original.tensorNames where !replaced.contains(name) {
       tensors.append((try original.declaration(name), original))

@@ -14,4 +14,5 @@ extension TensorBytes {
 }
 
 extension SafetensorsFile: TensorBytes {}
+extension ReplacedTensors: TensorBytes {}
 extension Checkpoint: TensorBytes {}

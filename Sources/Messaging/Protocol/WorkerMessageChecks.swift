@@ -38,7 +38,7 @@ extension WireTaskDone: CheckedMessage {
     let isOfItsKind =
       switch (result, task.kind) {
       case (.collect, .collect), (.collect, .recollect), (.fit, .fit), (.tune, .tune), (.verify, .verify),
-        (.distill, .distill), (.update, .update), (.evaluate, .evaluate):
+        (.collect, .distill), (.update, .update), (.evaluate, .evaluate):
         true
       default: false
       }

@@ -420,7 +420,7 @@ public nonisolated struct WireCollectResult: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// positions that went into the shard's Grams
+  /// positions that went into the shard's Grams, or the micro-batch's gradients
   public var tokens: UInt64 = 0
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -498,19 +498,6 @@ public nonisolated struct WireTuneResult: Sendable {
   public init() {}
 }
 
-public nonisolated struct WireDistillResult: Sendable {
-  // SwiftProtobuf.Message conformance is added in an extension below. See the
-  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
-  // methods supported on all messages.
-
-  /// mean over the micro-batch's positions, nats
-  public var loss: Double = 0
-
-  public var unknownFields = SwiftProtobuf.UnknownStorage()
-
-  public init() {}
-}
-
 public nonisolated struct WireUpdateResult: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -526,6 +513,9 @@ public nonisolated struct WireUpdateResult: Sendable {
   public var epochs: UInt32 = 0
 
   public var bestEpoch: UInt32 = 0
+
+  /// the distillation is over: the output has the tensors that go into the model
+  public var isLast: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -718,7 +708,7 @@ public nonisolated struct WireTaskDone: @unchecked Sendable {
     set {_uniqueStorage()._result = newValue}
   }
 
-  /// of a recollect too
+  /// of a recollect and of a distill too
   public var collect: WireCollectResult {
     get {
       if case .collect(let v)? = _storage._result {return v}
@@ -759,14 +749,6 @@ public nonisolated struct WireTaskDone: @unchecked Sendable {
     set {_uniqueStorage()._result = .evaluate(newValue)}
   }
 
-  public var distill: WireDistillResult {
-    get {
-      if case .distill(let v)? = _storage._result {return v}
-      return WireDistillResult()
-    }
-    set {_uniqueStorage()._result = .distill(newValue)}
-  }
-
   public var update: WireUpdateResult {
     get {
       if case .update(let v)? = _storage._result {return v}
@@ -783,13 +765,12 @@ public nonisolated struct WireTaskDone: @unchecked Sendable {
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public nonisolated enum OneOf_Result: Equatable, Sendable {
-    /// of a recollect too
+    /// of a recollect and of a distill too
     case collect(WireCollectResult)
     case fit(WireFitResult)
     case tune(WireTuneResult)
     case verify(WireVerifyResult)
     case evaluate(WireEvaluateResult)
-    case distill(WireDistillResult)
     case update(WireUpdateResult)
 
   }
@@ -1614,39 +1595,9 @@ nonisolated extension WireTuneResult: SwiftProtobuf.Message, SwiftProtobuf._Mess
   }
 }
 
-nonisolated extension WireDistillResult: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  public static let protoMessageName: String = _protobuf_package + ".DistillResult"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}loss\0")
-
-  public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularDoubleField(value: &self.loss) }()
-      default: break
-      }
-    }
-  }
-
-  public func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if self.loss.bitPattern != 0 {
-      try visitor.visitSingularDoubleField(value: self.loss, fieldNumber: 1)
-    }
-    try unknownFields.traverse(visitor: &visitor)
-  }
-
-  public static func ==(lhs: WireDistillResult, rhs: WireDistillResult) -> Bool {
-    if lhs.loss != rhs.loss {return false}
-    if lhs.unknownFields != rhs.unknownFields {return false}
-    return true
-  }
-}
-
 nonisolated extension WireUpdateResult: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".UpdateResult"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}loss_before\0\u{3}loss_after\0\u{1}epochs\0\u{3}best_epoch\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}loss_before\0\u{3}loss_after\0\u{1}epochs\0\u{3}best_epoch\0\u{3}is_last\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1658,6 +1609,7 @@ nonisolated extension WireUpdateResult: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 2: try { try decoder.decodeSingularDoubleField(value: &self.lossAfter) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.epochs) }()
       case 4: try { try decoder.decodeSingularUInt32Field(value: &self.bestEpoch) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.isLast) }()
       default: break
       }
     }
@@ -1676,6 +1628,9 @@ nonisolated extension WireUpdateResult: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.bestEpoch != 0 {
       try visitor.visitSingularUInt32Field(value: self.bestEpoch, fieldNumber: 4)
     }
+    if self.isLast != false {
+      try visitor.visitSingularBoolField(value: self.isLast, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1684,6 +1639,7 @@ nonisolated extension WireUpdateResult: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.lossAfter != rhs.lossAfter {return false}
     if lhs.epochs != rhs.epochs {return false}
     if lhs.bestEpoch != rhs.bestEpoch {return false}
+    if lhs.isLast != rhs.isLast {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2009,7 +1965,7 @@ nonisolated extension WireProgress: SwiftProtobuf.Message, SwiftProtobuf._Messag
 
 nonisolated extension WireTaskDone: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".TaskDone"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}task\0\u{1}lease\0\u{1}seconds\0\u{1}collect\0\u{1}fit\0\u{1}tune\0\u{1}verify\0\u{1}evaluate\0\u{1}outputs\0\u{1}distill\0\u{1}update\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}task\0\u{1}lease\0\u{1}seconds\0\u{1}collect\0\u{1}fit\0\u{1}tune\0\u{1}verify\0\u{1}evaluate\0\u{1}outputs\0\u{1}update\0")
 
   fileprivate class _StorageClass {
     var _task: WireTaskID? = nil
@@ -2120,19 +2076,6 @@ nonisolated extension WireTaskDone: SwiftProtobuf.Message, SwiftProtobuf._Messag
         }()
         case 9: try { try decoder.decodeRepeatedMessageField(value: &_storage._outputs) }()
         case 10: try {
-          var v: WireDistillResult?
-          var hadOneofValue = false
-          if let current = _storage._result {
-            hadOneofValue = true
-            if case .distill(let m) = current {v = m}
-          }
-          try decoder.decodeSingularMessageField(value: &v)
-          if let v = v {
-            if hadOneofValue {try decoder.handleConflictingOneOf()}
-            _storage._result = .distill(v)
-          }
-        }()
-        case 11: try {
           var v: WireUpdateResult?
           var hadOneofValue = false
           if let current = _storage._result {
@@ -2192,17 +2135,9 @@ nonisolated extension WireTaskDone: SwiftProtobuf.Message, SwiftProtobuf._Messag
       if !_storage._outputs.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._outputs, fieldNumber: 9)
       }
-      switch _storage._result {
-      case .distill?: try {
-        guard case .distill(let v)? = _storage._result else { preconditionFailure() }
+      try { if case .update(let v)? = _storage._result {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
-      }()
-      case .update?: try {
-        guard case .update(let v)? = _storage._result else { preconditionFailure() }
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
-      }()
-      default: break
-      }
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }

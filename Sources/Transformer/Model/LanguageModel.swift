@@ -78,15 +78,18 @@ public struct LanguageModel: Sendable {
 extension LanguageModel {
   /// Loads one block's tensors, widened to single precision.
   ///
+  /// - Parameter weights: of linears that need not be loaded, of the shapes the model has.
   /// - Throws: ``CheckpointError`` naming a tensor that is missing, of another shape or not finite;
   ///   ``TransformerError`` if there is no such block.
-  public func loadBlock(_ index: Int, from source: some TensorSource) throws -> DecoderBlock {
+  public func loadBlock(
+    _ index: Int, from source: some TensorSource, weights: [LinearRole: Matrix] = [:]
+  ) throws -> DecoderBlock {
     guard (0..<blockCount).contains(index) else {
       throw TransformerError(.invalidInput, "expected a block from 0 to \(blockCount - 1), got \(index)")
     }
     var linears: [LinearRole: Linear] = [:]
     for spec in self.linears(ofBlock: index) {
-      linears[spec.role] = try loadLinear(spec, block: index, from: source)
+      linears[spec.role] = try loadLinear(spec, block: index, from: source, weight: weights[spec.role])
     }
     let width = [shape.hiddenSize]
     return DecoderBlock(
@@ -98,12 +101,16 @@ extension LanguageModel {
 
   /// Loads one linear of a block.
   ///
+  /// - Parameter weight: if it need not be loaded, [outFeatures, inFeatures].
   /// - Throws: ``CheckpointError`` as ``loadBlock(_:from:)``.
-  public func loadLinear(_ spec: LinearSpec, block: Int, from source: some TensorSource) throws -> Linear {
+  public func loadLinear(
+    _ spec: LinearSpec, block: Int, from source: some TensorSource, weight known: Matrix? = nil
+  ) throws -> Linear {
     let weight = TensorSpec(name: spec.tensorName(block: block), shape: [spec.outFeatures, spec.inFeatures])
     let bias = spec.biasName(block: block).map { TensorSpec(name: $0, shape: [spec.outFeatures]) }
     return Linear(
-      weight: Matrix(rows: spec.outFeatures, columns: spec.inFeatures, values: try weight.load(from: source)),
+      weight: try known
+        ?? Matrix(rows: spec.outFeatures, columns: spec.inFeatures, values: weight.load(from: source)),
       bias: try bias?.load(from: source))
   }
 

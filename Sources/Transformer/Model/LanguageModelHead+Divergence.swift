@@ -25,6 +25,8 @@ extension LanguageModelHead {
   }
 
   /// As ``divergence(of:from:team:)``, with the gradient of the sum by `hidden`, times `scale`.
+  ///
+  /// - Throws: as ``divergence(of:from:team:)``.
   public func divergenceGradient(
     of hidden: HiddenStates, from expected: HiddenStates, scale: Float, team: ThreadTeam
   ) throws -> (sum: Double, gradient: HiddenStates) {
@@ -67,16 +69,22 @@ extension LanguageModelHead {
       var losses = [Double](repeating: 0, count: hidden.rows)
       losses.withUnsafeMutableBufferPointer { losses in
         nonisolated(unsafe) let (losses, gradient) = (losses, gradient)
-        team.forEachRange(hidden.rows, grain: rows) { range in
-          pool.withBuffer { scratch in
-            let piece = Piece(start: scratch, rows: rows, words: words, width: width)
-            score(hidden, range, normed: piece.normed, factors: piece.factors, into: piece.scores)
-            score(expected, range, normed: piece.upstream, factors: nil, into: piece.expected)
-            for row in 0..<range.count {
-              losses[range.lowerBound + row] = compare(
-                piece.scores + row * words, piece.expected + row * words, scratch: piece.difference, scale: scale)
+        // A loop a piece for each thread, because a loop's end is a sign of life and all of them take long.
+        let rowsAtOnce = rows * team.threadCount
+        for first in stride(from: 0, to: hidden.rows, by: rowsAtOnce) {
+          let count = min(rowsAtOnce, hidden.rows - first)
+          team.forEachRange(count, grain: rows) { part in
+            let range = first + part.lowerBound..<first + part.upperBound
+            pool.withBuffer { scratch in
+              let piece = Piece(start: scratch, rows: rows, words: words, width: width)
+              score(hidden, range, normed: piece.normed, factors: piece.factors, into: piece.scores)
+              score(expected, range, normed: piece.upstream, factors: nil, into: piece.expected)
+              for row in 0..<range.count {
+                losses[range.lowerBound + row] = compare(
+                  piece.scores + row * words, piece.expected + row * words, scratch: piece.difference, scale: scale)
+              }
+              if let gradient { propagate(piece, range, into: gradient + range.lowerBound * width) }
             }
-            if let gradient { propagate(piece, range, into: gradient + range.lowerBound * width) }
           }
         }
       }

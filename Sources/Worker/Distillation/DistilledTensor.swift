@@ -5,35 +5,38 @@ import Transformer
 package struct DistilledTensor: Sendable {
   package let name: String
   package let shape: [Int]
-  /// The size of a step, as a share of the values' root mean square.
+  /// Sizes of the vectors it consists of, each with a rate of its own: the codebooks of a linear differ by orders of magnitude.
+  package let parts: [Int]
+  /// The size of a step, as a share of a vector's root mean square.
   package let relativeRate: Float
 
-  package init(name: String, shape: [Int], relativeRate: Float) {
+  /// - Parameter parts: add up to the shape's product; nil for a tensor that is one vector.
+  package init(name: String, shape: [Int], parts: [Int]? = nil, relativeRate: Float) {
     self.name = name
     self.shape = shape
+    self.parts = parts ?? [shape.reduce(1, *)]
     self.relativeRate = relativeRate
   }
 }
 
 extension LanguageModel {
   /// The codebooks and scales of a packed block's linears, its norms and biases.
-  ///
-  /// - Throws: ``TaskError`` for a packed block that lacks one.
-  func distilledTensors(
-    ofBlock block: Int, in tensors: PackedTensors, _ options: TuneOptions
-  ) throws -> [DistilledTensor] {
-    let others = otherTensors(ofBlock: block).map(\.name)
-    let biases = Set(linears(ofBlock: block).compactMap { $0.biasName(block: block) })
-    let rates =
-      linears(ofBlock: block).flatMap { linear in
-        let path = linear.path(block: block)
-        return [("\(path).codebooks", options.codebookRate), ("\(path).scales", options.scaleRate)]
-      } + others.map { ($0, biases.contains($0) ? options.biasRate : options.normRate) }
-    return try rates.map { name, rate in
-      guard let shape = tensors.shape(of: name) else {
-        throw TaskError.other("block \(block) came without its tensor \(name)")
-      }
-      return DistilledTensor(name: name, shape: shape, relativeRate: rate)
+  func distilledTensors(ofBlock block: Int, _ format: PackedFormat, _ options: TuneOptions) -> [DistilledTensor] {
+    let packed = linears(ofBlock: block).flatMap { linear in
+      let sizes = format.storedBits(columns: linear.inFeatures).map { format.groupSize << $0 }
+      let path = linear.path(block: block)
+      return [
+        DistilledTensor(
+          name: "\(path).codebooks", shape: [sizes.reduce(0, +) / format.groupSize, format.groupSize], parts: sizes,
+          relativeRate: options.codebookRate),
+        DistilledTensor(name: "\(path).scales", shape: [linear.outFeatures], relativeRate: options.scaleRate),
+      ]
     }
+    let biases = Set(linears(ofBlock: block).compactMap { $0.biasName(block: block) })
+    let others = otherTensors(ofBlock: block).map {
+      DistilledTensor(
+        name: $0.name, shape: $0.shape, relativeRate: biases.contains($0.name) ? options.biasRate : options.normRate)
+    }
+    return packed + others
   }
 }

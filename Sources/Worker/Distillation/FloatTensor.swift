@@ -9,9 +9,9 @@ package struct FloatTensor {
     case float16([UInt16])
   }
 
-  let name: String
-  let shape: [Int]
-  let values: Values
+  package let name: String
+  package let shape: [Int]
+  package let values: Values
 
   package init(name: String, shape: [Int], values: Values) {
     self.name = name
@@ -20,6 +20,8 @@ package struct FloatTensor {
   }
 
   /// Writes tensors as one safetensors file among the artifacts.
+  ///
+  /// - Throws: ``CheckpointError``, ``ArtifactError``: it cannot be written.
   package static func put(_ tensors: [FloatTensor], into store: ArtifactStore) throws -> Artifact {
     let path = store.stagingPath()
     let writer = try SafetensorsWriter(

@@ -27,13 +27,14 @@ final class BlockSource: Sendable {
   }
 
   /// As ``packed(_:_:)``, with the packed linears themselves.
-  func packedBlock(_ index: Int, _ inputs: TaskInputs) throws -> PackedBlock {
+  func packedBlock(_ index: Int, _ inputs: TaskInputs, team: ThreadTeam) throws -> PackedBlock {
     let tensors = try tensors(index, inputs)
     let linears = try job.model.linears(ofBlock: index).map { spec in
       (spec.role, try tensors.linear(spec.path(block: index)))
     }
-    return PackedBlock(
-      linears: Dictionary(uniqueKeysWithValues: linears), block: try job.model.loadBlock(index, from: tensors))
+    let packed = Dictionary(uniqueKeysWithValues: linears)
+    let block = try job.model.loadBlock(index, from: tensors, weights: packed.mapValues { $0.decode(team: team) })
+    return PackedBlock(linears: packed, block: block)
   }
 
   /// The original block with the linears that were fitted first in place of the original ones.

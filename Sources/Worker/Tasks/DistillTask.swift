@@ -12,32 +12,28 @@ struct DistillTask {
 
   private static let lossName = "loss"
 
+  /// - Throws: ``TaskError``; errors of reading model and tokens; ``ArtifactError``.
   func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
-    let parameters = try environment.parameters()
-    let sequences = sequences(seed: environment.job.tune.seed)
-    let positions = sequences.count * environment.job.tokens.length
-    let made = try make(sequences, parameters, environment)
+    let (job, sequences) = (environment.job, sequences(seed: environment.job.tune.seed))
+    let (parameters, tokens) = (try environment.parameters(), job.fitTokens(sequences))
+    let expected = try environment.expected.states(of: sequences, environment)
+    let pass = DistillationPass(
+      job.model, source: job.original, job.tune, team: environment.team, control: environment.control,
+      packed: { try environment.blocks.packedBlock($0, environment.inputs, team: environment.team) },
+      values: parameters.map { file in { try file.floats($0) } })
+    let made =
+      switch distillation[step] {
+      case .validation: DistillationPass.Gradients(loss: try pass.validate(tokens, expected: expected), tensors: [])
+      case .descent: try pass.gradients(tokens, expected: expected)
+      }
+    let positions = sequences.count * job.tokens.length
     let loss = FloatTensor(
       name: Self.lossName, shape: [2], values: .float32([Float(made.loss), Float(positions)]))
     let artifact = try FloatTensor.put(made.tensors + [loss], into: environment.store)
-    var result = WireDistillResult()
-    result.loss = made.loss / Double(positions)
+    var result = WireCollectResult()
+    result.tokens = UInt64(positions)
     return TaskOutcome(
-      result: .distill(result), outputs: [WireArtifactRef(name: ArtifactRef.gradientName, artifact)])
-  }
-
-  private func make(
-    _ sequences: Range<Int>, _ parameters: SafetensorsFile?, _ environment: TaskEnvironment
-  ) throws -> DistillationPass.Gradients {
-    // The steps that are left change nothing.
-    if let parameters, try DistilledParameters.course(of: parameters).isOver {
-      return DistillationPass.Gradients(loss: 0, tensors: [])
-    }
-    let pass = DistillationPass(sequences: sequences, parameters: parameters, environment: environment)
-    switch distillation[step] {
-    case .validation: return DistillationPass.Gradients(loss: try pass.validate(), tensors: [])
-    case .descent: return try pass.gradients()
-    }
+      result: .collect(result), outputs: [WireArtifactRef(name: ArtifactRef.gradientName, artifact)])
   }
 
   private func sequences(seed: UInt64) -> Range<Int> {

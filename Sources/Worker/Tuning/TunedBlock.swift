@@ -48,23 +48,21 @@ package final class TunedBlock: BlockGradientSink {
     mlpNorm.gradient.add(mlpNormGradient)
   }
 
-  /// The vectors that are tuned, by the names of their tensors in a packed model; codebooks of a linear one after another.
-  func vectors(in model: LanguageModel) -> [(name: String, values: [Float], gradient: [Float])] {
+  /// The gradients of what is tuned, by the names of the tensors in a packed model; codebooks of a linear one after another.
+  func gradients(in model: LanguageModel) -> [(name: String, values: [Float])] {
     let index = original.block.index
-    let linears = model.linears(ofBlock: index).flatMap { spec -> [(String, [Float], [Float])] in
-      guard let linear = tuned[spec.role] else { return [] }
+    var gradients: [(String, [Float])] = []
+    for spec in model.linears(ofBlock: index) {
+      guard let linear = tuned[spec.role] else { continue }
       let path = spec.path(block: index)
-      let bias = spec.biasName(block: index).flatMap { name in biases[spec.role].map { (name, $0.values, $0.gradient) }
+      gradients.append(("\(path).codebooks", linear.codebooks.flatMap(\.gradient)))
+      gradients.append(("\(path).scales", linear.scales.gradient))
+      if let name = spec.biasName(block: index), let bias = biases[spec.role] {
+        gradients.append((name, bias.gradient))
       }
-      return [
-        ("\(path).codebooks", linear.codebooks.flatMap(\.values), linear.codebooks.flatMap(\.gradient)),
-        ("\(path).scales", linear.scales.values, linear.scales.gradient),
-      ] + (bias.map { [$0] } ?? [])
     }
     let names = Self.normNames(model, index)
-    return linears + [
-      (names.input, inputNorm.values, inputNorm.gradient), (names.mlp, mlpNorm.values, mlpNorm.gradient),
-    ]
+    return gradients + [(names.input, inputNorm.gradient), (names.mlp, mlpNorm.gradient)]
   }
 
   /// Takes the values of all vectors from elsewhere, by the names of their tensors.

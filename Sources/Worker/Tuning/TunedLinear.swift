@@ -130,7 +130,10 @@ package struct TunedLinear: Sendable {
 
   /// Takes codebooks and scales from elsewhere.
   ///
-  /// - Parameter path: of the linear, in front of the names of its tensors.
+  /// - Parameters:
+  ///   - values: of a tensor, by its name and their number.
+  ///   - path: of the linear, in front of the names of its tensors.
+  /// - Throws: what `values` throws.
   mutating func replaceValues(_ values: (String, Int) throws -> [Float], path: String) throws {
     var rest = try values("\(path).codebooks", codebooks.reduce(0) { $0 + $1.values.count })[...]
     for index in codebooks.indices {

@@ -252,7 +252,8 @@ struct Ledger {
       checkParameters(task, inputs, ArtifactRef.distilledName, of: plan.distillation.map { $0.stepCount - 1 }, store)
     case .distill(let step, _): checkDistillation(task, step, inputs, store)
     case .update(let step):
-      checkDistillation(task, step, inputs, store)
+      if step == 0 { checkDistillation(task, step, inputs, store) }
+      checkParameters(task, inputs, ArtifactRef.parametersName, of: step > 0 ? step - 1 : nil, store)
       let batches = inputs.filter { $0.artifact.name == ArtifactRef.gradientName }.map(\.index)
       if batches != Array(0..<(plan.distillation?.batchCount(ofStep: step) ?? 0)) {
         violate("\(task) was given batches \(batches)")

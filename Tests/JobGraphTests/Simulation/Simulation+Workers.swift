@@ -125,7 +125,9 @@ extension Simulation {
         + hiddenNames(other, madeAt: block)
     case .fit, .tune: names = [ArtifactRef.packedName]
     case .distill: names = [ArtifactRef.gradientName]
-    case .update: names = [ArtifactRef.parametersName]
+    case .update(let step):
+      let isLast = step + 1 == plan.distillation?.stepCount
+      names = [isLast ? ArtifactRef.distilledName : ArtifactRef.parametersName]
     case .verify, .evaluate: names = []
     }
     return names.map { ArtifactRef(name: $0, digest: "\(task) \($0)", size: 1) }
