@@ -29,6 +29,7 @@ from protocol import (
     REFUSED_VERSION,
     TASK_DONE,
     TASK_FAILED,
+    VERSION,
     WELCOME,
     empty_inventory,
     field,
@@ -41,6 +42,8 @@ from protocol import (
 from zeromq import Socket, load_library, readable
 
 MakeJob = Callable[..., Job]
+# Of the protocol, and not this one.
+OTHER = VERSION + 1
 
 
 @pytest.fixture(scope="session")
@@ -172,14 +175,16 @@ def test_results_under_leases_of_others_are_dropped(running: RunningJob, libzmq:
 def test_a_worker_of_another_protocol_version_is_refused(running: RunningJob, libzmq: Any) -> None:
     with Socket(libzmq, "dealer") as peer:
         peer.connect(running.endpoint)
-        peer.send(header(READY, version=5), b"whatever version 5 says")
+        peer.send(header(READY, version=OTHER), b"whatever another version says")
         frames = peer.receive()
         assert frames is not None and kind_of(frames) == REFUSE
         code, text = refusal(frames[1])
         assert code == REFUSED_VERSION
-        assert text.startswith("the peer speaks protocol version 5, this program version 4; use the same release")
+        assert text.startswith(
+            f"the peer speaks protocol version {OTHER}, this program version {VERSION}; use the same release"
+        )
     running.assert_undisturbed()
-    assert "protocol version 5" in running.coordinator.stderr
+    assert f"protocol version {OTHER}" in running.coordinator.stderr
 
 
 @pytest.mark.parametrize("answer", ["refusal", "welcome"])
@@ -192,15 +197,15 @@ def test_a_worker_ends_at_a_coordinator_of_another_version(
         frames = coordinator.receive()
         assert frames is not None and kind_of(frames[1:]) == READY
         if answer == "refusal":
-            text = "the peer speaks protocol version 4, this program version 5; use the same release of crvq on both"
-            coordinator.send(frames[0], header(REFUSE, version=5), field(1, REFUSED_VERSION) + field(2, text))
+            text = f"the peer speaks protocol version {VERSION}, this program version {OTHER}; use the same release of crvq"
+            coordinator.send(frames[0], header(REFUSE, version=OTHER), field(1, REFUSED_VERSION) + field(2, text))
         else:
-            coordinator.send(frames[0], header(WELCOME, version=5), b"")
+            coordinator.send(frames[0], header(WELCOME, version=OTHER), b"")
         done = worker.wait()
     assert done.returncode == 65
     line = last_line(done)
     assert line.startswith("crvq-worker: tcp://127.0.0.1:"), line
-    assert "protocol version 5" in line or "program version 5" in line, line
+    assert f"protocol version {OTHER}" in line or f"program version {OTHER}" in line, line
 
 
 class RepeatingProxy:
