@@ -178,7 +178,7 @@ def test_it_ends_when_nothing_gets_better(inputs: Inputs, make_job: MakeJob) -> 
     outcome = report(job.output)["distillation"]
     assert outcome["epochs"] == outcome["best_epoch"] + 3 < 50
     assert steps(job) == query(job.job, "SELECT COUNT(DISTINCT block) FROM attempt WHERE kind = 'distill'")[0][0] < 50
-    assert "nats a position" in done.stdout
+    assert "nats a position" in done.stdout and "distilling: epoch 1: " in done.stderr
     if outcome["best_epoch"] == 0:
         assert outcome["loss_after"] == outcome["loss_before"]
 

@@ -124,7 +124,7 @@ extension JobEngine {
     // A descent tells nothing that is not known already.
     guard update.isLast || update.epochs > epochsNoted else { return }
     epochsNoted = update.epochs
-    note(JobReport.Distillation(update).text)
+    note(update.isLast ? JobReport.Distillation(update).text : update.text)
   }
 
   private func merge(_ block: Int) {

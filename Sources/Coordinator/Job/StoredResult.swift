@@ -101,6 +101,13 @@ public struct UpdateRecord: Codable, Sendable, Equatable {
   public let bestEpoch: Int
   /// Whether the distillation is over: the result's artifact goes into the output.
   public let isLast: Bool
+
+  /// "distilling: epoch 1: best so far 0.702, 0.755 nats a position from the original before".
+  var text: String {
+    guard let lossBefore, let lossAfter else { return "distilling: epoch \(epochs): a loss is not a number" }
+    let best = bestEpoch == 0 ? "nothing better so far" : "best so far \(lossAfter.fixed(3))"
+    return "distilling: epoch \(epochs): \(best), \(lossBefore.fixed(3)) nats a position from the original before"
+  }
 }
 
 /// What a verification reports.
