@@ -15,10 +15,14 @@ import Transformer
     return try LanguageModel(config: ModelConfig(document: JSONValue(parsing: Array(json.utf8)), path: "x")).shape
   }
 
-  private func job(shards: [Int] = Array(repeating: 16, count: 16), tuneEpochs: Int = 0) throws -> JobShape {
+  private func job(
+    shards: [Int] = Array(repeating: 16, count: 16), tuneEpochs: Int = 0, distillEpochs: Int? = nil
+  ) throws -> JobShape {
     JobShape(
       decoder: try Self.decoder(), length: 2048, shards: shards,
-      purpose: .quantization(isRepaired: true, tuneEpochs: tuneEpochs))
+      purpose: .quantization(
+        isRepaired: true, tuneEpochs: tuneEpochs,
+        distillation: distillEpochs.map { JobShape.Distillation(epochs: $0, codebookValues: 8 * 4 * 256) }))
   }
 
   private func machine(cores: Int, gibibytes: UInt64) -> Machine {
@@ -36,6 +40,26 @@ import Transformer
     let values = 6 * weights + 4.5 * 11008 * 11008 + 2 * 3 * 128 * 11008
     #expect(fit.size == ByteSize(bytes: 4 * values + weights / 4))
     #expect(need.largest.size == need.tasks.map(\.size).max())
+  }
+
+  /// By hand: a block thrice, the largest gradient and two passes' activations; the states in front of each block and around the
+  /// head; parameters and gradients of all blocks.
+  @Test func aDistillationHoldsABlockAndTheStatesOfOneMicroBatch() throws {
+    let need = MemoryNeed(try job(distillEpochs: 2), threads: 2, slots: 1)
+    let distill = try #require(need.tasks.first { $0.kind == .distill })
+    let block = 4.0 * 4096 * 4096 + 3 * 4096 * 11008
+    let widths = 3.0 * 4096 + 2 * 4096 + 3 * 11008
+    let scales = 5.0 * 4096 + 2 * 11008
+    let parameters = 32 * (2 * scales + 7 * 8192 + 2 * 4096)
+    let ofBlock = 3 * block + 4096 * 11008 + 2 * 2048 * widths
+    let values = ofBlock + 35 * 2048 * 4096 + 2 * parameters
+    #expect(distill.size == ByteSize(bytes: 4 * values))
+    let update = try #require(need.tasks.first { $0.kind == .update })
+    #expect(update.size == ByteSize(bytes: 4 * 8.5 * parameters))
+    // Whatever the calibration.
+    let larger = MemoryNeed(try job(shards: Array(repeating: 64, count: 16), distillEpochs: 9), threads: 2, slots: 1)
+    #expect(larger.tasks.contains(distill) && larger.tasks.contains(update))
+    #expect(!MemoryNeed(try job(), threads: 2, slots: 1).tasks.contains { $0.kind == .distill })
   }
 
   private func evaluation(window: Int) throws -> JobShape {
@@ -135,6 +159,16 @@ import Transformer
     let seconds = estimate.seconds(operationsPerSecond: 8e11)
     #expect(seconds == 2 * estimate.seconds(operationsPerSecond: 16e11))
     #expect(seconds > 60)
+  }
+
+  /// By hand: an epoch is four passes and a half through all blocks and three through the head, and the original's are run once.
+  @Test func distillingTakesTime() throws {
+    let estimates = try [nil, 1, 3].map { TimeEstimate(try job(distillEpochs: $0)).operations }
+    let (tokens, weights) = (256.0 * 2048, 4.0 * 4096 * 4096 + 3 * 4096 * 11008)
+    let pass = 2 * tokens * weights + 2 * tokens * 2048 * 4096
+    let epoch = 32 * 4.5 * pass + 3 * 2 * tokens * 32000 * 4096
+    #expect(abs((estimates[1] - estimates[0]) / (32 * pass + epoch) - 1) < 1e-9)
+    #expect(abs((estimates[2] - estimates[1]) / (2 * epoch) - 1) < 1e-9)
   }
 
   /// By hand: an epoch is three passes and a half over all tokens, and a tune takes two more.

@@ -23,6 +23,11 @@ public struct JobShape: Sendable, Equatable {
     public var epochs: Int
     /// Values of a linear's codebooks.
     public var codebookValues: Int
+
+    public init(epochs: Int, codebookValues: Int) {
+      self.epochs = epochs
+      self.codebookValues = codebookValues
+    }
   }
 
   public init(decoder: DecoderShape, length: Int, shards: [Int], purpose: Purpose) {
