@@ -25,7 +25,7 @@ public struct Distillation: Sendable, Equatable {
   private static let batchesRange = 4...16
   private static let descentsPerEpoch = 12
   /// Positions of a micro-batch, or one sequence if that has more.
-  private static let positionsPerBatch = 1024
+  public static let positionsPerBatch = 1024
   /// One sequence in so many is kept to validate on, one at least.
   private static let validationShare = 8
   /// The most micro-batches of a validation: more tell nothing new, and an update names them all.

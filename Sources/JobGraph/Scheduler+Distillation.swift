@@ -35,7 +35,7 @@ extension Scheduler {
     updated = outputs.first
     // It may be over before its last epoch.
     stepsDone = updated?.name == ArtifactRef.distilledName ? plan.steps.upperBound : step + 1
-    for task in batches(ofStep: step) { releaseAll(of: task, &actions) }
+    for task in batches(ofStep: step) { release(task, &actions) { _ in true } }
     for step in step..<stepsDone {
       // Nobody will ask for them again, whoever made them and whatever becomes of those.
       for task in batches(ofStep: step) + [.update(step: step)] {

@@ -186,7 +186,7 @@ extension Scheduler {
       ? !record(.verify(block: block)).isDone : plan.firstFits(ofBlock: block).contains { !record($0).isDone }
   }
 
-  private mutating func release(
+  mutating func release(
     _ task: TaskID, _ actions: inout [SchedulerAction], where matches: (String) -> Bool
   ) {
     let record = record(task)
@@ -195,11 +195,6 @@ extension Scheduler {
     update(task) { $0.outputs.removeAll { matches($0.name) } }
     let unneeded = unneeded(gone, on: holder)
     if !unneeded.isEmpty { actions.append(.release(holder, unneeded)) }
-  }
-
-  /// Releases whatever a task made.
-  mutating func releaseAll(of task: TaskID, _ actions: inout [SchedulerAction]) {
-    release(task, &actions) { _ in true }
   }
 
   /// Those of a worker's artifacts that are on nobody's books. An artifact is its content: a result that arrives twice

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from processes import Arguments, Process, Programs, Run, query, wait_until
+from processes import Arguments, Process, Programs, Run, local_workers, query, wait_until
 
 REPORT = "crvq_report.json"
 LOCAL = ("--launcher", "local", "--workers")
@@ -60,6 +62,18 @@ class Job:
     def wait_until_fitted(self, count: int) -> None:
         """Returns while the job is under way, `count` fits stored and more to come."""
         wait_until(lambda: self.status().get("fits", 0) >= count, f"{count} linears are fitted")
+
+    def kill(self, coordinator: Process) -> None:
+        """The machine dies: the coordinator and all workers that it has started."""
+        for pid in (coordinator.pid, *local_workers(self.job)):
+            os.kill(pid, signal.SIGKILL)
+        coordinator.wait()
+
+    def kill_worker_of(self, kind: str) -> None:
+        """Kills the worker that was given a task of this kind last."""
+        name = query(self.job, "SELECT worker FROM attempt WHERE kind = ? ORDER BY lease DESC LIMIT 1", kind)[0][0]
+        pid = query(self.job, "SELECT pid FROM worker WHERE name = ? ORDER BY joined_at DESC LIMIT 1", name)[0][0]
+        os.kill(pid, signal.SIGKILL)
 
     def worker(self, name: str, *options: Arguments) -> Process:
         return self.programs.worker(self.programs.endpoint(self.job), name, *options)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import pytest
 from checkpoints import LONG, write_model, write_tokens
 from conftest import finished
 from jobs import LOCAL, Inputs, Job, assert_same_output, report
-from processes import local_workers, query, succeeded, wait_until
+from processes import query, succeeded, wait_until
 from safetensors.numpy import load_file
 
 MakeJob = Callable[..., Job]
@@ -110,9 +108,7 @@ def test_a_worker_killed_while_it_distills_changes_no_byte(plain: Job, make_job:
     running = "SELECT worker FROM attempt WHERE kind = 'distill' AND ended_at IS NULL ORDER BY lease DESC LIMIT 1"
     for step in (1, 2):
         wait_until(lambda step=step: steps(job) >= step and bool(query(job.job, running)), "a step is under way")
-        name = query(job.job, "SELECT worker FROM attempt WHERE kind = 'distill' ORDER BY lease DESC LIMIT 1")[0][0]
-        pid = query(job.job, "SELECT pid FROM worker WHERE name = ? ORDER BY joined_at DESC LIMIT 1", name)[0][0]
-        os.kill(pid, signal.SIGKILL)
+        job.kill_worker_of("distill")
     coordinator.succeed()
     assert_same_output(plain.output, job.output)
 
@@ -122,9 +118,7 @@ def interrupted(job: Job) -> set[tuple[int, str]]:
     coordinator = job.start(*LOCAL, "2")
     job.wait_until_fitted(1)
     wait_until(lambda: steps(job) >= 2, "two steps are stored")
-    for pid in (coordinator.pid, *local_workers(job.job)):
-        os.kill(pid, signal.SIGKILL)
-    coordinator.wait()
+    job.kill(coordinator)
     assert not job.output.exists()
     stored = set(query(job.job, "SELECT part, digest FROM result WHERE kind = 'update'"))
     assert len(stored) >= 2
@@ -157,9 +151,7 @@ def test_a_block_that_is_lost_behind_the_last_step_is_distilled_anew(behind_tune
     job.wait_until_fitted(1)
     last = "SELECT COUNT(*) FROM result WHERE kind = 'update' AND json_extract(record, '$.isLast')"
     wait_until(lambda: query(job.job, last)[0][0] == 1, "the distillation is over")
-    for pid in (coordinator.pid, *local_workers(job.job)):
-        os.kill(pid, signal.SIGKILL)
-    coordinator.wait()
+    job.kill(coordinator)
     assert not job.output.exists()
     digest = query(job.job, "SELECT digest FROM result WHERE kind = 'tune' AND block = 3")[0][0]
     (job.job / "artifacts" / digest).write_bytes(b"")

@@ -93,9 +93,7 @@ def test_everything_killed_at_once_is_resumed(long: Inputs, long_result: Job, ma
     job = make_job(long)
     coordinator = job.start(*LOCAL, "2")
     job.wait_until_fitted(UNDER_WAY)
-    for pid in (coordinator.pid, *local_workers(job.job)):
-        os.kill(pid, signal.SIGKILL)
-    coordinator.wait()
+    job.kill(coordinator)
     assert_under_way(job)
     resume_and_compare(job, long_result)
 

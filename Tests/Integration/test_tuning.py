@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from conftest import finished
 from jobs import LOCAL, Inputs, Job, assert_same_output, report
-from processes import local_workers, query, succeeded, wait_until
+from processes import query, succeeded, wait_until
 from safetensors.numpy import load_file
 
 MakeJob = Callable[..., Job]
@@ -91,9 +89,7 @@ def test_a_worker_killed_while_it_tunes_changes_no_byte(tuned: Job, make_job: Ma
     coordinator = job.start(*LOCAL, "2")
     job.wait_until_fitted(1)
     wait_until(lambda: is_tuning(job, after=2), "a block is being tuned")
-    name = query(job.job, "SELECT worker FROM attempt WHERE kind = 'tune' ORDER BY lease DESC LIMIT 1")[0][0]
-    pid = query(job.job, "SELECT pid FROM worker WHERE name = ? ORDER BY joined_at DESC LIMIT 1", name)[0][0]
-    os.kill(pid, signal.SIGKILL)
+    job.kill_worker_of("tune")
     coordinator.succeed()
     assert_same_output(tuned.output, job.output)
 
@@ -103,9 +99,7 @@ def test_a_coordinator_killed_between_tunes_is_resumed(tuned: Job, make_job: Mak
     coordinator = job.start(*LOCAL, "2")
     job.wait_until_fitted(1)
     wait_until(lambda: tunes(job) >= 3, "three blocks are tuned")
-    for pid in (coordinator.pid, *local_workers(job.job)):
-        os.kill(pid, signal.SIGKILL)
-    coordinator.wait()
+    job.kill(coordinator)
     stored = set(query(job.job, "SELECT block, digest FROM result WHERE kind = 'tune'"))
     assert len(stored) >= 3 and not job.output.exists()
     succeeded(job.resume(*LOCAL, "1"))

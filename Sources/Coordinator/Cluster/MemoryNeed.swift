@@ -136,7 +136,8 @@ public struct MemoryNeed: Sendable, Equatable {
     let gradient = Double(job.linears.map(\.weightCount).max() ?? 0)
     let block = float * (3 * job.blockWeights + gradient) + 2 * working(job, positions: microBatch(job))
     let words = Double(shape.vocabularySize)
-    let head = float * (words * Double(shape.hiddenSize) + threads * scoredRows * 2 * words)
+    let scores = threads * Double(LanguageModelHead.divergenceRows) * 2 * words
+    let head = float * (words * Double(shape.hiddenSize) + scores)
     return Task(
       name: "distill of a micro-batch", kind: .distill,
       size: ByteSize(bytes: float * (states + 2 * parameters(job, distillation)) + max(block, head)))
@@ -149,10 +150,10 @@ public struct MemoryNeed: Sendable, Equatable {
       size: ByteSize(bytes: float * 8.5 * parameters(job, distillation)))
   }
 
-  /// Positions of a micro-batch; `Distillation`.
-  private static func microBatch(_ job: JobShape) -> Double { max(1024, Double(job.length)) }
-  /// Rows that a thread scores at a time; `LanguageModelHead`.
-  private static let scoredRows = 64.0
+  /// Positions of a micro-batch.
+  private static func microBatch(_ job: JobShape) -> Double {
+    Double(max(Distillation.positionsPerBatch, job.length))
+  }
 
   /// What is distilled: codebooks, scales and norms.
   private static func parameters(_ job: JobShape, _ distillation: JobShape.Distillation) -> Double {

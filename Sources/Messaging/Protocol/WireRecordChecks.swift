@@ -11,6 +11,11 @@ extension WireTaskID: CheckedMessage {
   }
 }
 
+extension WireTaskKind {
+  /// Whether it is a pass over a shard, which a worker's cache remembers.
+  public var isPass: Bool { self == .collect || self == .recollect }
+}
+
 extension WireArtifactRef: CheckedMessage {
   func check() throws(FieldFault) {
     try checkText(name, "name", limit: WireLimit.name)
@@ -50,7 +55,7 @@ extension WireHeldPass: CheckedMessage {
   func check() throws(FieldFault) {
     try checkPresent(hasTask, "task")
     try checkNested(task, "task")
-    guard task.kind == .collect || task.kind == .recollect else {
+    guard task.kind.isPass else {
       throw FieldFault(field: "task", reason: "is a \(task.kind), not a pass over a shard")
     }
     try checkEach(outputs, "outputs", limit: WireLimit.outputs)

@@ -3,7 +3,7 @@ import Numerics
 
 extension LanguageModelHead {
   /// Positions of one piece of work. Their scores of the whole vocabulary are in memory twice.
-  private static let divergenceRows = 64
+  package static let divergenceRows = 64
 
   /// How far what one model expects is from what another one expects, both read by this head: the Kullback-Leibler divergence
   ///
@@ -41,10 +41,7 @@ extension LanguageModelHead {
   }
 
   private func check(_ hidden: HiddenStates, _ expected: HiddenStates) throws {
-    guard hidden.width == weight.columns else {
-      throw TransformerError(
-        .invalidInput, "head: expected hidden states of width \(weight.columns), got \(hidden.width)")
-    }
+    try check(hidden)
     guard
       expected.sequences == hidden.sequences, expected.length == hidden.length, expected.width == hidden.width
     else {
@@ -97,15 +94,12 @@ extension LanguageModelHead {
       factors: UnsafeMutablePointer<Float>?, into scores: UnsafeMutablePointer<Float>
     ) {
       states.values.withUnsafeBufferPointer { values in
-        head.weight.values.withUnsafeBufferPointer { weight in
-          guard let values = values.baseAddress, let weight = weight.baseAddress else { return }
-          RootMeanSquareNorm.forward(
-            values + range.lowerBound * width, weight: head.norm, epsilon: head.normEpsilon, rows: range.count,
-            width: width, into: normed, inverseRMS: factors)
-          BLAS.sgemm(
-            .no, .yes, m: range.count, n: words, k: width, normed, lda: width, weight, ldb: width, scores, ldc: words)
-        }
+        guard let values = values.baseAddress else { return }
+        RootMeanSquareNorm.forward(
+          values + range.lowerBound * width, weight: head.norm, epsilon: head.normEpsilon, rows: range.count,
+          width: width, into: normed, inverseRMS: factors)
       }
+      head.score(normed, rows: range.count, words: 0..<words, into: scores)
     }
 
     /// The divergence at one position.

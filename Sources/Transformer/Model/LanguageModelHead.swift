@@ -99,7 +99,7 @@ public struct LanguageModelHead: Sendable {
   }
 
   /// scores [rows, words] ← normed [rows, hidden] · the words' rows of the head.
-  private func score(
+  func score(
     _ normed: UnsafePointer<Float>, rows: Int, words: Range<Int>, into scores: UnsafeMutablePointer<Float>
   ) {
     weight.values.withUnsafeBufferPointer { weights in
@@ -130,7 +130,7 @@ public struct LanguageModelHead: Sendable {
     }
   }
 
-  private func check(_ hidden: HiddenStates) throws {
+  func check(_ hidden: HiddenStates) throws {
     guard hidden.width == width else {
       throw TransformerError(.invalidInput, "head: expected hidden states of width \(width), got \(hidden.width)")
     }

@@ -23,18 +23,15 @@ package struct FloatTensor {
   ///
   /// - Throws: ``CheckpointError``, ``ArtifactError``: it cannot be written.
   package static func put(_ tensors: [FloatTensor], into store: ArtifactStore) throws -> Artifact {
-    let path = store.stagingPath()
-    let writer = try SafetensorsWriter(
-      path: path,
-      tensors: tensors.map { TensorDeclaration(name: $0.name, elementType: $0.elementType, shape: $0.shape) })
-    for tensor in tensors {
-      switch tensor.values {
-      case .float32(let values): try writer.append(values, to: tensor.name)
-      case .float16(let bits): try writer.append(bits, to: tensor.name)
+    let declared = tensors.map { TensorDeclaration(name: $0.name, elementType: $0.elementType, shape: $0.shape) }
+    return try store.put(declared) { writer in
+      for tensor in tensors {
+        switch tensor.values {
+        case .float32(let values): try writer.append(values, to: tensor.name)
+        case .float16(let bits): try writer.append(bits, to: tensor.name)
+        }
       }
     }
-    try writer.finish()
-    return try store.put(movingFileAt: path)
   }
 
   private var elementType: ElementType {

@@ -256,9 +256,7 @@ public final class WorkerProcess: Sendable {
       }
       try inputs.confirm()
       copies.disown(outcome.outputs.compactMap { $0.artifact?.digest })
-      if assign.task.kind != .distill, case .collect = outcome.result {
-        record(assign.task, outcome.outputs, in: service)
-      }
+      if assign.task.kind.isPass { record(assign.task, outcome.outputs, in: service) }
       var done = WireTaskDone()
       done.task = assign.task
       done.lease = assign.lease

@@ -55,12 +55,10 @@ struct TuneTask {
     let declared =
       linears.map { TensorDeclaration(name: $0.name, elementType: $0.type, shape: $0.shape) }
       + others.map { TensorDeclaration(name: $0.0.name, elementType: .float16, shape: $0.0.shape) }
-    let path = environment.store.stagingPath()
-    let writer = try SafetensorsWriter(path: path, tensors: declared)
-    for tensor in linears { try writer.append(tensor.bytes, to: tensor.name) }
-    for (tensor, bits) in others { try writer.append(bits, to: tensor.name) }
-    try writer.finish()
-    return try environment.store.put(movingFileAt: path)
+    return try environment.store.put(declared) { writer in
+      for tensor in linears { try writer.append(tensor.bytes, to: tensor.name) }
+      for (tensor, bits) in others { try writer.append(bits, to: tensor.name) }
+    }
   }
 }
 
