@@ -32,7 +32,7 @@ public struct JobPlan: Sendable, Equatable {
   public struct Shard: Sendable, Equatable {
     public let firstSequence: Int
     public let sequenceCount: Int
-    /// Held-out shards are seen by verify only, never by a fit.
+    /// Held-out shards are never seen by a fit; a verification measures on them, a tune or a distillation chooses its best epoch.
     public let isHeldOut: Bool
 
     public init(firstSequence: Int, sequenceCount: Int, isHeldOut: Bool) {
@@ -111,6 +111,20 @@ extension JobPlan {
     heldOutShards = heldOut == 0 ? 0 : max(1, min(heldOutShards, total - seenShards))
     return split(0..<seen, into: seenShards, isHeldOut: false)
       + split(seen..<sequences, into: heldOutShards, isHeldOut: true)
+  }
+
+  /// Whether shards are as ``slice(sequences:heldOut:count:)`` makes them of the first sequences: one behind the other, none
+  /// empty, those held out last. They may come from anywhere.
+  public static func areSlices(_ shards: [Shard], of available: Int) -> Bool {
+    var (end, isHeldOut) = (0, false)
+    for shard in shards {
+      guard shard.firstSequence == end, shard.sequenceCount > 0, shard.sequenceCount <= available - end,
+        shard.isHeldOut || !isHeldOut
+      else { return false }
+      end += shard.sequenceCount
+      isHeldOut = shard.isHeldOut
+    }
+    return end > 0
   }
 
   private static func split(_ range: Range<Int>, into parts: Int, isHeldOut: Bool) -> [Shard] {

@@ -44,7 +44,9 @@ struct LaunchCommand: AsyncParsableCommand {
   @Option(help: "Calibration sequences to use, the first N (default: all).")
   var sequences: Int?
 
-  @Option(help: "Of those, the last N are kept from every fit (default: one in eight).")
+  @Option(
+    help:
+      "Of those, the last N are kept from every fit: they verify, and choose the best epoch (default: one in eight).")
   var heldOut: Int?
 
   @Option(help: "Slices of the calibration data (default: 16, or one a sequence).")

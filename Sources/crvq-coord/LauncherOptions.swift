@@ -14,16 +14,23 @@ struct LauncherOptions: ParsableArguments {
       "Who starts the workers (default: the engine of --cluster, else local).", valueName: "local|ssh|slurm|none"))
   var launcher: Launcher?
 
-  @Option(help: "Workers to start, on each machine (default: as many as cores and memory allow).")
+  @Option(
+    help: "Workers to start, on each machine (default: local, one for every two cores as far as memory goes; else one)."
+  )
   var workers: Int?
 
   @Option(help: ArgumentHelp("A description of the cluster; see cluster/README.md.", valueName: "file.yaml"))
   var cluster: String?
 
-  @Option(help: "Where workers connect to (default: a free port on loopback; with --launcher none port 7711).")
+  @Option(
+    help:
+      "Where workers connect to (default: a free port, on loopback for local workers; with --launcher none port 7711).")
   var bind: String?
 
-  @Option(help: ArgumentHelp("The job's keys, made by crvq-coord keygen.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp(
+      "The job's keys, made by crvq-coord keygen (default: for ssh and slurm the job makes its own).", valueName: "dir")
+  )
   var keys: String?
 
   @Flag(help: "Let --bind name an address that other machines reach, without keys: anyone there may disturb the job.")

@@ -11,6 +11,9 @@ struct CoordinatorProgram: Program {
     discussion: """
       crvq-coord launch splits a model into transformer blocks, has crvq-worker processes collect activations and fit \
       codebooks, merges and verifies the packed result, and can be resumed after any interruption.
+
+      Exit codes follow sysexits: 64 usage, 65 bad input, 70 a fault of the program, 74 I/O, 75 try again (a job that can be \
+      resumed).
       """,
     version: Release.description,
     subcommands: [

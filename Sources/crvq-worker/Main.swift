@@ -12,7 +12,8 @@ import Worker
 @main
 struct WorkerProgram: Program {
   static let configuration = CommandConfiguration(
-    commandName: "crvq-worker", abstract: "Collect activations and fit codebooks for a crvq-coord job.",
+    commandName: "crvq-worker",
+    abstract: "Do the tasks of a crvq-coord job: collect, fit, tune, distill, verify, evaluate.",
     version: Release.description)
 
   @Option(help: "The coordinator's endpoint: tcp://HOST:PORT.")

@@ -11,14 +11,14 @@ private let referencePath: String? = {
   return FileManager.default.fileExists(atPath: path) ? path : nil
 }()
 
-/// The seven linears of one block of a real model, against the figures asked for.
+/// The seven linears of one block of a real model, against what the published implementation makes of them.
 @Suite(.enabled(if: referencePath != nil, "set CRVQ_SHARED to the directory of the shared data"))
 struct ReferenceBlockTests {
   struct Case: Sendable, CustomTestStringConvertible {
     let linear: String
     let site: String
-    /// The largest relative error that is accepted: for hard matrices what was asked for, 0.92 of the published
-    /// implementation's; for the others the sketch's.
+    /// The largest relative error that is accepted: for hard matrices 0.92 of the published implementation's, for the others
+    /// less by far.
     let limit: Double
     var testDescription: String { linear }
   }

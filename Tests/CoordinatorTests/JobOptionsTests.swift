@@ -32,20 +32,27 @@ import Testing
     }
   }
 
-  @Test func aJobOfAnotherReleaseIsRefused() throws {
+  /// Tuned jobs have a number of their own: what tunes do has changed, what fits do has not.
+  @Test(arguments: [(0, nil, 3), (1, nil, 5), (0, 2, 5), (1, 2, 5)])
+  func aJobOfAnotherReleaseIsReadAndNotGoneOnWith(tuneEpochs: Int, distillEpochs: Int?, number: Int) throws {
+    let refusal = CoordinatorError.badInput("job.sqlite: the job was made by another release of crvq; start a new job")
     let options = JobOptions(
-      model: "/m", calibration: "/c", output: "/o", fit: FitOptions(), propagation: .teacher, sequences: 8, heldOut: 1,
-      shards: 4, maximumRelativeError: nil)
+      model: "/m", calibration: "/c", output: "/o", fit: FitOptions(), propagation: .teacher, tuneEpochs: tuneEpochs,
+      distillEpochs: distillEpochs, sequences: 8, heldOut: 1, shards: 4, maximumRelativeError: nil)
     let json = try options.json()
-    #expect(try JobOptions(json: json, path: "job.sqlite") == options)
-    let method = try #require(json.firstMatch(of: #/"method":[0-9]+,/#))
-    for other in ["", "\"method\":1,"] {
-      #expect(
-        throws: CoordinatorError.badInput("job.sqlite: the job was made by another release of crvq; start a new job")
-      ) {
-        try JobOptions(json: json.replacing(method.output, with: other), path: "job.sqlite")
+    func read(_ method: String) throws -> JobOptions {
+      let text = try #require(json.firstMatch(of: #/"method":[0-9]+,/#))
+      return try JobOptions(json: json.replacing(text.output, with: method), path: "job.sqlite")
+    }
+    for other in 1...6 {
+      let options = try read("\"method\":\(other),")
+      if other == number {
+        try options.checkMethod("job.sqlite")
+      } else {
+        #expect(throws: refusal) { try options.checkMethod("job.sqlite") }
       }
     }
+    #expect(throws: refusal) { try read("") }
   }
 
   @Test func exitCodesFollowSysexits() {

@@ -3,11 +3,8 @@ import Testing
 
 @Suite struct DistillationTests {
   @Test(arguments: [(1, 1, 1024), (2, 56, 1024), (3, 224, 2048), (10, 5, 16), (1, 1000, 400)])
-  func everyEpochGoesOnceOverTheSequencesAndEndsWithAValidation(epochs: Int, sequences: Int, length: Int) {
-    let plan = Distillation(epochs: epochs, sequences: sequences, length: length)
-    let kept = max(1, sequences / 8)
-    #expect(plan.training.flatMap { Array($0) } == Array(0..<max(1, sequences - kept)))
-    #expect(plan.validation.flatMap { Array($0) } == Array(sequences - kept..<sequences))
+  func everyEpochGoesOnceOverTheSequencesAndEndsWithAValidation(epochs: Int, fitted: Int, length: Int) {
+    let plan = Distillation(epochs: epochs, MicroBatches(fitted: fitted, heldOut: 8, length: length))
     var seen: [Int: [Int]] = [:]
     var numbers: [Int] = []
     var validations: [Int] = []
@@ -19,19 +16,19 @@ import Testing
         seen[epoch, default: []] += batches
         numbers.append(number)
       case .validation(let epoch):
-        #expect(plan.batchCount(ofStep: index) == plan.validation.count)
+        #expect(plan.batchCount(ofStep: index) == plan.batches.validation.count)
         validations.append(epoch)
       }
     }
     #expect(validations == Array(0...epochs))
     #expect(numbers == Array(1...plan.descentCount))
-    for epoch in 0..<epochs { #expect(seen[epoch] == Array(plan.training.indices)) }
+    for epoch in 0..<epochs { #expect(seen[epoch] == Array(plan.batches.training.indices)) }
   }
 
   @Test func aDescentHasFourToSixteenBatches() {
-    func size(_ sequences: Int) -> Int {
-      Distillation(epochs: 1, sequences: sequences, length: 1024).batchesPerDescent
+    func size(_ fitted: Int) -> Int {
+      Distillation(epochs: 1, MicroBatches(fitted: fitted, heldOut: 1, length: 1024)).batchesPerDescent
     }
-    #expect([size(1), size(56), size(138), size(10_000)] == [4, 4, 10, 16])
+    #expect([size(1), size(224), size(480), size(10_000)] == [4, 4, 10, 16])
   }
 }

@@ -60,7 +60,7 @@ import Testing
 
   @Test(arguments: JobPlan.Propagation.allCases, [1, 3])
   func aDistilledJobRunsEachStepOnceBetweenTunesAndVerifications(propagation: JobPlan.Propagation, workers: Int) {
-    let distillation = Distillation(epochs: 2, sequences: 20, length: 512)
+    let distillation = Distillation(epochs: 2, MicroBatches(fitted: 18, heldOut: 2, length: 512))
     let plan = Self.plan(
       blocks: 5, shards: 6, propagation: propagation, isTuned: true, repairs: true, distillation: distillation)
     let simulation = quiet(plan, workers: workers)
@@ -99,7 +99,9 @@ import Testing
         blocks: random.draw(2...4), shards: random.draw(2...5), propagation: random.chance(0.5) ? .teacher : .student,
         isTuned: random.chance(0.5), repairs: random.chance(0.5),
         distillation: random.chance(0.3)
-          ? Distillation(epochs: random.draw(1...2), sequences: random.draw(1...20), length: 1024)
+          ? Distillation(
+            epochs: random.draw(1...2),
+            MicroBatches(fitted: random.draw(1...17), heldOut: random.draw(1...3), length: 1024))
           : nil)
     let faults = SimulatedFaults(drawnFrom: &random, plan: plan)
     var simulation = Simulation(plan, workers: random.draw(1...5), faults: faults, seed: random.next())

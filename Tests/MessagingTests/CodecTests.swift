@@ -28,7 +28,7 @@ import Testing
   /// The header's bytes are a promise to other versions.
   @Test func headerIsMagicVersionKind() throws {
     let frames = try WorkerMessage.progress(Sample.progress).frames()
-    #expect(frames[0] == Array("CRVQ".utf8) + [5, 0, 3, 0])
+    #expect(frames[0] == Array("CRVQ".utf8) + [6, 0, 3, 0])
   }
 
   @Test func otherVersionIsNamed() throws {
@@ -58,7 +58,7 @@ import Testing
   }
 
   @Test func unknownKindIsNamed() {
-    let header = Array("CRVQ".utf8) + [5, 0, 0x39, 0x05]
+    let header = Array("CRVQ".utf8) + [6, 0, 0x39, 0x05]
     #expect(throws: ProtocolError.unknownKind(1337)) { try WorkerMessage(frames: [header, []]) }
     #expect(throws: ProtocolError.unknownKind(1337)) {
       try ArtifactMessage(header: header, payload: [], dataLengths: [])
@@ -155,6 +155,17 @@ import Testing
     done = Sample.done(Sample.fit, .fit(Sample.fitResult))
     done.result = nil
     expectInvalid(.taskDone(done), "result")
+    done = Sample.done(Sample.fit, .fit(Sample.fitResult))
+    done.outputs[0].size = 1 << 41
+    expectInvalid(.taskDone(done), "outputs[0].size")
+    for seconds in [-1, .nan, .infinity] {
+      done = Sample.done(Sample.fit, .fit(Sample.fitResult))
+      done.seconds = seconds
+      expectInvalid(.taskDone(done), "seconds")
+    }
+    var evaluated = WireEvaluateResult()
+    evaluated.tokens = .max
+    expectInvalid(.taskDone(Sample.done(Sample.task(.evaluate), .evaluate(evaluated))), "evaluate.tokens")
 
     var failed = Sample.failed
     failed.clearMissing()

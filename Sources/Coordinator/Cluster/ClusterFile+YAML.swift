@@ -122,8 +122,13 @@ private struct ClusterFileReader {
       threads: try section.integer("threads", limits) ?? other.threads,
       slots: try section.integer("slots", limits) ?? other.slots,
       memory: try section.size("memory") ?? other.memory)
-    if let threads = worker.threads, worker.slots > threads, let node = section.node("slots") {
-      throw section.mistake(node, "slots", "at most as many as threads (\(threads))")
+    if let threads = worker.threads, worker.slots > threads {
+      if let node = section.node("slots") {
+        throw section.mistake(node, "slots", "at most as many as threads (\(threads))")
+      }
+      if let node = section.node("threads") {
+        throw section.mistake(node, "threads", "at least as many as slots (\(worker.slots))")
+      }
     }
     return worker
   }

@@ -10,6 +10,11 @@ public struct MemoryNeed: Sendable, Equatable {
     public let name: String
     public let kind: TaskID.Kind
     public let size: ByteSize
+
+    /// The same while the worker keeps so many bytes more.
+    fileprivate func beside(_ bytes: Double) -> Task {
+      Task(name: name, kind: kind, size: ByteSize(bytes: Double(size.bytes) + bytes))
+    }
   }
 
   /// The program itself, its threads and its queues.
@@ -36,10 +41,12 @@ public struct MemoryNeed: Sendable, Equatable {
     case .quantization(let isRepaired, let tuneEpochs, let distillation):
       let threadsPerSlot = Double(max(1, threads / slots))
       remedy = distillation == nil ? "more --shards" : "more --shards, or fewer --threads to distill"
-      tasks =
+      let others =
         [Self.fit(job, isRepaired, threadsPerSlot), Self.collect(job), Self.verify(job)]
-        + (isRepaired ? [Self.recollect(job)] : []) + (tuneEpochs > 0 ? [Self.tune(job)] : [])
+        + (isRepaired ? [Self.recollect(job)] : [])
         + (distillation.map { [Self.distill(job, $0, threadsPerSlot), Self.update(job, $0)] } ?? [])
+      // The worker that tunes keeps its streams while it does something else.
+      tasks = tuneEpochs > 0 ? others.map { $0.beside(Self.tunedStreams(job)) } + [Self.tune(job)] : others
     case .evaluation:
       remedy = "a smaller --window"
       tasks = [Self.windowPass(job), Self.windowScore(job)]
@@ -121,11 +128,14 @@ public struct MemoryNeed: Sendable, Equatable {
 
   /// See the article Tuning: both streams of all sequences, the block twice, one weight's gradient, a micro-batch.
   private static func tune(_ job: JobShape) -> Task {
-    let streams = 2 * job.tokens * Double(job.decoder.hiddenSize)
     let gradient = Double(job.linears.map(\.weightCount).max() ?? 0)
     return Task(
       name: "tune of a block over \(job.sequences.counted("sequence"))", kind: .tune,
-      size: ByteSize(bytes: float * (streams + 3 * job.blockWeights + gradient) + 2 * working(job)))
+      size: ByteSize(bytes: tunedStreams(job) + float * (3 * job.blockWeights + gradient) + 2 * working(job)))
+  }
+
+  private static func tunedStreams(_ job: JobShape) -> Double {
+    float * 2 * job.tokens * Double(job.decoder.hiddenSize)
   }
 
   /// See the article Distilling: the states in front of every block, a block twice and one weight's gradient, a micro-batch's
@@ -152,7 +162,7 @@ public struct MemoryNeed: Sendable, Equatable {
 
   /// Positions of a micro-batch.
   private static func microBatch(_ job: JobShape) -> Double {
-    Double(max(Distillation.positionsPerBatch, job.length))
+    Double(max(MicroBatches.positions, job.length))
   }
 
   /// What is distilled: codebooks, scales and norms.

@@ -87,7 +87,10 @@ extension JobEngine {
     let report = reports.removeValue(forKey: lease)
     guard let report, let description = roster[worker],
       let result = try? StoredResult(task, report, worker: description.name)
-    else { return decide(.storeFailed(task, lease, reason: "the report of \(task) is incomplete")) }
+    else {
+      return decide(
+        .storeFailed(task, lease, reason: "the report of \(task) is incomplete, or has a value that is not a number"))
+    }
     let (client, store, artifacts) = (client, job.store, job.artifacts)
     client.trust([description.artifactEndpoint])
     background.submit { [self] in
@@ -96,7 +99,7 @@ extension JobEngine {
           try client.fetch(artifact, from: [description.artifactHolder], into: artifacts)
         }
         try store.store(result)
-        if [.tune, .update].contains(result.kind) { try job.removeSpent(ofBlock: task.block) }
+        if [.tune, .update].contains(result.kind) { try job.removeSpent(by: result) }
         link.post { [self] in
           if case .tune = report.result { tuned(task, report.tune, result.artifact) }
           if case .update = report.result { updated(result) }
@@ -136,11 +139,11 @@ extension JobEngine {
           throw CoordinatorError.internal("block \(block): \(refs.count) of \(plan.linears.count) fits are stored")
         }
         let artifact = try BlockMerger(store: artifacts).merge(refs)
-        try store.store(
-          StoredResult(
-            kind: .merge, block: block, part: 0, digest: artifact.digest, size: artifact.size, record: "{}",
-            worker: "coordinator", seconds: 0))
-        try job.removeSpent(ofBlock: block)
+        let result = StoredResult(
+          kind: .merge, block: block, part: 0, digest: artifact.digest, size: artifact.size, record: "{}",
+          worker: "coordinator", seconds: 0)
+        try store.store(result)
+        try job.removeSpent(by: result)
         link.post { [self] in
           if !plan.isTuned { packed[block] = artifact }
           decide(.merged(block: block, artifact))

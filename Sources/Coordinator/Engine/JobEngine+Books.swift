@@ -14,9 +14,10 @@ extension JobEngine {
     tally.started(task, lease, on: worker, inputs: inputs)
   }
 
-  func ended(_ lease: Lease, _ outcome: JobTally.Outcome, _ account: String) {
+  @discardableResult
+  func ended(_ lease: Lease, _ outcome: JobTally.Outcome, _ account: String) -> Bool {
     history.append(.ended(lease, account))
-    tally.ended(lease, outcome)
+    return tally.ended(lease, outcome)
   }
 
   /// - Parameters:

@@ -96,9 +96,9 @@ extension JobEngine {
     let lease = Lease(number: done.lease)
     let outputs = done.outputs.compactMap { ArtifactRef($0) }
     guard outputs.count == done.outputs.count else { return }
-    if reports[lease] == nil { taskFinished() }
     reports[lease] = done
-    ended(lease, .done, "done")
+    // One that is said again counts once.
+    if ended(lease, .done, "done") { taskFinished() }
     decide(.finished(worker, task, lease, outputs: outputs))
     // Taken by the store action if the result counts.
     reports[lease] = nil

@@ -199,22 +199,23 @@ extension FitRecord {
 
 extension TuneRecord {
   fileprivate init(_ wire: WireTuneResult) {
-    // JSON has no word for a loss that is not a number.
-    func finite(_ loss: Double) -> Double? { loss.isFinite ? loss : nil }
     self.init(
-      lossBefore: finite(wire.lossBefore), lossAfter: finite(wire.lossAfter), epochs: Int(wire.epochs),
+      lossBefore: wire.lossBefore.ifFinite, lossAfter: wire.lossAfter.ifFinite, epochs: Int(wire.epochs),
       changed: wire.changed)
   }
 }
 
 extension UpdateRecord {
   fileprivate init(_ wire: WireUpdateResult) {
-    // JSON has no word for a loss that is not a number.
-    func finite(_ loss: Double) -> Double? { loss.isFinite ? loss : nil }
     self.init(
-      lossBefore: finite(wire.lossBefore), lossAfter: finite(wire.lossAfter), epochs: Int(wire.epochs),
+      lossBefore: wire.lossBefore.ifFinite, lossAfter: wire.lossAfter.ifFinite, epochs: Int(wire.epochs),
       bestEpoch: Int(wire.bestEpoch), isLast: wire.isLast)
   }
+}
+
+extension Double {
+  /// JSON has no word for what is not a number.
+  fileprivate var ifFinite: Double? { isFinite ? self : nil }
 }
 
 extension VerifyRecord {

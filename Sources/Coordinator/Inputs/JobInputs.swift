@@ -39,8 +39,12 @@ struct JobInputs: Sendable {
       },
       shards: options.plannedShards, propagation: propagation, isTuned: options.tuneEpochs > 0,
       repairSite: options.repair ? LinearRole.repairing.site.rawValue : nil,
-      distillation: options.distillEpochs.map {
-        Distillation(epochs: $0, sequences: options.sequences - options.heldOut, length: tokenFile.length)
+      distillation: try options.distillEpochs.map { epochs in
+        guard let batches = MicroBatches(options.plannedShards, length: tokenFile.length) else {
+          throw CoordinatorError.usage(
+            "--held-out is \(options.heldOut); a distillation needs one at least to judge by")
+        }
+        return Distillation(epochs: epochs, batches)
       })
     try self.init(plan, checkpoint, config, tokensPath: options.calibration)
   }

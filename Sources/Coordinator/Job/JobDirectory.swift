@@ -51,11 +51,9 @@ public final class JobDirectory: Sendable {
     guard Self.lock(lock, command: Self.setLock) != nil else {
       let code = errno
       guard code == EAGAIN || code == EACCES else {
-        close(lock)
         throw CoordinatorError.io("\(lockPath): cannot be locked: \(String(cString: strerror(code)))")
       }
       let holder = Self.holder(lock)
-      close(lock)
       throw CoordinatorError.tryAgain(
         "\(directory): another coordinator\(holder) is running this job; wait for it or stop it first")
     }

@@ -9,8 +9,8 @@ public struct JobOptions: Codable, Sendable, Equatable {
   /// Raised whenever the same options give other bytes than before, or a job's records mean something else: half a job of each would
   /// fit neither.
   static let currentMethod = 3
-  /// That of a job that distills, which releases before would go on with as one that does not.
-  private static let distillingMethod = 4
+  /// The same for jobs that tune or distill, which are counted on their own.
+  private static let tuningMethod = 5
   /// The first that knows a model by its manifest.
   private static let manifestMethod = 3
 
@@ -32,7 +32,7 @@ public struct JobOptions: Codable, Sendable, Equatable {
   public var distillEpochs: Int?
   /// Sequences of the token file in use, the first ones.
   public var sequences: Int
-  /// The last so many of them are kept from every fit.
+  /// The last so many of them change nothing: they verify, and tell which epoch of a tune or a distillation was the best.
   public var heldOut: Int
   public var shards: Int
   /// Verification fails above this; nil for no bound.
@@ -53,7 +53,7 @@ public struct JobOptions: Codable, Sendable, Equatable {
     repair: Bool = true, tuneEpochs: Int = 0, distillEpochs: Int? = nil, sequences: Int, heldOut: Int, shards: Int,
     maximumRelativeError: Double?
   ) {
-    method = distillEpochs == nil ? Self.currentMethod : Self.distillingMethod
+    method = Self.method(isTuned: tuneEpochs > 0 || distillEpochs != nil)
     self.model = model
     self.calibration = calibration
     self.output = output
@@ -67,6 +67,10 @@ public struct JobOptions: Codable, Sendable, Equatable {
     self.shards = shards
     self.maximumRelativeError = maximumRelativeError
   }
+
+  private var isTuned: Bool { tuneEpochs > 0 || distillEpochs != nil }
+
+  private static func method(isTuned: Bool) -> Int { isTuned ? tuningMethod : currentMethod }
 
   /// The shards of the calibration sequences.
   public var plannedShards: [JobPlan.Shard] {
@@ -105,12 +109,21 @@ extension JobOptions {
     return String(decoding: try encoder.encode(self), as: UTF8.self)
   }
 
-  /// - Throws: ``CoordinatorError`` if the text is not what this release writes.
+  /// - Throws: ``CoordinatorError`` if the text is none that this release can read.
   package init(json: String, path: String) throws {
-    guard let options = try? JSONDecoder().decode(Self.self, from: Data(json.utf8)),
-      options.method == (options.distillEpochs == nil ? Self.currentMethod : Self.distillingMethod)
-    else { throw CoordinatorError.badInput("\(path): the job was made by another release of crvq; start a new job") }
+    guard let options = try? JSONDecoder().decode(Self.self, from: Data(json.utf8)) else {
+      throw Self.otherRelease(path)
+    }
     self = options
+  }
+
+  /// - Throws: ``CoordinatorError`` if this release would give other bytes than the one that began the job.
+  package func checkMethod(_ path: String) throws {
+    if method != Self.method(isTuned: isTuned) { throw Self.otherRelease(path) }
+  }
+
+  private static func otherRelease(_ path: String) -> CoordinatorError {
+    .badInput("\(path): the job was made by another release of crvq; start a new job")
   }
 
   /// The options that are not as they were, by name, with both values.

@@ -48,6 +48,7 @@ extension PreparedJob {
       }
       if record.state == .finished { return (nil, options) }
     }
+    try options.checkMethod(directory.databasePath)
     let inputs = try JobInputs(options)
     if let change = inputs.differences(from: record, options).first {
       throw CoordinatorError.badInput(
@@ -75,6 +76,7 @@ extension PreparedJob {
     _ options: JobOptions, _ inputs: JobInputs, _ record: JobRecord, _ jobPath: String
   ) throws -> CoordinatorError {
     let before = try JobOptions(json: record.options, path: jobPath)
+    try before.checkMethod(jobPath)
     let changes = inputs.differences(from: record, options) + options.differences(from: before)
     if changes.isEmpty {
       return .usage("\(jobPath): holds this job already; go on with it: crvq-coord resume --job \(jobPath)")

@@ -2,8 +2,7 @@ import JobGraph
 import Messaging
 
 // What a result is made of is not needed once the result is stored: fits that are merged, merged blocks that are tuned, steps of
-// a distillation that others have followed. So the
-// coordinator's artifacts take the space of the packed model and, while a block is merged or tuned, of that block once more.
+// a distillation that others have followed. So the coordinator's artifacts take the space of the packed model and, while a block is merged or tuned, of that block once more.
 extension StoredResult {
   /// Digests of the artifacts that the job still needs.
   ///
@@ -25,13 +24,19 @@ extension StoredResult {
 }
 
 extension PreparedJob {
-  /// Removes what the last stored result of a block, or of the distillation, was made of.
+  /// Removes what a result that has just been stored was made of: the fits or the merged form of its block, or the step of a
+  /// distillation before it.
   ///
   /// - Throws: ``CoordinatorError``, ``ArtifactError``.
-  func removeSpent(ofBlock block: Int) throws {
+  func removeSpent(by stored: StoredResult) throws {
     let results = try store.results()
     let needed = StoredResult.neededDigests(results)
-    for digest in results.filter({ $0.block == block }).compactMap(\.digest) where !needed.contains(digest) {
+    let spent = results.filter { result in
+      stored.kind == .update
+        ? result.kind == .update && result.part == stored.part - 1
+        : result.kind != .update && result.block == stored.block
+    }
+    for digest in spent.compactMap(\.digest) where !needed.contains(digest) {
       if let digest = Digest(hex: digest) { try artifacts.remove(digest) }
     }
   }

@@ -79,7 +79,7 @@ public struct FitRecord: Codable, Sendable, Equatable {
 
 /// What a tune reports.
 public struct TuneRecord: Codable, Sendable, Equatable {
-  /// The validation loss of the fitted block: mean over positions of ‖y - t‖² / ‖t‖². nil if it is not a number.
+  /// The loss of the fitted block on held-out sequences: mean over positions of ‖y - t‖² / ‖t‖². nil if it is not a number.
   public let lossBefore: Double?
   /// That of the block that is kept; nil if a loss was not a number and the tune ended there.
   public let lossAfter: Double?
@@ -90,8 +90,8 @@ public struct TuneRecord: Codable, Sendable, Equatable {
 
 /// What a step of a distillation reports: how it has gone so far.
 public struct UpdateRecord: Codable, Sendable, Equatable {
-  /// How far the model's words are from the original's on the sequences kept for validation, before the first epoch: the mean
-  /// Kullback-Leibler divergence of a position, in nats. nil if it is not a number.
+  /// How far the model's words are from the original's on held-out sequences, before the first epoch: the mean Kullback-Leibler
+  /// divergence of a position, in nats. nil if it is not a number.
   public let lossBefore: Double?
   /// The least of all epochs; nil if a loss was not a number, and the packed blocks stay as they were.
   public let lossAfter: Double?

@@ -64,7 +64,7 @@ extension JobSnapshot {
         case .fromCoordinator: ("coordinator", "worker")
         case .toCoordinator: ("worker", "coordinator")
         }
-      bytes.add(Double(tally.bytes[route] ?? 0), ["source": source, "destination": destination])
+      bytes.add(tally.bytes[route] ?? 0, ["source": source, "destination": destination])
     }
     return bytes
   }

@@ -32,7 +32,7 @@ package struct JobTally: Sendable, Equatable {
   /// Of attempts that were done, from giving them out to their result.
   package private(set) var seconds: [TaskID.Kind: Histogram] = [:]
   /// Sizes of artifacts that were sent for.
-  package private(set) var bytes: [Route: Int] = [:]
+  package private(set) var bytes: [Route: Double] = [:]
   /// Workers that died or fell silent.
   package private(set) var workersLost = 0
 
@@ -48,19 +48,24 @@ package struct JobTally: Sendable, Equatable {
     if !givenOut.insert(task).inserted { retries[task.kind, default: 0] += 1 }
     for input in inputs {
       switch input.holder {
-      case .coordinator: bytes[.fromCoordinator, default: 0] += input.artifact.size
+      case .coordinator: bytes[.fromCoordinator, default: 0] += Double(input.artifact.size)
       case .worker(worker): break
-      case .worker: bytes[.betweenWorkers, default: 0] += input.artifact.size
+      case .worker: bytes[.betweenWorkers, default: 0] += Double(input.artifact.size)
       }
     }
   }
 
   /// An attempt has ended; what is said of one that had ended already means nothing.
-  package mutating func ended(_ lease: Lease, _ outcome: Outcome, at time: Date = Date()) {
-    guard let attempt = running.removeValue(forKey: lease) else { return }
+  ///
+  /// - Returns: whether it was running.
+  @discardableResult
+  package mutating func ended(_ lease: Lease, _ outcome: Outcome, at time: Date = Date()) -> Bool {
+    guard let attempt = running.removeValue(forKey: lease) else { return false }
     attempts[attempt.task.kind, default: [:]][outcome, default: 0] += 1
-    guard outcome == .done else { return }
-    seconds[attempt.task.kind, default: .taskSeconds].observe(time.timeIntervalSince(attempt.start))
+    if outcome == .done {
+      seconds[attempt.task.kind, default: .taskSeconds].observe(time.timeIntervalSince(attempt.start))
+    }
+    return true
   }
 
   /// A worker is no longer part of the job, and its attempts with it.
@@ -71,6 +76,6 @@ package struct JobTally: Sendable, Equatable {
 
   /// A result has come home.
   package mutating func fetched(_ artifacts: [ArtifactRef]) {
-    bytes[.toCoordinator, default: 0] += artifacts.reduce(0) { $0 + $1.size }
+    bytes[.toCoordinator, default: 0] += artifacts.reduce(0) { $0 + Double($1.size) }
   }
 }

@@ -1,12 +1,12 @@
 import Checkpoint
 import Foundation
+import Messaging
 
 /// An output directory that grows under a temporary name beside its final one and takes that when it is complete.
 struct UnfinishedDirectory {
   /// Where to write.
   let path: String
   let finalPath: String
-
   /// Files of a model that a tokenizer or a generation loop needs, copied as they are.
   static let companionFiles = [
     "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json",
@@ -20,7 +20,11 @@ struct UnfinishedDirectory {
   ///
   /// - Throws: ``CoordinatorError`` if the final name is taken or the directory cannot be made; what `fill` throws.
   static func write(_ finalPath: String, _ fill: (UnfinishedDirectory) throws -> Void) throws {
-    let directory = try UnfinishedDirectory(finalPath)
+    let directory = UnfinishedDirectory(path: finalPath + ".incomplete", finalPath: finalPath)
+    let lock = try directory.lock()
+    // While it is there no other process makes, or removes, a directory of the same name.
+    defer { unlink(lock.path) }
+    try directory.make()
     do {
       try fill(directory)
       try directory.finish()
@@ -30,17 +34,25 @@ struct UnfinishedDirectory {
     }
   }
 
-  private init(_ finalPath: String) throws {
-    self.finalPath = finalPath
-    path = finalPath + ".incomplete"
-    let files = FileManager.default
-    if files.fileExists(atPath: finalPath) {
+  private func lock() throws -> FileLock {
+    let parent = URL(fileURLWithPath: finalPath).deletingLastPathComponent().path
+    try attempt { try $0.createDirectory(atPath: parent, withIntermediateDirectories: true) }
+    if let lock = try FileLock.take(path + ".lock", makingFile: true) { return lock }
+    throw CoordinatorError.tryAgain("\(path): another process is writing it; wait for that one or stop it first")
+  }
+
+  private func make() throws {
+    if FileManager.default.fileExists(atPath: finalPath) {
       throw CoordinatorError.usage("\(finalPath): exists; remove it or choose another --output")
     }
-    do {
+    try attempt { files in
       if files.fileExists(atPath: path) { try files.removeItem(atPath: path) }
-      try files.createDirectory(atPath: path, withIntermediateDirectories: true)
-    } catch {
+      try files.createDirectory(atPath: path, withIntermediateDirectories: false)
+    }
+  }
+
+  private func attempt(_ change: (FileManager) throws -> Void) throws {
+    do { try change(.default) } catch {
       throw CoordinatorError.io("\(path): cannot make the output directory: \(error.localizedDescription)")
     }
   }

@@ -25,6 +25,10 @@ enum WireLimit {
   static let endpoint = 256
   static let workerID = 16
   static let digest = 32
+  /// Bytes of an artifact. Sums over the inputs of a task stay far from overflow.
+  static let artifactBytes = UInt64(1) << 40
+  /// Tokens of a window.
+  static let windowTokens = UInt64(1) << 32
   static let holders = 64
   static let inputs = 4096
   static let outputs = 1024

@@ -20,6 +20,9 @@ extension WireArtifactRef: CheckedMessage {
   func check() throws(FieldFault) {
     try checkText(name, "name", limit: WireLimit.name)
     try checkBytes(digest, "digest", count: WireLimit.digest)
+    if size > WireLimit.artifactBytes {
+      throw FieldFault(field: "size", reason: "is \(size), expected at most \(WireLimit.artifactBytes)")
+    }
   }
 }
 
@@ -33,6 +36,14 @@ extension WireInputArtifact: CheckedMessage {
       throw FieldFault(field: "holder_keys", reason: "has \(holderKeys.count) entries for \(holders.count) holders")
     }
     for key in holderKeys { try checkBytes(key, "holder_keys", count: PublicKey.byteCount) }
+  }
+}
+
+extension WireEvaluateResult: CheckedMessage {
+  func check() throws(FieldFault) {
+    if tokens > WireLimit.windowTokens {
+      throw FieldFault(field: "tokens", reason: "is \(tokens), expected at most \(WireLimit.windowTokens)")
+    }
   }
 }
 

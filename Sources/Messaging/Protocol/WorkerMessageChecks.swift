@@ -44,6 +44,8 @@ extension WireTaskDone: CheckedMessage {
       }
     if !isOfItsKind { throw FieldFault(field: "result", reason: "is not a result of a \(task.kind) task") }
     if case .verify(let record) = result { try checkNested(record, "verify") }
+    if case .evaluate(let record) = result { try checkNested(record, "evaluate") }
+    if !(seconds >= 0 && seconds.isFinite) { throw FieldFault(field: "seconds", reason: "is \(seconds)") }
     try checkEach(outputs, "outputs", limit: WireLimit.outputs)
   }
 }

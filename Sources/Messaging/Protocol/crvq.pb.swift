@@ -480,7 +480,7 @@ public nonisolated struct WireTuneResult: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// of the block's output on the tune's own validation sequences
+  /// of the block's output on held-out sequences
   public var lossBefore: Double = 0
 
   /// NaN: a loss was not a number and the tune ended there
@@ -503,7 +503,7 @@ public nonisolated struct WireUpdateResult: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// Of the model on the sequences kept for validation: before the first step, and of the best so far. NaN: a loss was not a
+  /// Of the model on held-out sequences: before the first step, and of the best so far. NaN: a loss was not a
   /// number, the distillation ended there and the packed blocks stay as they were.
   public var lossBefore: Double = 0
 
@@ -903,7 +903,7 @@ public nonisolated struct WireShard: Sendable {
 
   public var count: UInt32 = 0
 
-  /// no fit and no tune sees it
+  /// no fit and no step of a tune sees it
   public var heldOut: Bool = false
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()

@@ -12,24 +12,20 @@ final class ExpectedStates: Sendable {
   func states(of sequences: Range<Int>, _ environment: TaskEnvironment) throws -> HiddenStates {
     if let states = stored(sequences, environment) { return states }
     let job = environment.job
-    var hidden = try job.model.embed(tokens: job.fitTokens(sequences), from: job.original)
+    var hidden = try job.model.embed(tokens: job.tokens(of: sequences), from: job.original)
     for block in 0..<job.model.blockCount {
       try environment.control.progress(0, "block \(block) of the original")
       try environment.blocks.original(block)
         .forward(&hidden, team: environment.team, observer: Heartbeat(control: environment.control))
     }
-    let artifact = try? FloatArtifact.put(
-      .hidden, sizes: (hidden.sequences, hidden.length, hidden.width), hidden.values, into: environment.store)
+    let artifact = try? hidden.put(into: environment.store)
     kept.withLock { $0[sequences] = artifact?.digest }
     return hidden
   }
 
   /// nil if they were not made yet, or what was kept is gone or damaged.
   private func stored(_ sequences: Range<Int>, _ environment: TaskEnvironment) -> HiddenStates? {
-    guard let digest = kept.withLock({ $0[sequences] }),
-      let artifact = try? FloatArtifact(.hidden, digest, in: environment.store)
-    else { return nil }
-    let (count, length, width) = artifact.sizes
-    return try? HiddenStates(sequences: count, length: length, width: width, values: artifact.values)
+    guard let digest = kept.withLock({ $0[sequences] }) else { return nil }
+    return try? HiddenStates(digest, in: environment.store)
   }
 }

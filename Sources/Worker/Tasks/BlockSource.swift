@@ -30,7 +30,7 @@ final class BlockSource: Sendable {
   func packedBlock(_ index: Int, _ inputs: TaskInputs, team: ThreadTeam) throws -> PackedBlock {
     let tensors = try tensors(index, inputs)
     let linears = try job.model.linears(ofBlock: index).map { spec in
-      (spec.role, try tensors.linear(spec.path(block: index)))
+      (spec.role, try linear(spec, ofBlock: index, in: tensors))
     }
     let packed = Dictionary(uniqueKeysWithValues: linears)
     let block = try job.model.loadBlock(index, from: tensors, weights: packed.mapValues { $0.decode(team: team) })
@@ -46,20 +46,27 @@ final class BlockSource: Sendable {
         throw TaskError.badInput("block \(index) has no linear \(input.shard)")
       }
       let linear = linears[Int(input.shard)]
-      let file = try SafetensorsFile(path: inputs.store.verifiedPath(inputs.fetch(input)))
-      let packed = PackedTensors(packed: file, others: job.original, format: job.fit.format)
-      block[linear.role].weight = try packed.linear(linear.path(block: index)).decode()
+      let packed = PackedTensors(packed: try inputs.file(input), others: job.original, format: job.fit.format)
+      block[linear.role].weight = try self.linear(linear, ofBlock: index, in: packed).decode()
     }
     return block
   }
 
+  /// A packed linear, which may come from any worker.
+  private func linear(_ spec: LinearSpec, ofBlock block: Int, in tensors: PackedTensors) throws -> PackedLinear {
+    let packed = try tensors.linear(spec.path(block: block))
+    guard packed.rows == spec.outFeatures, packed.columns == spec.inFeatures else {
+      throw TaskError.other(
+        "\(spec.path(block: block)): expected a packed [\(spec.outFeatures), \(spec.inFeatures)], "
+          + "got [\(packed.rows), \(packed.columns)]")
+    }
+    return packed
+  }
+
   /// The tensors of a packed block, and what a distillation that is over has put in their place.
   func tensors(_ index: Int, _ inputs: TaskInputs) throws -> PackedTensors {
-    func file(_ digest: Digest) throws -> SafetensorsFile {
-      try SafetensorsFile(path: inputs.store.verifiedPath(digest))
-    }
-    let packed = try file(inputs.fetch(ArtifactRef.packedName, shard: index))
-    let distilled = try inputs.find(ArtifactRef.distilledName, shard: 0).map { try file(inputs.fetch($0)) }
+    let packed = try inputs.file(ArtifactRef.packedName, shard: index)
+    let distilled = try inputs.find(ArtifactRef.distilledName, shard: 0).map(inputs.file)
     return PackedTensors(packed: ReplacedTensors(packed, by: distilled), others: job.original, format: job.fit.format)
   }
 }

@@ -15,7 +15,7 @@ struct DistillTask {
   /// - Throws: ``TaskError``; errors of reading model and tokens; ``ArtifactError``.
   func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
     let (job, sequences) = (environment.job, sequences(seed: environment.job.tune.seed))
-    let (parameters, tokens) = (try environment.parameters(), job.fitTokens(sequences))
+    let (parameters, tokens) = (try environment.parameters(), job.tokens(of: sequences))
     let expected = try environment.expected.states(of: sequences, environment)
     let pass = DistillationPass(
       job.model, source: job.original, job.tune, team: environment.team, control: environment.control,
@@ -38,10 +38,9 @@ struct DistillTask {
 
   private func sequences(seed: UInt64) -> Range<Int> {
     switch distillation[step] {
-    case .validation: return distillation.validation[batch]
+    case .validation: distillation.batches.validation[batch]
     case .descent(_, let epoch, let batches):
-      var random = RandomStream(seed: seed, key: "distillation epoch \(epoch)")
-      return random.shuffled(distillation.training)[batches.lowerBound + batch]
+      distillation.batches.shuffled(epoch: epoch, seed: seed)[batches.lowerBound + batch]
     }
   }
 
@@ -58,8 +57,6 @@ struct DistillTask {
 extension TaskEnvironment {
   /// The parameters that the step before left; nil before the first step.
   func parameters() throws -> SafetensorsFile? {
-    try inputs.find(ArtifactRef.parametersName, shard: 0).map {
-      try SafetensorsFile(path: store.verifiedPath(inputs.fetch($0)))
-    }
+    try inputs.find(ArtifactRef.parametersName, shard: 0).map(inputs.file)
   }
 }

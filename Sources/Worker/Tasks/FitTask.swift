@@ -12,7 +12,7 @@ struct FitTask {
   let linear: LinearSpec
 
   func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
-    let gram = try environment.grams.gram(linear.site, environment.inputs, control: environment.control)
+    let gram = try environment.grams.gram(of: linear, environment.inputs, control: environment.control)
     let weight = try environment.job.original.matrix(
       linear.tensorName(block: block), rows: linear.outFeatures, columns: linear.inFeatures)
     let target = try target(weight, gram, environment)
@@ -29,12 +29,17 @@ struct FitTask {
       fitted.relativeError = relativeError(weight: weight, decoded: decoded, gram: gram, team: environment.team)
       fitted.frobeniusError = frobeniusError(weight: weight, decoded: decoded)
     }
+    guard fitted.relativeError.isFinite, fitted.frobeniusError.isFinite else {
+      throw TaskError.badInput("block \(block) \(linear.name): the error of its fit is not a number")
+    }
     return TaskOutcome(result: .fit(WireFitResult(fitted)), outputs: [try store(fitted.packed, environment)])
   }
 
-  /// What the repairing linear is fitted to; nil for the others.
+  /// What the repairing linear is fitted to; nil for the others, and for one of zeros, which stays that.
   private func target(_ weight: Matrix, _ gram: Matrix, _ environment: TaskEnvironment) throws -> Matrix? {
-    guard environment.job.repairs, linear.role == .repairing else { return nil }
+    guard environment.job.repairs, linear.role == .repairing, weight.values.contains(where: { $0 != 0 }) else {
+      return nil
+    }
     let source = RepairSource(linear: linear, environment: environment)
     return repairedWeight(
       weight, from: try source.whole(gram), judgedOn: try source.part(), team: environment.team)

@@ -13,24 +13,27 @@ final class GramSource: Sendable {
 
   private let last = Mutex<Entry?>(nil)
 
-  /// H = XᵀX / n over the shards of the inputs, added in shard order, [in, in] symmetric.
+  /// H = XᵀX / n of what the linear sees, over the shards of the inputs, added in shard order, [in, in] symmetric.
   ///
   /// - Throws: ``TaskError``, ``TransformerError``.
-  func gram(_ site: Site, _ inputs: TaskInputs, control: TaskControl) throws -> Matrix {
-    let partials = inputs.all(ArtifactRef.gramName(site.rawValue))
+  func gram(of linear: LinearSpec, _ inputs: TaskInputs, control: TaskControl) throws -> Matrix {
+    let partials = inputs.all(ArtifactRef.gramName(linear.site.rawValue))
     let digests = partials.compactMap { $0.ref.artifact?.digest }
     if let entry = last.withLock({ $0 }), entry.digests == digests { return entry.gram }
-    let gram = try sum(partials, inputs, control: control)
+    let gram = try sum(partials, width: linear.inFeatures, inputs, control: control)
     last.withLock { $0 = Entry(digests: digests, gram: gram) }
     return gram
   }
 
-  /// As ``gram(_:_:control:)`` of some of the inputs, and not kept.
-  func sum(_ partials: [WireInputArtifact], _ inputs: TaskInputs, control: TaskControl) throws -> Matrix {
+  /// As ``gram(of:_:control:)`` of some of the inputs, and not kept.
+  func sum(_ partials: [WireInputArtifact], width: Int, _ inputs: TaskInputs, control: TaskControl) throws -> Matrix {
     var total: GramTotal?
     for input in partials {
       try control.progress(0, "Gram of shard \(input.shard)")
       let artifact = try FloatArtifact(.gram, inputs.fetch(input), in: inputs.store)
+      guard artifact.sizes.0 == width else {
+        throw TaskError.other("Gram of shard \(input.shard): expected a width of \(width), got \(artifact.sizes.0)")
+      }
       let partial = try PartialGram(width: artifact.sizes.0, tokenCount: artifact.sizes.1, upper: artifact.values)
       var sum = total ?? GramTotal(width: partial.width)
       total = nil

@@ -26,9 +26,9 @@ struct HiddenStateSource {
   private func stored(_ stream: HiddenStream, block: Int, shard: Int) throws -> HiddenStates? {
     guard let input = inputs.find(ArtifactRef.hiddenName(stream, block), shard: shard) else { return nil }
     do {
-      let artifact = try FloatArtifact(.hidden, inputs.fetch(input), in: inputs.store)
-      let (sequences, length, width) = artifact.sizes
-      return try HiddenStates(sequences: sequences, length: length, width: width, values: artifact.values)
+      let found = try HiddenStates(inputs.fetch(input), in: inputs.store)
+      let sizes = (job.shards[shard].sequenceCount, job.tokens.length, job.model.shape.hiddenSize)
+      return (found.sequences, found.length, found.width) == sizes ? found : nil
     } catch let error as TaskError where error == .cancelled {
       throw error
     } catch {

@@ -19,6 +19,8 @@ struct JobContext: Sendable {
   let windows: TokenWindows?
   let fit: FitOptions
   let tune: TuneOptions
+  /// What tunes and a distillation go through; nil if no sequence is held out.
+  let batches: MicroBatches?
   let propagation: JobPlan.Propagation
   /// Whether each block's last linear is fitted after the others, to repair what they lost.
   let repairs: Bool
@@ -51,11 +53,13 @@ struct JobContext: Sendable {
     shards = welcome.shards.map {
       JobPlan.Shard(firstSequence: Int($0.firstSequence), sequenceCount: Int($0.count), isHeldOut: $0.heldOut)
     }
-    let fitSequences = shards.reduce(0) { $0 + ($1.isHeldOut ? 0 : $1.sequenceCount) }
+    if !isEvaluation, !JobPlan.areSlices(shards, of: tokens.sequenceCount) {
+      throw TaskError.badInput(
+        "\(welcome.tokensPath): the job's shards are not of its \(tokens.sequenceCount) sequences")
+    }
     let epochs = Int(welcome.options.distillEpochs)
-    distillation =
-      epochs > 0 && fitSequences > 0
-      ? Distillation(epochs: epochs, sequences: fitSequences, length: tokens.length) : nil
+    batches = isEvaluation ? nil : MicroBatches(shards, length: tokens.length)
+    distillation = batches.flatMap { epochs > 0 ? Distillation(epochs: epochs, $0) : nil }
     if isEvaluation {
       windows = try TokenWindows(of: tokens, length: Int(welcome.options.window), countMax: shards.count)
       guard windows?.count == shards.count else {
@@ -63,9 +67,6 @@ struct JobContext: Sendable {
       }
     } else {
       windows = nil
-      guard let last = shards.last, last.firstSequence + last.sequenceCount <= tokens.sequenceCount else {
-        throw TaskError.badInput("\(welcome.tokensPath): \(tokens.sequenceCount) sequences are fewer than the job uses")
-      }
     }
   }
 
@@ -95,11 +96,8 @@ struct JobContext: Sendable {
     return (0..<shard.sequenceCount).map { tokens.sequence(shard.firstSequence + $0) }
   }
 
-  /// The token ids of some of the sequences that fits see, counted without those held out.
-  func fitTokens(_ sequences: Range<Int>) -> [[Int32]] {
-    let all = shards.filter { !$0.isHeldOut }.flatMap { $0.firstSequence..<$0.firstSequence + $0.sequenceCount }
-    return sequences.map { tokens.sequence(all[$0]) }
-  }
+  /// The token ids of some of the job's sequences.
+  func tokens(of sequences: Range<Int>) -> [[Int32]] { sequences.map { tokens.sequence($0) } }
 
   /// The sites a collect keeps Grams of: all, but that of the repairing linear where only a recollect can tell what it will see.
   func sites(ofShard shard: Int) -> [Site] {

@@ -24,7 +24,8 @@ struct RepairSource {
   /// Over the shards that a repair is judged on; nil if there is one shard only.
   func part() throws -> RepairSums? {
     if losses.count < 2 { return nil }
-    let gram = try environment.grams.sum(Self.judging(grams), environment.inputs, control: environment.control)
+    let gram = try environment.grams.sum(
+      Self.judging(grams), width: linear.inFeatures, environment.inputs, control: environment.control)
     let loss = try sum(Self.judging(losses))
     return RepairSums(gram: gram, loss: loss.mean, tokens: loss.tokenCount)
   }

@@ -21,9 +21,7 @@ struct TaskEnvironment {
 
   /// Puts a shard's hidden states in front of a block among the artifacts.
   func store(_ hidden: HiddenStates, _ stream: HiddenStream, block: Int) throws -> WireArtifactRef {
-    let artifact = try FloatArtifact.put(
-      .hidden, sizes: (hidden.sequences, hidden.length, hidden.width), hidden.values, into: store)
-    return WireArtifactRef(name: ArtifactRef.hiddenName(stream, block), artifact)
+    WireArtifactRef(name: ArtifactRef.hiddenName(stream, block), try hidden.put(into: store))
   }
 }
 
@@ -41,6 +39,9 @@ extension TaskEnvironment {
     let block = Int(task.block)
     guard block < job.model.blockCount else {
       throw TaskError.badInput("task for block \(block) of a model of \(job.model.blockCount)")
+    }
+    guard (job.windows != nil) == (task.kind == .evaluate) else {
+      throw TaskError.badInput("task of kind \(task.kind), which is none of this job")
     }
     switch task.kind {
     case .collect:

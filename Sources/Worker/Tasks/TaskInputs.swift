@@ -1,3 +1,4 @@
+import Checkpoint
 import JobGraph
 import Messaging
 
@@ -41,14 +42,19 @@ struct TaskInputs: Sendable {
     return artifact.digest
   }
 
-  /// As ``fetch(_:)``, by name.
+  /// An input that is a safetensors file.
   ///
-  /// - Throws: ``TaskError``.
-  func fetch(_ name: String, shard: Int) throws -> Digest {
+  /// - Throws: as ``fetch(_:)``; ``CheckpointError`` if it is something else.
+  func file(_ input: WireInputArtifact) throws -> SafetensorsFile {
+    try SafetensorsFile(path: store.verifiedPath(fetch(input)))
+  }
+
+  /// As ``file(_:)``, by name.
+  func file(_ name: String, shard: Int) throws -> SafetensorsFile {
     guard let input = find(name, shard: shard) else {
       throw TaskError.other("the task came without its input \(name) \(shard)")
     }
-    return try fetch(input)
+    return try file(input)
   }
 
   /// Makes sure that no input in the store has changed since it was fetched: a result made of it would be wrong.

@@ -14,11 +14,14 @@ struct TuneTask {
     let started = ContinuousClock.now
     let (job, team) = (environment.job, environment.team)
     let heartbeat = Heartbeat(control: environment.control)
-    var streams = try environment.sweep.take(block: block, environment)
+    guard let batches = job.batches else {
+      throw TaskError.badInput("the job holds no sequence out to judge a tune by")
+    }
+    var streams = try environment.sweep.take(block: block, batches.sequences, environment)
     try environment.blocks.original(block).forward(&streams.teacher, team: team, observer: heartbeat)
     let fitted = try environment.blocks.packedBlock(block, environment.inputs, team: team)
     let tuner = BlockTuner(job.tune, team: team) { try environment.control.progress($0, $1) }
-    let outcome = try tuner.tune(fitted, on: TuneExamples(inputs: streams.student, targets: streams.teacher))
+    let outcome = try tuner.tune(fitted, on: TuneExamples(inputs: streams.student, targets: streams.teacher), batches)
 
     let artifact = try outcome.block.map { try store($0, environment) } ?? unchanged(environment)
     try (outcome.block ?? fitted).block.forward(&streams.student, team: team, observer: heartbeat)

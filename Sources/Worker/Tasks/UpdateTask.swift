@@ -49,7 +49,7 @@ struct UpdateTask {
     let options = environment.job.tune
     let gradients = try environment.inputs.all(ArtifactRef.gradientName).map { input in
       try environment.control.progress(0, "micro-batch \(input.shard)")
-      return try SafetensorsFile(path: environment.store.verifiedPath(environment.inputs.fetch(input)))
+      return try environment.inputs.file(input)
     }
     let losses = try gradients.map(DistillTask.loss)
     let loss = losses.reduce(0) { $0 + $1.sum } / losses.reduce(0) { $0 + $1.positions }

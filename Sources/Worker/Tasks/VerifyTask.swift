@@ -23,12 +23,15 @@ struct VerifyTask {
   private func measure(
     _ linear: LinearSpec, _ original: DecoderBlock, _ packed: DecoderBlock, _ environment: TaskEnvironment
   ) throws -> WireVerifiedLinear {
-    let gram = try environment.grams.gram(linear.site, environment.inputs, control: environment.control)
+    let gram = try environment.grams.gram(of: linear, environment.inputs, control: environment.control)
     let (weight, decoded) = (original[linear.role].weight, packed[linear.role].weight)
     var measured = WireVerifiedLinear()
     measured.name = linear.name
     measured.heldOutError = relativeError(weight: weight, decoded: decoded, gram: gram, team: environment.team)
     measured.frobeniusError = frobeniusError(weight: weight, decoded: decoded)
+    guard measured.heldOutError.isFinite, measured.frobeniusError.isFinite else {
+      throw TaskError.badInput("block \(block) \(linear.name): its error on held-out tokens is not a number")
+    }
     return measured
   }
 

@@ -1,5 +1,6 @@
 import CRVQ
 import Foundation
+import JobGraph
 import Numerics
 import Transformer
 
@@ -30,8 +31,7 @@ package struct TuneOutcome: Sendable {
 
 /// Tunes the real-valued parameters of a packed block, its codes fixed: codebooks, scales, norms and biases.
 ///
-/// Sequences are taken in micro-batches of a size that the job decides, because it sets the order in which gradients are
-/// added up; so the result is the same bytes on any number of threads.
+/// Gradients are added up in the order of the job's micro-batches, so the result is the same bytes on any number of threads.
 package struct BlockTuner {
   let options: TuneOptions
   let team: ThreadTeam
@@ -46,9 +46,9 @@ package struct BlockTuner {
     self.progress = progress
   }
 
+  /// - Parameter batches: of the sequences of the examples.
   /// - Throws: what `progress` throws; ``TransformerError`` for examples that are not of the block's width.
-  package func tune(_ fitted: PackedBlock, on examples: TuneExamples) throws -> TuneOutcome {
-    let batches = MicroBatches(examples.inputs, options)
+  package func tune(_ fitted: PackedBlock, on examples: TuneExamples, _ batches: MicroBatches) throws -> TuneOutcome {
     let before = try validate(fitted.block, batches, examples)
     var outcome = TuneOutcome(lossBefore: before, lossAfter: before)
     guard before.isFinite else {
@@ -60,7 +60,7 @@ package struct BlockTuner {
     var schedule = TuneSchedule(steps: stepsPerEpoch * options.epochs, warmUp: options.warmUpSteps)
     var epochsSinceBest = 0
     for epoch in 0..<options.epochs {
-      let loss = try descend(parameters, batches.shuffled(epoch: epoch), examples, &schedule)
+      let loss = try descend(parameters, batches.shuffled(epoch: epoch, seed: options.seed), examples, &schedule)
       guard loss.isFinite, let candidate = try? parameters.rounded(team: team) else { return diverged(outcome) }
       let after = try validate(candidate.block, batches, examples)
       guard after.isFinite else { return diverged(outcome) }

@@ -3,8 +3,8 @@ import Numerics
 import Synchronization
 import Transformer
 
-/// What the blocks of a tuning sweep see, on the sequences no shard of which is held out: the stream of the model packed so
-/// far, and beside it the original's, which is what each block is tuned towards.
+/// What the blocks of a tuning sweep see, on the sequences of all micro-batches: the stream of the model packed so far, and
+/// beside it the original's, which is what each block is tuned towards.
 ///
 /// A worker keeps both from one block to the next, and is given the next block for that reason. Where they are lost they are
 /// made again from the tokens. Memory: 2 · tokens · hiddenSize floats.
@@ -25,14 +25,14 @@ final class SweepStates: Sendable {
   private let last = Mutex<Entry?>(nil)
 
   /// The streams in front of a block; the caller owns them, and gives them back advanced.
-  func take(block: Int, _ environment: TaskEnvironment) throws -> Streams {
+  func take(block: Int, _ sequences: Range<Int>, _ environment: TaskEnvironment) throws -> Streams {
     let packed = Self.digests(below: block, environment.inputs)
     let entry = last.withLock { entry in
       defer { entry = nil }
       return entry
     }
     if let entry, entry.block == block, entry.packed == packed { return entry.streams }
-    return try make(block: block, environment)
+    return try make(block: block, sequences, environment)
   }
 
   /// Keeps the streams in front of the block after `block`, which was packed as `artifact`.
@@ -45,10 +45,9 @@ final class SweepStates: Sendable {
     inputs.packedBlocks.filter { $0.shard < block }.compactMap { $0.ref.artifact?.digest }
   }
 
-  private func make(block: Int, _ environment: TaskEnvironment) throws -> Streams {
+  private func make(block: Int, _ sequences: Range<Int>, _ environment: TaskEnvironment) throws -> Streams {
     let job = environment.job
-    let tokens = job.shards.indices.filter { !job.shards[$0].isHeldOut }.flatMap { job.tokens(ofShard: $0) }
-    let embedded = try job.model.embed(tokens: tokens, from: job.original)
+    let embedded = try job.model.embed(tokens: job.tokens(of: sequences), from: job.original)
     var streams = Streams(student: embedded, teacher: embedded)
     for before in 0..<block {
       try environment.control.progress(0, "streams of block \(before)")

@@ -11,16 +11,12 @@ package struct TuneOptions: Sendable, Equatable {
   /// Adam's decay of the mean and of the mean square (Kingma and Ba, arXiv 1412.6980; the values are the published method's).
   package var firstDecay: Float = 0.9
   package var secondDecay: Float = 0.95
-  /// Positions of a micro-batch, or one sequence if that has more.
-  package var positionsPerMicroBatch = 1024
   /// Micro-batches a step.
   package var batch = 2
   /// Steps over which the rate rises from near nothing; then it falls along a cosine.
   package var warmUpSteps = 4
   /// Epochs without a better validation loss after which the tune ends.
   package var patience = 3
-  /// One sequence in so many is kept from the steps to validate on, one at least.
-  package var validationShare = 8
   /// Seed of the order in which sequences are taken.
   package var seed: UInt64 = 0
 
