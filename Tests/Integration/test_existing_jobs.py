@@ -6,13 +6,14 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 from pathlib import Path
 from typing import Callable
 
 import pytest
 from checkpoints import EMBEDDINGS, LONG, change_config, change_tensor, write_tokens
-from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output, report
+from jobs import LOCAL, MANUAL, REPORT, Inputs, Job, assert_same_output, report
 from processes import Programs, json_object, only_line, query, succeeded
 
 MakeJob = Callable[..., Job]
@@ -241,3 +242,32 @@ def test_watching_a_job_until_it_ends(long: Inputs, make_job: MakeJob) -> None:
     assert (worker["name"], worker["tasks"]) == ("local-1", []) and worker["done"] > first["workers"][0]["done"]
     assert re.match(r"running: (waiting for workers, )?\d+ % done, \d+ tasks/min, ", text), text
     assert re.search(r"^  local-1 +\S+ +\d+/min  ", text, re.M), text
+
+
+def of_another_release(job: Job) -> None:
+    """As if a release before had begun the job: one that gave other bytes for the same options."""
+    with sqlite3.connect(job.job / "job.sqlite") as database:
+        options = json.loads(database.execute("SELECT options FROM job").fetchone()[0])
+        options["method"] -= 1
+        database.execute("UPDATE job SET options = ?, row_check = NULL", (json.dumps(options),))
+    database.close()
+
+
+def test_a_job_that_another_release_began_is_shown_and_not_gone_on_with(make_job: MakeJob, small: Inputs) -> None:
+    job = stopped(make_job(small))
+    of_another_release(job)
+    assert job.status()["state"] == "interrupted"
+    done = job.resume(*LOCAL, "1")
+    assert done.returncode == 65
+    assert only_line(done).endswith("the job was made by another release of crvq; start a new job")
+
+
+def test_a_job_that_another_release_finished_is_done(make_job: MakeJob, small: Inputs) -> None:
+    job = make_job(small)
+    succeeded(job.run(*LOCAL, "1"))
+    of_another_release(job)
+    found = report(job.output)
+    found["options"]["method"] -= 1
+    (job.output / REPORT).write_text(json.dumps(found))
+    assert job.status()["state"] == "finished"
+    succeeded(job.resume(*LOCAL, "1"))

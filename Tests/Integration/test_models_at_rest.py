@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
 import subprocess
@@ -170,6 +171,22 @@ def test_export_refuses_what_is_there(programs: Programs, packed: Path, tmp_path
     done = programs.run("export", "--quantized", packed, "--output", tmp_path / "plain")
     assert done.returncode == 64
     assert only_line(done).startswith(f"crvq-coord: {tmp_path / 'plain'}: exists")
+
+
+def test_one_process_at_a_time_writes_an_output(programs: Programs, packed: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    begun = tmp_path / "plain.incomplete"
+    begun.mkdir()
+    lock = tmp_path / "plain.incomplete.lock"
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = programs.run("export", "--quantized", packed, "--output", plain)
+        assert done.returncode == 75
+        assert only_line(done).startswith(f"crvq-coord: {begun}: another process is writing it")
+        assert begun.exists() and not plain.exists()
+    # Of a process that is gone only the lock's file is left, and what it wrote.
+    programs.succeed("export", "--quantized", packed, "--output", plain)
+    assert plain.exists() and not begun.exists() and not lock.exists()
 
 
 @pytest.mark.parametrize("command", ["inspect", "export"])
