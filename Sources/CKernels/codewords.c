@@ -146,14 +146,3 @@ void crvq_scatter_codewords(const uint16_t *codes, size_t groups, const float *r
     default: scatter(codes, groups, r, 16, factor, sums); break;
   }
 }
-
-CRVQ_DISPATCHED
-void crvq_scatter_blocks(const uint16_t *codes, size_t groups, const float *blocks, size_t d, float factor,
-                         float *sums) {
-  size_t size = d * d;
-  for (size_t g = 0; g < groups; g++) {
-    float *to = sums + (size_t)codes[g] * size;
-    const float *from = blocks + g * size;
-    for (size_t i = 0; i < size; i++) to[i] = to[i] + factor * from[i];
-  }
-}

@@ -32,7 +32,8 @@ struct ChannelOrder {
   /// Deals channels out to groups so that position t of every group holds channels of the same rank: the n-th eighth (for
   /// d = 8) of the channels by energy w² · diag(H). One codebook serves all groups, so only where positions are alike can its
   /// codewords spend their bits on the coordinates that matter. Groups go from low energy to high: a fit chooses the codes
-  /// of the last group first, with all others still free to make up for it.
+  /// of the last group first, with all others still free to make up for it. What a width that is no multiple of d leaves over
+  /// are the channels of lowest energy, in a group of their own at the end.
   private static func deal(_ channels: [Int], _ problem: Problem, d: Int) -> [Int] {
     var energies = [Float](repeating: 0, count: problem.columns)
     for row in 0..<problem.rows {

@@ -24,7 +24,7 @@ public struct FitOptions: Sendable, Codable, Equatable {
   public var annealingRounds: Int
   /// The temperature where that starts, in units of the mean error a weight after the first round.
   public var temperature: Double
-  /// Sweeps over all codes in one round.
+  /// Sweeps over all codes in one round, but for those of critical groups, which have one each visit.
   public var sweeps: Int
   /// Hypotheses a row that are kept while the codewords of a critical group are chosen, one codebook after another.
   public var beamWidth: Int

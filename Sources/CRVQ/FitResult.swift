@@ -17,7 +17,7 @@ public struct FitResult: Sendable {
 
 /// Wall time of a fit in seconds, by step.
 public struct FitSteps: Sendable, Codable, Equatable {
-  /// Permuting W and H, factorising H, W·H.
+  /// Permuting W and H, W·H.
   public var preparation = 0.0
   /// Choosing the critical channels.
   public var importance = 0.0

@@ -84,7 +84,9 @@ public struct PackedTensors: TensorSource {
     return Array(try floats(name)[rows.lowerBound * width..<rows.upperBound * width])
   }
 
-  public func path(of name: String) -> String { source(of: name).path(of: name) }
+  public func path(of name: String) -> String {
+    prefix(name).map { packed.path(of: $0 + Self.codesSuffix) } ?? source(of: name).path(of: name)
+  }
 
   /// Where a tensor that is stored as it is comes from.
   private func source(of name: String) -> any TensorSource { packed.shape(of: name) == nil ? others : packed }

@@ -29,6 +29,7 @@ struct Problem {
     try requireFinite(weight, "weight", limit: largestWeight)
     let scale = factor(meanDiagonal: meanDiagonal(gram))
     try requireFinite(gram, "Gram matrix", limit: min(.greatestFiniteMagnitude, largestGram / scale))
+    try requireSymmetric(gram, scale: 1 / scale)
   }
 
   init(weight: Matrix, gram: Matrix) {
@@ -53,6 +54,28 @@ struct Problem {
 
   /// The decoded form is float16; half its range leaves room for a reconstruction that overshoots.
   private static let largestWeight: Float = 32752
+
+  /// How far apart two entries that mirror each other may be, as a share of the larger or of the mean diagonal: a product adds
+  /// in another order on each side.
+  private static let asymmetry: Float = 1e-3
+
+  private static func requireSymmetric(_ gram: Matrix, scale: Float) throws {
+    // In squares, so that both sides of the diagonal come from the cache.
+    let side = 64
+    for top in stride(from: 0, to: gram.rows, by: side) {
+      for left in stride(from: 0, through: top, by: side) {
+        for i in top..<min(gram.rows, top + side) {
+          for j in left..<min(i + 1, left + side) {
+            let (lower, upper) = (gram[i, j], gram[j, i])
+            if abs(lower - upper) <= asymmetry * max(abs(lower), abs(upper), scale) { continue }
+            throw CRVQError(
+              .input,
+              "the Gram matrix has \(lower) at [\(i), \(j)] and \(upper) at [\(j), \(i)]; expected a symmetric matrix")
+          }
+        }
+      }
+    }
+  }
 
   private static func requireFinite(_ matrix: Matrix, _ name: String, limit: Float) throws {
     // The comparison is false for a NaN as well.

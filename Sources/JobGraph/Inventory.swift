@@ -49,7 +49,7 @@ extension Scheduler {
   }
 
   /// Names of the sums among a pass's outputs that fits, or a verification, still wait for.
-  private func awaitedSums(of task: TaskID) -> Set<String> {
+  func awaitedSums(of task: TaskID) -> Set<String> {
     guard tasks[task] != nil, let shard = task.shard else { return [] }
     if plan.shards[shard].isHeldOut {
       return record(.verify(block: task.block)).isDone ? [] : Set(plan.sites.map(ArtifactRef.gramName))

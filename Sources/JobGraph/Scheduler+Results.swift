@@ -15,6 +15,13 @@ extension Scheduler {
       if record.running[lease] == nil { actions.append(.cancel(worker, task, lease)) }
       return
     }
+    if let lacking = lacking(outputs, of: task) {
+      actions.append(.cancel(worker, task, lease))
+      let unneeded = unneeded(outputs, on: worker)
+      if !unneeded.isEmpty { actions.append(.release(worker, unneeded)) }
+      return giveUp(
+        task, lease, of: worker, .failed, because: "worker \(worker): its result has no \(lacking)", &actions)
+    }
     for other in record(task).attempts where other != attempt {
       actions.append(.cancel(other.worker, task, other.lease))
     }
@@ -50,6 +57,21 @@ extension Scheduler {
       }
       actions.append(.store(task, lease, worker, outputs: outputs))
     }
+  }
+
+  /// What others wait for and a result does not have: counted as done it would leave them waiting for ever.
+  private func lacking(_ outputs: [ArtifactRef], of task: TaskID) -> String? {
+    let names = Set(outputs.map(\.name))
+    let ofUpdates: Set = [ArtifactRef.parametersName, ArtifactRef.distilledName]
+    let expected: Set<String> =
+      switch task {
+      case .collect, .recollect: awaitedSums(of: task)
+      case .fit, .tune: [ArtifactRef.packedName]
+      case .distill: [ArtifactRef.gradientName]
+      case .update: names.isDisjoint(with: ofUpdates) ? [ArtifactRef.parametersName] : []
+      case .verify, .evaluate: []
+      }
+    return expected.subtracting(names).min()
   }
 
   mutating func failed(

@@ -102,7 +102,6 @@ public struct Scheduler: Sendable {
   func packed(_ block: Int) -> ArtifactRef? { plan.isTuned ? tuned[block] : merged[block] }
 
   /// A lease number that no lease given so far has.
-  public var firstLeaseForSuccessor: UInt64 { nextLease }
 
   /// Takes one event and says what to do about it.
   ///

@@ -47,17 +47,6 @@ public enum BLAS {
       CblasRowMajor, CblasUpper, transpose.cblas, blas(n), blas(k), alpha, a, blas(lda), beta, c, blas(ldc))
   }
 
-  /// y [m] ← alpha · op(A) · x + beta · y, with A stored [rows, columns].
-  public static func sgemv(
-    _ transpose: Transpose, rows: Int, columns: Int, alpha: Float = 1, _ a: UnsafePointer<Float>, lda: Int,
-    _ x: UnsafePointer<Float>, beta: Float = 0, _ y: UnsafeMutablePointer<Float>
-  ) {
-    if rows == 0 || columns == 0 { return }
-    singleThreaded
-    cblas_sgemv(
-      CblasRowMajor, transpose.cblas, blas(rows), blas(columns), alpha, a, blas(lda), x, 1, beta, y, 1)
-  }
-
   /// The inner product of two vectors of `count` values.
   public static func sdot(_ count: Int, _ x: UnsafePointer<Float>, _ y: UnsafePointer<Float>) -> Float {
     singleThreaded

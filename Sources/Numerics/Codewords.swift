@@ -76,15 +76,6 @@ package enum Codewords {
     crvq_scatter_codewords(codes, groups, r, d, factor, sums)
   }
 
-  /// One row: sums[codes[g]] += factor · blocks[g], blocks of [d, d].
-  @inline(__always)
-  package static func scatterBlocks(
-    _ codes: UnsafePointer<UInt16>, groups: Int, blocks: UnsafePointer<Float>, d: Int, factor: Float,
-    into sums: UnsafeMutablePointer<Float>
-  ) {
-    crvq_scatter_blocks(codes, groups, blocks, d, factor, sums)
-  }
-
   /// One row of a packed linear decoded to binary16, in packed order; `out` has room for `groups`·d values.
   /// `codebooks` and `codes` hold m pointers; codes[0] has `groups` entries, the others `critical`.
   package static func decodeRow(

@@ -23,15 +23,4 @@ public struct Matrix: Sendable, Equatable {
     get { values[row * columns + column] }
     set { values[row * columns + column] = newValue }
   }
-
-  /// The transpose, [columns, rows].
-  public var transposed: Matrix {
-    var result = Matrix(rows: columns, columns: rows)
-    for row in 0..<rows {
-      for column in 0..<columns {
-        result[column, row] = self[row, column]
-      }
-    }
-    return result
-  }
 }

@@ -140,16 +140,10 @@ import Testing
     let r = input.normals(groups * d)
     var sums = [Float](repeating: 0, count: count * d)
     Codewords.scatter(codes, groups: groups, r, d: d, factor: 0.5, into: &sums)
-    let blocks = input.normals(groups * d * d)
-    var blockSums = [Float](repeating: 0, count: count * d * d)
-    Codewords.scatterBlocks(codes, groups: groups, blocks: blocks, d: d, factor: 2, into: &blockSums)
     for k in 0..<count {
       let places = (0..<groups).filter { Int(codes[$0]) == k }
       for t in 0..<d {
         #expect(abs(sums[k * d + t] - places.reduce(0) { $0 + 0.5 * r[$1 * d + t] }) <= 1e-5)
-      }
-      for i in 0..<d * d {
-        #expect(abs(blockSums[k * d * d + i] - places.reduce(0) { $0 + 2 * blocks[$1 * d * d + i] }) <= 1e-4)
       }
     }
   }

@@ -203,6 +203,11 @@ import Testing
     changed[15, 2] = .nan
     let error = try #require(throws: CRVQError.self) { try fit(weight: weight, gram: changed, team: team) }
     #expect(error.kind == .input && error.message.contains("Gram matrix[15, 2]"))
+    changed = gram
+    // One triangle, as ssyrk leaves it.
+    for row in 0..<16 { for column in 0..<row { changed[row, column] = 0 } }
+    let asymmetric = try #require(throws: CRVQError.self) { try fit(weight: weight, gram: changed, team: team) }
+    #expect(asymmetric.kind == .input && asymmetric.message.contains("expected a symmetric matrix"))
     #expect(throws: CRVQError.self) { try fit(weight: weight, gram: input.gram(8, samples: 9), team: team) }
     #expect(throws: CRVQError.self) {
       try fit(weight: Matrix(rows: 0, columns: 16), gram: gram, team: team)

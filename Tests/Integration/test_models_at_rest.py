@@ -12,7 +12,7 @@ from typing import Callable
 
 import numpy as np
 import pytest
-from checkpoints import EMBEDDINGS, SMALL, change_tensor, write_model
+from checkpoints import EMBEDDINGS, SMALL, change_tensor, write_model, write_tokens
 from conftest import ROOT
 from jobs import LOCAL, REPORT, Inputs, Job, report
 from processes import Programs, only_line, succeeded
@@ -61,6 +61,53 @@ def test_verify_finds_a_flipped_byte(programs: Programs, small: Inputs, packed: 
     assert done.returncode == 65
     last = done.stderr.splitlines()[-1]
     assert last.startswith(f"crvq-coord: verification failed: {path}: digest "), last
+
+
+def test_verify_says_that_tokens_are_not_the_jobs(
+    programs: Programs, small: Inputs, packed: Path, tmp_path: Path
+) -> None:
+    other = write_tokens(tmp_path / "other.safetensors", seed=99)
+    done = succeeded(
+        programs.run(
+            "verify", "--model", small.model, "--quantized", packed, "--calibration", other, "--json",
+        )  # fmt: skip
+    )
+    assert f"{other}: not the tokens of the job" in done.stderr
+    assert json.loads(done.stdout)["compared_with_report"] is False
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("held_out", -1),
+        ("held_out", 0),
+        ("held_out", 99),
+        ("propagation", "x"),
+        ("shape", [1 << 40, 1 << 40]),
+        ("shape", []),
+    ],
+)
+def test_a_report_that_cannot_be_is_refused_by_name(
+    programs: Programs, small: Inputs, packed: Path, place: str, value: object
+) -> None:
+    path = packed / REPORT
+    written = json.loads(path.read_text())
+    (written["linears"][0] if place == "shape" else written["options"])[place] = value
+    path.write_text(json.dumps(written))
+    done = programs.run("verify", "--model", small.model, "--quantized", packed, "--calibration", small.tokens)
+    assert done.returncode == 65
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith(f"crvq-coord: {path}: ") and place in last, done.stderr
+
+
+def test_a_damaged_report_is_named(programs: Programs, packed: Path) -> None:
+    path = packed / REPORT
+    written = json.loads(path.read_text())
+    del written["totals"]["weights"]
+    path.write_text(json.dumps(written))
+    done = programs.run("inspect", "--quantized", packed)
+    assert done.returncode == 65
+    assert only_line(done) == f"crvq-coord: {path}: not a crvq report: totals.weights: is missing"
 
 
 def test_verify_finds_a_flipped_byte_anywhere_in_the_weights(

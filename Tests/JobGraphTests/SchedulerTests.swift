@@ -142,6 +142,20 @@ import Testing
     Issue.record("the job never stopped")
   }
 
+  /// Counted as done it would leave the fit waiting for ever.
+  @Test func aResultWithoutWhatOthersWaitForIsAFailure() {
+    var scheduler = scheduler()
+    let (_, collect, lease) = assigned(scheduler.handle(.joined(one, slots: 1), at: .zero))[0]
+    let stray = ArtifactRef(name: "something else", digest: "s", size: 1)
+    let actions = scheduler.handle(.finished(one, collect, lease, outputs: [stray]), at: .seconds(1))
+    #expect(actions.contains(.cancel(one, collect, lease)))
+    #expect(actions.contains(.release(one, [stray])))
+    #expect(!actions.contains(.acknowledge(one, collect, lease)))
+    #expect(!assigned(actions).contains { $0.1 == .fit(block: 0, linear: 0) })
+    let later = scheduler.handle(.heard(one, holding: [:]), at: .seconds(60))
+    #expect(assigned(actions + later).map(\.1) == [collect])
+  }
+
   @Test func aResumedJobDoesNotRepeatStoredWork() {
     let packed = ArtifactRef(name: "packed", digest: "m0", size: 1)
     var scheduler = scheduler(fitted: [.fit(block: 0, linear: 0)], merged: [0: packed], verified: [0])
@@ -169,7 +183,7 @@ import Testing
     #expect(fit == .fit(block: 0, linear: 0))
     let (_, heldOut, second) = assigned(scheduler.handle(.joined(two, slots: 1), at: .seconds(1)))[0]
     #expect(heldOut == .collect(block: 0, shard: 1))
-    _ = scheduler.handle(.finished(one, fit, lease, outputs: []), at: .seconds(2))
+    _ = scheduler.handle(.finished(one, fit, lease, outputs: [packed]), at: .seconds(2))
     _ = scheduler.handle(.stored(fit, lease), at: .seconds(2))
     _ = scheduler.handle(.merged(block: 0, packed), at: .seconds(2))
     let output = ArtifactRef(name: "gram/attn_in", digest: "held out", size: 1)

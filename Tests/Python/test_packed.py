@@ -179,6 +179,7 @@ def test_comparison_misses_a_tensor(directories: tuple[Path, Path]) -> None:
         ({"codes": np.zeros((4, 7), np.uint8)}, "layer.codes: uint8 [4, 7]; expected uint8 [4, 8]"),
         ({"codebooks": np.zeros((256, 8), np.float16)}, "expected float16 [272, 8]"),
         ({"scales": np.ones(4, np.float32)}, "expected float16 [4]"),
+        ({"scales": np.float16(1)}, "layer.scales: has 0 dimensions"),
         ({"channel_order": np.zeros(61, np.uint16)}, "not a permutation of 0 ..< 61"),
         ({"critical_codes": None}, "the linear has 3 critical groups"),
         ({"critical_codes": np.zeros((1, 4, 1), np.uint8)}, "expected uint8 [1, 4, 2]"),
@@ -199,7 +200,12 @@ def test_refuses_tensors_that_do_not_fit(change: dict[str, np.ndarray], message:
         ({"codebook_bits": []}, "codebook_bits is []"),
         ({"codebook_bits": [13]}, "codebook_bits is [13]"),
         ({"critical_ratio": 1.5}, "critical_ratio is 1.5"),
-        ({"critical_ratio": None}, "of a wrong type"),
+        ({"critical_ratio": None}, "critical_ratio is None"),
+        ({"critical_ratio": "0.02"}, "critical_ratio is '0.02'"),
+        ({"critical_ratio": float("inf")}, "critical_ratio is inf"),
+        ({"group_size": 8.9}, "group_size is 8.9"),
+        ({"codebook_bits": "88"}, "codebook_bits is '88'"),
+        ({"codebook_bits": [8.5]}, "codebook_bits is [8.5]"),
     ],
 )
 def test_refuses_a_configuration(change: dict[str, object], message: str) -> None:

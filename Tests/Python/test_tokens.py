@@ -79,6 +79,14 @@ def test_bos_may_be_given_by_number(directory: Path) -> None:
     (directory / "tokenizer_config.json").unlink()
     text = text_file(directory, "abc")
     assert tokens(directory, "--input", text, "--whole", "--bos-id", "7").tolist() == [[7, *ids("abc")]]
+    assert tokens(directory, "--input", text, "--length", "4", "--bos-id", "7").tolist() == [[7, *ids("abc")]]
+
+
+@pytest.mark.parametrize("wrong", [("-1",), (str(1 << 31),), ("7", "--no-bos")])
+def test_refuses_a_bos_that_cannot_be(directory: Path, wrong: tuple[str, ...]) -> None:
+    done = tokenize(directory, "--input", text_file(directory, "abc"), "--length", "4", "--bos-id", *wrong)
+    assert done.returncode == 64
+    assert "--bos-id" in done.stderr
 
 
 def test_whole_text_has_one_bos_in_front(directory: Path) -> None:
@@ -130,6 +138,12 @@ REFUSED = {
     "no such field": (b'{"text": 5}', "text.jsonl", ["--whole"], 'text.jsonl:1: no text under "text"'),
     "not gzip": (b"plain", "text.txt.gz", ["--whole"], "not a whole gzip file"),
     "half of a gzip file": (gzip.compress(b"ab" * 99)[:-9], "text.txt.gz", ["--whole"], "not a whole gzip file"),
+    "damaged gzip": (
+        gzip.compress(b"ab" * 99)[:10] + b"\xff" * 20,
+        "text.txt.gz",
+        ["--whole"],
+        "not a whole gzip file",
+    ),
     "empty": (b"", "text.txt", ["--whole"], "text.txt: no text"),
     "too short": (b"abc", "text.txt", ["--length", "4"], "3 tokens: 0 sequences of 4, but 1 are wanted"),
     "too few": (b"abcdef", "text.txt", ["--length", "2", "--count", "4"], "3 sequences of 2, but 4 are wanted"),

@@ -59,6 +59,18 @@ def test_loads_the_decoded_weights(tmp_path: Path) -> None:
     assert torch.isfinite(logits).all()
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_other_types_are_of_the_weights_alone(tmp_path: Path, dtype: torch.dtype) -> None:
+    """Angles of positions must not be rounded: at a thousand they would be wrong by half a radian."""
+    from crvq.transformers_loader import load
+
+    write_model(tmp_path / "model")
+    pack_at_random(Checkpoint(tmp_path / "model"), tmp_path / "packed")
+    whole, rounded = load(tmp_path / "packed"), load(tmp_path / "packed", dtype)
+    assert {parameter.dtype for parameter in rounded.parameters()} == {dtype}
+    assert torch.equal(rounded.model.rotary_emb.inv_freq, whole.model.rotary_emb.inv_freq)
+
+
 def test_refuses_a_model_that_is_not_packed(tmp_path: Path) -> None:
     from crvq.errors import InputError
     from crvq.transformers_loader import load

@@ -202,7 +202,7 @@ def convert(source: Path, directory: Path) -> None:
     """Writes the files of a Hugging Face directory into `directory`, which exists."""
     try:
         reader = gguf.GGUFReader(source)
-    except ValueError as error:
+    except (ValueError, IndexError, KeyError) as error:
         raise InputError(f"{source}: not a GGUF file: {error}") from error
     metadata = Metadata(reader)
     architecture = metadata.require("general.architecture")

@@ -42,11 +42,14 @@ class PackedFormat:
             raise InputError(f'quantization_config: quant_method is {method!r}; expected "crvq"')
         if not isinstance(version, int) or not 1 <= version <= FORMAT_VERSION:
             raise InputError(f"quantization_config: format_version is {version!r}; this reader knows {FORMAT_VERSION}")
-        try:
-            bits = tuple(map(int, config["codebook_bits"]))
-            result = cls(int(config["group_size"]), bits, float(config["critical_ratio"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"quantization_config: {error} is missing or of a wrong type") from error
+        size, bits, ratio = (config.get(key) for key in ("group_size", "codebook_bits", "critical_ratio"))
+        if type(size) is not int:
+            raise InputError(f"quantization_config: group_size is {size!r}; expected a whole number")
+        if not isinstance(bits, list) or not all(type(e) is int for e in bits):
+            raise InputError(f"quantization_config: codebook_bits is {bits!r}; expected a list of whole numbers")
+        if type(ratio) not in (int, float):
+            raise InputError(f"quantization_config: critical_ratio is {ratio!r}; expected a number")
+        result = cls(size, tuple(bits), float(ratio))
         result.validate()
         return result
 
@@ -107,6 +110,9 @@ class PackedLinear:
     channel_order: np.ndarray  # uint16 or uint32 [in]: position in the packed order to original channel
 
     def __post_init__(self) -> None:
+        for suffix, tensor in (("scales", self.scales), ("channel_order", self.channel_order)):
+            if tensor.ndim != 1:
+                raise InputError(f"{self.name}.{suffix}: has {tensor.ndim} dimensions; expected 1")
         rows, columns, bits = self.rows, self.columns, self.format.stored_bits(self.columns)
         critical = self.format.critical_groups(columns)
         self.expect("scales", self.scales, (np.float16,), (rows,))
@@ -230,7 +236,10 @@ class PackedModel(Checkpoint):
 
     @cached_property
     def format(self) -> PackedFormat:
-        return PackedFormat.of(self.config.get("quantization_config") or {})
+        config = self.config.get("quantization_config") or {}
+        if not isinstance(config, dict):
+            raise InputError(f"quantization_config is {config!r}; expected an object")
+        return PackedFormat.of(config)
 
     @cached_property
     def linears(self) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import gzip
 import re
 import sys
+import zlib
 from pathlib import Path
 
 from crvq.errors import InputError, run
@@ -29,9 +30,11 @@ def paragraphs(text: str) -> list[str]:
 
 def main() -> None:
     for name in sys.argv[1:]:
-        data = gzip.decompress(Path(name).read_bytes()) if name.endswith(".gz") else Path(name).read_bytes()
+        data = Path(name).read_bytes()
         try:
-            text = data.decode("utf-8")
+            text = (gzip.decompress(data) if name.endswith(".gz") else data).decode("utf-8")
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise InputError(f"{name}: not a whole gzip file: {error}") from error
         except UnicodeDecodeError as error:
             raise InputError(f"{name}: not UTF-8 text: {error}") from error
         for paragraph in paragraphs(text):

@@ -13,6 +13,7 @@ import os
 import random
 import sys
 import time
+import zlib
 from argparse import BooleanOptionalAction, Namespace
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,7 +97,7 @@ def documents(path: Path, field: str | None) -> Iterator[str]:
                 yield text
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start} of the part read") from error
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{path}: not a whole gzip file: {error}") from error
 
 
@@ -212,7 +213,11 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     if options.count is not None and options.count < 1:
         parser.error(f"--count {options.count}: at least 1")
     if options.bos is None:
-        options.bos = options.whole
+        options.bos = options.whole or options.bos_id is not None
+    if options.bos_id is not None and not options.bos:
+        parser.error("--bos-id has no meaning with --no-bos")
+    if options.bos_id is not None and not 0 <= options.bos_id < 1 << 31:
+        parser.error(f"--bos-id {options.bos_id}: expected 0 to {(1 << 31) - 1}")
     return options
 
 

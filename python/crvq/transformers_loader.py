@@ -40,8 +40,14 @@ def load(directory: Path | str, dtype: torch.dtype = torch.float32) -> PreTraine
     """
     packed = PackedModel(directory)
     _ = packed.format  # refuses a directory that is not packed before anything is built
-    model = AutoModelForCausalLM.from_config(plain_config(packed)).to(dtype)
-    missing, unexpected = model.load_state_dict(state_dict(packed, dtype), strict=False)
+    model = AutoModelForCausalLM.from_config(plain_config(packed))
+    # Not model.to(dtype): it would round the rotary frequencies as well, which are a buffer.
+    for parameter in model.parameters():
+        parameter.data = parameter.data.to(dtype)
+    try:
+        missing, unexpected = model.load_state_dict(state_dict(packed, dtype), strict=False)
+    except RuntimeError as error:
+        raise InputError(f"{directory}: {' '.join(str(error).split())}") from error
     tied = set(getattr(model, "_tied_weights_keys", None) or ()) if model.config.tie_word_embeddings else set()
     missing = [name for name in missing if name not in tied]
     if missing or unexpected:

@@ -30,6 +30,3 @@ void crvq_gather_codewords(const uint16_t *codes, size_t groups, const float *co
 
 /// One row, the transpose of the gather: sums[codes[g] · d + t] += factor · r[g · d + t] for g < groups.
 void crvq_scatter_codewords(const uint16_t *codes, size_t groups, const float *r, size_t d, float factor, float *sums);
-
-/// One row: sums[codes[g]][:, :] += factor · blocks[g][:, :] for g < groups; both arrays hold [d, d] blocks.
-void crvq_scatter_blocks(const uint16_t *codes, size_t groups, const float *blocks, size_t d, float factor, float *sums);

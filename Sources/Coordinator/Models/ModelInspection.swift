@@ -26,7 +26,8 @@ public struct ModelInspection: Sendable {
   /// - Throws: errors that name the file at fault.
   public init(quantized: String) throws {
     let (model, packed) = try ModelAtRest.packed(quantized)
-    let report = try? JobReport(directory: quantized)
+    let hasReport = FileManager.default.fileExists(atPath: "\(quantized)/\(JobReport.fileName)")
+    let report = hasReport ? try JobReport(directory: quantized) : nil
     var sum = BitsPerWeight.Parts()
     var weights = 0
     for prefix in packed.packedPrefixes {

@@ -24,6 +24,8 @@ public struct ModelVerification: Sendable {
     public let outputErrors: [Double]
     /// Files whose digest the report vouches for.
     public let filesChecked: Int
+    /// Whether errors were measured on the job's own tokens, and compared with its report.
+    public let comparedWithReport: Bool
     /// One line for everything that is not as it should be.
     public let faults: [String]
     public let seconds: Double
@@ -61,6 +63,9 @@ public struct ModelVerification: Sendable {
     let measurement = try calibration.map {
       try BlockMeasurement(original: original, packed: packed, tokens: $0, report: report)
     }
+    if let calibration, measurement?.repeatsReport == false {
+      progress("\(calibration): not the tokens of the job; measured on all of them, and not compared with the report")
+    }
     var linears: [Linear] = []
     var outputErrors: [Double] = []
     do {
@@ -80,7 +85,8 @@ public struct ModelVerification: Sendable {
     faults += totalFaults(report)
     faults += try strangerFaults(original, report)
     return Result(
-      linears: linears, outputErrors: outputErrors, filesChecked: report.digests.files.count, faults: faults,
+      linears: linears, outputErrors: outputErrors, filesChecked: report.digests.files.count,
+      comparedWithReport: repeatsReport, faults: faults,
       seconds: (ContinuousClock.now - started) / .seconds(1))
   }
 

@@ -1,3 +1,4 @@
+import CRVQ
 import Foundation
 import JobGraph
 
@@ -109,8 +110,31 @@ public struct JobReport: Codable, Sendable {
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     do {
       self = try decoder.decode(Self.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+    } catch let error as DecodingError {
+      throw CoordinatorError.badInput("\(path): not a crvq report: \(error.account)")
     } catch {
       throw CoordinatorError.badInput("\(path): not a crvq report: \(error.localizedDescription)")
     }
+    let sizes = 1...PackedFormat.maximumDimension
+    for linear in linears where linear.shape.count != 2 || !linear.shape.allSatisfy(sizes.contains) {
+      throw CoordinatorError.badInput(
+        "\(path): block \(linear.block) \(linear.name): shape is \(linear.shape), expected two sizes of at most \(sizes.upperBound)"
+      )
+    }
+  }
+}
+
+extension DecodingError {
+  /// Which key, and what is wrong with it, in one line.
+  fileprivate var account: String {
+    let context =
+      switch self {
+      case .typeMismatch(_, let context), .valueNotFound(_, let context), .dataCorrupted(let context): context
+      case .keyNotFound(let key, let context):
+        Context(codingPath: context.codingPath + [key], debugDescription: "is missing")
+      @unknown default: Context(codingPath: [], debugDescription: "\(self)")
+      }
+    let place = context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")
+    return place.isEmpty ? context.debugDescription : "\(place): \(context.debugDescription)"
   }
 }

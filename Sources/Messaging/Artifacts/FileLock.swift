@@ -17,7 +17,7 @@ package final class FileLock: Sendable {
   ///
   /// - Parameter makingFile: makes the file if there is none.
   /// - Returns: nil if another process has it, is removing it or, without `makingFile`, has not made it.
-  /// - Throws: ``ArtifactError`` `.io`, `.outOfSpace` if the file cannot be opened or made.
+  /// - Throws: ``ArtifactError`` `.io`, `.outOfSpace` if the file cannot be opened, made or locked.
   package static func take(_ path: String, makingFile: Bool) throws(ArtifactError) -> FileLock? {
     let descriptor = open(path, O_RDWR | O_CLOEXEC | (makingFile ? O_CREAT : 0), 0o600)
     if descriptor < 0 {
@@ -25,8 +25,14 @@ package final class FileLock: Sendable {
       throw .system("lock", path, errno)
     }
     let lock = FileLock(path: path, descriptor: descriptor)
+    if flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+      // Some network file systems know no locks.
+      let code = errno
+      if code == EWOULDBLOCK { return nil }
+      throw .system("lock", path, code)
+    }
     // Between open and flock another may have removed the file: then the path names another one, or none.
-    return flock(descriptor, LOCK_EX | LOCK_NB) == 0 && lock.isAtItsPath ? lock : nil
+    return lock.isAtItsPath ? lock : nil
   }
 
   private var isAtItsPath: Bool {

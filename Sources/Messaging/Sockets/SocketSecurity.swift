@@ -43,8 +43,8 @@ public enum SocketSecurity: Sendable {
   ) throws(MessagingError) -> String {
     switch self {
     case .plain:
-      // What cannot be read as an endpoint is no loopback address either; libzmq names the fault of the rest.
-      if let parsed = try? Endpoint(endpoint), !parsed.isLoopback { throw .unprotected(endpoint) }
+      // libzmq reads more as an address than this does, so what cannot be read is none of this machine's alone.
+      guard let parsed = try? Endpoint(endpoint), parsed.isLoopback else { throw .unprotected(endpoint) }
     case .insecure: break
     case .curve(let credentials):
       try apply(credentials, to: socket)
