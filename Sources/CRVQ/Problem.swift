@@ -56,8 +56,8 @@ struct Problem {
   private static let largestWeight: Float = 32752
 
   /// How far apart two entries that mirror each other may be, as a share of the larger or of the mean diagonal: a product adds
-  /// in another order on each side.
-  private static let asymmetry: Float = 1e-3
+  /// in another order on each side, and a short type rounds what comes.
+  private static let asymmetry: Float = 0.01
 
   private static func requireSymmetric(_ gram: Matrix, scale: Float) throws {
     // In squares, so that both sides of the diagonal come from the cache.

@@ -101,8 +101,6 @@ public struct Scheduler: Sendable {
   /// A block as it goes into the output.
   func packed(_ block: Int) -> ArtifactRef? { plan.isTuned ? tuned[block] : merged[block] }
 
-  /// A lease number that no lease given so far has.
-
   /// Takes one event and says what to do about it.
   ///
   /// - Parameter now: Time since the coordinator started; never goes back.

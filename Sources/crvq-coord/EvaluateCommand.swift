@@ -8,7 +8,7 @@ struct EvaluateCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "evaluate", abstract: "Measure the perplexity of an original or a packed model.",
     discussion: """
-      With none of --launcher, --workers, --cluster, --bind, --keys it is measured in this process. With any of them workers \
+      With none of --launcher, --workers, --cluster, --bind, --keys, --insecure it is measured in this process. With any of them workers \
       take a window at a time; the result does not depend on how many there are. Nothing of an evaluation is kept.
       """)
 

@@ -104,6 +104,13 @@ import Transformer
     #expect(single.places.map(\.workers) == [1])
   }
 
+  @Test(arguments: [1, 2]) func whatATuneKeepsIsThereOnceForAllSlots(slots: Int) throws {
+    let needs = try [0, 1].map { MemoryNeed(try job(tuneEpochs: $0), threads: 2, slots: slots) }
+    let streams = UInt64(2 * 256 * 2048 * 4096 * MemoryLayout<Float>.stride)
+    #expect(needs[1].largest == needs[0].largest)
+    #expect(needs[1].total.bytes - needs[0].total.bytes == streams)
+  }
+
   private func refusal(_ body: () throws -> LaunchPlan) throws -> String {
     let error = #expect(throws: CoordinatorError.self) { _ = try body() }
     #expect(error?.exitCode == 64)

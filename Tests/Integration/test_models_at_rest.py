@@ -103,11 +103,11 @@ def test_a_report_that_cannot_be_is_refused_by_name(
 def test_a_damaged_report_is_named(programs: Programs, packed: Path) -> None:
     path = packed / REPORT
     written = json.loads(path.read_text())
-    del written["totals"]["weights"]
+    del written["totals"]["mean_relative_error"]
     path.write_text(json.dumps(written))
     done = programs.run("inspect", "--quantized", packed)
     assert done.returncode == 65
-    assert only_line(done) == f"crvq-coord: {path}: not a crvq report: totals.weights: is missing"
+    assert only_line(done) == f"crvq-coord: {path}: not a report that this release reads: totals.mean_relative_error: is missing"
 
 
 def test_verify_finds_a_flipped_byte_anywhere_in_the_weights(

@@ -200,7 +200,7 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     add("--whole", action="store_true", help="one sequence with the whole text, for test sets")
     add("--count", type=int, metavar="N", help="sequences to keep (default: all)")
     add("--seed", type=int, metavar="N", help="shuffle the sequences (default: leave them in order)")
-    add("--bos", action=BooleanOptionalAction, help="BOS in front of each sequence (default: with --whole)")
+    add("--bos", action=BooleanOptionalAction, help="BOS in front of each sequence (default: with --whole or --bos-id)")
     add("--bos-id", type=int, metavar="N", help="id of BOS (default: what the model's files name)")
     add("--jsonl-field", metavar="NAME", help='input is JSON lines with the text under NAME (.jsonl: "text")')
     options = parser.parse_args(arguments)

@@ -10,11 +10,6 @@ public struct MemoryNeed: Sendable, Equatable {
     public let name: String
     public let kind: TaskID.Kind
     public let size: ByteSize
-
-    /// The same while the worker keeps so many bytes more.
-    fileprivate func beside(_ bytes: Double) -> Task {
-      Task(name: name, kind: kind, size: ByteSize(bytes: Double(size.bytes) + bytes))
-    }
   }
 
   /// The program itself, its threads and its queues.
@@ -28,6 +23,8 @@ public struct MemoryNeed: Sendable, Equatable {
   /// The largest task of each kind, the largest first.
   public let tasks: [Task]
   public let slots: Int
+  /// Bytes beside the tasks: the worker that tunes keeps both streams, whatever else it does.
+  private let kept: Double
   /// What makes tasks smaller, for people.
   let remedy: String
 
@@ -45,10 +42,11 @@ public struct MemoryNeed: Sendable, Equatable {
         [Self.fit(job, isRepaired, threadsPerSlot), Self.collect(job), Self.verify(job)]
         + (isRepaired ? [Self.recollect(job)] : [])
         + (distillation.map { [Self.distill(job, $0, threadsPerSlot), Self.update(job, $0)] } ?? [])
-      // The worker that tunes keeps its streams while it does something else.
-      tasks = tuneEpochs > 0 ? others.map { $0.beside(Self.tunedStreams(job)) } + [Self.tune(job)] : others
+      tasks = tuneEpochs > 0 ? others + [Self.tune(job)] : others
+      kept = tuneEpochs > 0 ? Self.tunedStreams(job) : 0
     case .evaluation:
       remedy = "a smaller --window"
+      kept = 0
       tasks = [Self.windowPass(job), Self.windowScore(job)]
     }
     self.tasks = tasks.sorted { $0.size > $1.size }
@@ -59,7 +57,7 @@ public struct MemoryNeed: Sendable, Equatable {
 
   /// Of one worker with these tasks in hand.
   private func total(of tasks: [Task]) -> ByteSize {
-    ByteSize(bytes: tasks.reduce(Double(Self.process.bytes)) { $0 + Double($1.size.bytes) })
+    ByteSize(bytes: tasks.reduce(Double(Self.process.bytes) + kept) { $0 + Double($1.size.bytes) })
   }
 
   /// What a worker needs at most for tasks of these kinds, for people; for whatever it may have, if nobody knows what it had.
@@ -126,14 +124,15 @@ public struct MemoryNeed: Sendable, Equatable {
       size: ByteSize(bytes: float * (2 * job.blockWeights + max(measured.max() ?? 0, passed))))
   }
 
-  /// See the article Tuning: both streams of all sequences, the block twice, one weight's gradient, a micro-batch.
+  /// See the article Tuning: the block three times, one weight's gradient, a micro-batch, beside what is kept.
   private static func tune(_ job: JobShape) -> Task {
     let gradient = Double(job.linears.map(\.weightCount).max() ?? 0)
     return Task(
       name: "tune of a block over \(job.sequences.counted("sequence"))", kind: .tune,
-      size: ByteSize(bytes: tunedStreams(job) + float * (3 * job.blockWeights + gradient) + 2 * working(job)))
+      size: ByteSize(bytes: float * (3 * job.blockWeights + gradient) + 2 * working(job)))
   }
 
+  /// Both streams of all sequences.
   private static func tunedStreams(_ job: JobShape) -> Double {
     float * 2 * job.tokens * Double(job.decoder.hiddenSize)
   }

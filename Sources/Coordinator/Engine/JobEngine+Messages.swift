@@ -97,10 +97,10 @@ extension JobEngine {
     let outputs = done.outputs.compactMap { ArtifactRef($0) }
     guard outputs.count == done.outputs.count else { return }
     reports[lease] = done
-    // One that is said again counts once.
-    if ended(lease, .done, "done") { taskFinished() }
     decide(.finished(worker, task, lease, outputs: outputs))
     // Taken by the store action if the result counts.
     reports[lease] = nil
+    // One that is said again counts once; one that was refused has been cancelled by now.
+    if ended(lease, .done, "done") { taskFinished() }
   }
 }

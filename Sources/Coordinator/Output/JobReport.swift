@@ -111,7 +111,7 @@ public struct JobReport: Codable, Sendable {
     do {
       self = try decoder.decode(Self.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
     } catch let error as DecodingError {
-      throw CoordinatorError.badInput("\(path): not a crvq report: \(error.account)")
+      throw CoordinatorError.badInput("\(path): not a report that this release reads: \(error.account)")
     } catch {
       throw CoordinatorError.badInput("\(path): not a crvq report: \(error.localizedDescription)")
     }
@@ -134,7 +134,13 @@ extension DecodingError {
         Context(codingPath: context.codingPath + [key], debugDescription: "is missing")
       @unknown default: Context(codingPath: [], debugDescription: "\(self)")
       }
-    let place = context.codingPath.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")
+    let place = context.codingPath.map { $0.intValue.map(String.init) ?? Self.snakeCase($0.stringValue) }
+      .joined(separator: ".")
     return place.isEmpty ? context.debugDescription : "\(place): \(context.debugDescription)"
+  }
+
+  /// A key as it is in the file.
+  private static func snakeCase(_ key: String) -> String {
+    key.reduce(into: "") { text, letter in text += letter.isUppercase ? "_\(letter.lowercased())" : "\(letter)" }
   }
 }

@@ -23,7 +23,7 @@ struct UnfinishedDirectory {
     let directory = UnfinishedDirectory(path: finalPath + ".incomplete", finalPath: finalPath)
     let lock = try directory.lock()
     // While it is there no other process makes, or removes, a directory of the same name.
-    defer { unlink(lock.path) }
+    defer { if let lock { unlink(lock.path) } }
     try directory.make()
     do {
       try fill(directory)
@@ -34,10 +34,17 @@ struct UnfinishedDirectory {
     }
   }
 
-  private func lock() throws -> FileLock {
+  /// - Returns: nil where the file system knows no locks.
+  private func lock() throws -> FileLock? {
     let parent = URL(fileURLWithPath: finalPath).deletingLastPathComponent().path
     try attempt { try $0.createDirectory(atPath: parent, withIntermediateDirectories: true) }
-    if let lock = try FileLock.take(path + ".lock", makingFile: true) { return lock }
+    do throws(ArtifactError) {
+      if let lock = try FileLock.take(path + ".lock", makingFile: true) { return lock }
+    } catch {
+      guard case .io(_, _, let code) = error, [ENOSYS, ENOLCK, EOPNOTSUPP].contains(code) else { throw error }
+      unlink(path + ".lock")
+      return nil
+    }
     throw CoordinatorError.tryAgain("\(path): another process is writing it; wait for that one or stop it first")
   }
 
