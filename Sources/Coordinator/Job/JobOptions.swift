@@ -53,7 +53,7 @@ public struct JobOptions: Codable, Sendable, Equatable {
     repair: Bool = true, tuneEpochs: Int = 0, distillEpochs: Int? = nil, sequences: Int, heldOut: Int, shards: Int,
     maximumRelativeError: Double?
   ) {
-    method = Self.method(isTuned: tuneEpochs > 0 || distillEpochs != nil)
+    method = Self.method(tuneEpochs, distillEpochs)
     self.model = model
     self.calibration = calibration
     self.output = output
@@ -68,9 +68,9 @@ public struct JobOptions: Codable, Sendable, Equatable {
     self.maximumRelativeError = maximumRelativeError
   }
 
-  private var isTuned: Bool { tuneEpochs > 0 || distillEpochs != nil }
-
-  private static func method(isTuned: Bool) -> Int { isTuned ? tuningMethod : currentMethod }
+  private static func method(_ tuneEpochs: Int, _ distillEpochs: Int?) -> Int {
+    tuneEpochs > 0 || distillEpochs != nil ? tuningMethod : currentMethod
+  }
 
   /// The shards of the calibration sequences.
   public var plannedShards: [JobPlan.Shard] {
@@ -119,7 +119,7 @@ extension JobOptions {
 
   /// - Throws: ``CoordinatorError`` if this release would give other bytes than the one that began the job.
   package func checkMethod(_ path: String) throws {
-    if method != Self.method(isTuned: isTuned) { throw Self.otherRelease(path) }
+    if method != Self.method(tuneEpochs, distillEpochs) { throw Self.otherRelease(path) }
   }
 
   private static func otherRelease(_ path: String) -> CoordinatorError {

@@ -2,7 +2,8 @@ import JobGraph
 import Messaging
 
 // What a result is made of is not needed once the result is stored: fits that are merged, merged blocks that are tuned, steps of
-// a distillation that others have followed. So the coordinator's artifacts take the space of the packed model and, while a block is merged or tuned, of that block once more.
+// a distillation that others have followed. So the coordinator's artifacts take the space of the packed model and, while a block
+// is merged or tuned, of that block once more.
 extension StoredResult {
   /// Digests of the artifacts that the job still needs.
   ///

@@ -7,6 +7,7 @@ struct UnfinishedDirectory {
   /// Where to write.
   let path: String
   let finalPath: String
+
   /// Files of a model that a tokenizer or a generation loop needs, copied as they are.
   static let companionFiles = [
     "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json",
