@@ -1,3 +1,5 @@
+import Numerics
+
 /// How a linear is fitted. The defaults are the published configuration of about one bit a weight.
 public struct FitOptions: Sendable, Codable, Equatable {
   /// How the critical channels are chosen (rules 1 to 3 of the paper).
@@ -38,7 +40,7 @@ public struct FitOptions: Sendable, Codable, Equatable {
   /// The largest number of rounds that can be asked for.
   public static let roundLimit = 1000
   /// The widest beam that can be asked for.
-  public static let beamLimit = 64
+  public static let beamLimit = Beam.maximumWidth
 
   /// Options outside their ranges are found by ``validate()``.
   public init(

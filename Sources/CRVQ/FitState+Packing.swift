@@ -55,8 +55,7 @@ extension FitState {
       sums.base[piece] = sum
     }
     let sum = sums.array.reduce(SIMD3(), +)
-    func share(_ lost: Double, of whole: Double) -> Double { lost <= 0 ? 0 : whole > 0 ? lost / whole : .infinity }
-    return (share(sum.x, of: energies.array.reduce(0, +)), share(sum.y, of: sum.z))
+    return (EnergyLoss.share(sum.x, of: energies.array.reduce(0, +)), EnergyLoss.share(sum.y, of: sum.z))
   }
 
   /// One row of the packed form, decoded and widened, in packed order; the padding is 0. `row` holds [columns] values.

@@ -204,6 +204,6 @@ package final class FitState: Sendable {
       lost += rowErrors.base[row]
       whole += energies.base[row]
     }
-    return whole > 0 ? max(0, lost) / whole : 0
+    return EnergyLoss.share(lost, of: whole)
   }
 }

@@ -9,7 +9,7 @@ public func relativeError(weight: Matrix, decoded: Matrix, gram: Matrix, team: T
     weight.values[row * weight.columns + column] - decoded.values[row * weight.columns + column]
   }
   let whole = outputEnergy(rows: weight.rows, gram: gram, team: team) { weight.values[$0 * weight.columns + $1] }
-  return ratio(lost, whole)
+  return EnergyLoss.share(lost, of: whole)
 }
 
 /// ‖W-Ŵ‖² / ‖W‖², the error that a Gram matrix of ones on the diagonal would give.
@@ -22,13 +22,7 @@ public func frobeniusError(weight: Matrix, decoded: Matrix) -> Double {
     lost += difference * difference
     whole += Double(value) * Double(value)
   }
-  return ratio(lost, whole)
-}
-
-private func ratio(_ lost: Double, _ whole: Double) -> Double {
-  // Rounding may leave a sum of squares just below zero when H is singular or indefinite.
-  if max(lost, 0) == 0 { return 0 }
-  return whole > 0 ? lost / whole : .infinity
+  return EnergyLoss.share(lost, of: whole)
 }
 
 /// tr(X H Xᵀ) for X [rows, n] given entry by entry: products in single precision over fixed blocks of rows, sums in double.
@@ -59,22 +53,4 @@ func outputEnergy(rows: Int, gram: Matrix, team: ThreadTeam, _ entry: (Int, Int)
     }
   }
   return pieces.array.reduce(0, +)
-}
-
-/// The full symmetric Gram matrix from one whose upper triangle alone is valid, as `ssyrk` leaves it.
-public func symmetricGram(fromUpper upper: Matrix) -> Matrix {
-  precondition(upper.rows == upper.columns, "a Gram matrix is square")
-  var full = upper
-  let n = upper.rows
-  full.values.withUnsafeMutableBufferPointer { values in
-    let tile = 64
-    for top in stride(from: 0, to: n, by: tile) {
-      for left in stride(from: 0, through: top, by: tile) {
-        for row in top..<min(n, top + tile) {
-          for column in left..<min(row, left + tile) { values[row * n + column] = values[column * n + row] }
-        }
-      }
-    }
-  }
-  return full
 }

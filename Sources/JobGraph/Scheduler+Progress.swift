@@ -14,7 +14,7 @@ public struct JobProgress: Sendable, Equatable {
   /// Steps of the distillation that are stored, of as many as there are, or of none.
   public var steps = Count()
   public var verifiedBlocks = 0
-  public var blockCount = 0
+  public var blockCount: Int
   public var fits = Count()
   /// Shards whose evaluation is stored, of as many as there are, or of none.
   public var evaluations = Count()
@@ -24,6 +24,8 @@ public struct JobProgress: Sendable, Equatable {
   public var quarantined: [QuarantinedTask] = []
   /// Workers that are given nothing for now.
   public var setAside: Set<WorkerID> = []
+
+  package init(blockCount: Int) { self.blockCount = blockCount }
 }
 
 extension Scheduler {

@@ -14,6 +14,13 @@ public struct EnergyLoss: Sendable {
     }
   }
 
-  /// 0 where there is no energy, not a number where a value is none.
-  public var share: Double { whole == 0 ? 0 : lost / whole }
+  /// Of all pieces so far, as ``share(_:of:)`` has it.
+  public var share: Double { Self.share(lost, of: whole) }
+
+  /// Lost energy as a share of the whole: 0 where none is lost, infinite where some is lost of none, and not a number where one
+  /// of the two is none. Rounding may leave either just below zero where a metric is singular.
+  public static func share(_ lost: Double, of whole: Double) -> Double {
+    if lost <= 0 { return 0 }
+    return whole <= 0 ? .infinity : lost / whole
+  }
 }

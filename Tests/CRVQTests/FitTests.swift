@@ -239,17 +239,4 @@ import Testing
     }
     #expect(error.kind == .cancelled && seen == [1, 2])
   }
-
-  @Test func symmetricGramCopiesTheUpperTriangle() {
-    var input = RandomInput(seed: 23)
-    let full = input.gram(70, samples: 80)
-    var upper = full
-    for row in 0..<70 {
-      for column in 0..<row { upper[row, column] = .nan }
-    }
-    let result = symmetricGram(fromUpper: upper)
-    for row in 0..<70 {
-      for column in 0..<70 { #expect(result[row, column] == full[min(row, column), max(row, column)]) }
-    }
-  }
 }

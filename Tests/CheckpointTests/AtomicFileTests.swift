@@ -30,12 +30,6 @@ import Testing
     expectError(.missing, at: path, "no such file") { _ = try AtomicFile.read(path, byteCountMax: 1) }
     expectError(.io, at: directory.path, "Is a directory") { _ = try AtomicFile.read(directory.path, byteCountMax: 1) }
   }
-
-  @Test func leftoversOfKilledWritersAreRemovedAndNothingElse() throws {
-    for name in [".x.json.17.4.crvq-partial", "x.json", ".hidden", "y.crvq-partial"] { try directory.write(name, "x") }
-    try AtomicFile.removeLeftovers(in: directory.path)
-    #expect(try directory.names == [".hidden", "x.json", "y.crvq-partial"])
-  }
 }
 
 /// A file system that is full, by each means there is.

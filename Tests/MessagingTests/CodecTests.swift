@@ -136,9 +136,6 @@ import Testing
     expectInvalid(.ready(ready), "name")
 
     var progress = Sample.progress
-    progress.fraction = .nan
-    expectInvalid(.progress(progress), "fraction")
-    progress = Sample.progress
     progress.clearTask()
     expectInvalid(.progress(progress), "task")
     progress = Sample.progress

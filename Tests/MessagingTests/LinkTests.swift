@@ -70,14 +70,13 @@ import Testing
     _ = try meet(coordinator, worker)
     worker.hold(Sample.fit, lease: 7)
     worker.hold(Sample.collect, lease: 8)
-    worker.progress(Sample.fit, lease: 7, fraction: 0.5, note: "round 3")
+    worker.progress(Sample.fit, lease: 7, note: "round 3")
     guard case .progress(let progress) = try coordinator.awaitMessage(.progress).message else { throw Missing() }
     #expect(progress.lease == 7 && progress.note == "round 3")
     let full = try coordinator.await { event -> WireHeartbeat? in
       if case .message(.heartbeat(let heartbeat), _) = event, heartbeat.running.count == 2 { heartbeat } else { nil }
     }
     #expect(full.running.map(\.lease) == [7, 8])
-    #expect(full.running[0].fraction == 0.5)
     #expect(full.residentBytes > 1 << 20, "this process has at least so much")
     worker.letGo(lease: 7)
     _ = try coordinator.await { event -> WireHeartbeat? in

@@ -37,7 +37,6 @@ enum Sample {
     var running = WireRunningTask()
     running.task = fit
     running.lease = 77
-    running.fraction = 0.25
     var heartbeat = WireHeartbeat()
     heartbeat.running = [running]
     heartbeat.residentBytes = 1 << 29
@@ -48,7 +47,6 @@ enum Sample {
     var progress = WireProgress()
     progress.task = fit
     progress.lease = 77
-    progress.fraction = 0.5
     progress.note = "round 4"
     return progress
   }

@@ -23,7 +23,7 @@ import Worker
   private func pass(threads: Int = 2, values: [String: [Float]]? = nil) -> DistillationPass {
     DistillationPass(
       small.model, source: small.source, TuneOptions(epochs: 1), team: ThreadTeam(threads: threads),
-      control: TaskControl { _, _ in }, packed: { small.packed[$0] },
+      control: TaskControl { _ in }, packed: { small.packed[$0] },
       values: values.map { values in { values[$0] ?? [] } })
   }
 
@@ -92,7 +92,7 @@ import Worker
 
   @Test func aBlockThatCannotBeHadIsAnErrorAndNoLoss() throws {
     let pass = DistillationPass(
-      small.model, source: small.source, TuneOptions(epochs: 1), team: team, control: TaskControl { _, _ in },
+      small.model, source: small.source, TuneOptions(epochs: 1), team: team, control: TaskControl { _ in },
       packed: { _ in throw TaskError.other("gone") }, values: { values()[$0] ?? [] })
     #expect(throws: TaskError.self) { try pass.validate(tokens, expected: expected) }
   }

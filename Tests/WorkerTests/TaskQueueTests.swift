@@ -12,7 +12,7 @@ import Worker
   @Test func tasksAreTakenInOrder() {
     let queue = TaskQueue()
     for lease in UInt64(1)...3 { queue.add(assign(lease)) }
-    let leases = (1...3).compactMap { _ in queue.next { _ in TaskControl { _, _ in } }?.0.lease }
+    let leases = (1...3).compactMap { _ in queue.next { _ in TaskControl { _ in } }?.0.lease }
     #expect(leases == [1, 2, 3])
   }
 
@@ -21,15 +21,15 @@ import Worker
     queue.add(assign(1))
     queue.add(assign(2))
     #expect(queue.cancel(1))
-    #expect(queue.next { _ in TaskControl { _, _ in } }?.0.lease == 2)
+    #expect(queue.next { _ in TaskControl { _ in } }?.0.lease == 2)
   }
 
   @Test func cancellingARunningTaskReachesItsControl() throws {
     let queue = TaskQueue()
     queue.add(assign(1))
-    let control = queue.next { _ in TaskControl { _, _ in } }?.1
+    let control = queue.next { _ in TaskControl { _ in } }?.1
     #expect(!queue.cancel(1))
-    #expect(throws: TaskError.cancelled) { try control?.progress(0) }
+    #expect(throws: TaskError.cancelled) { try control?.progress() }
   }
 
   @Test func resultsAreKeptUntilAcknowledged() {
@@ -46,7 +46,7 @@ import Worker
   @Test func theResultOfACancelledTaskIsNotKept() {
     let queue = TaskQueue()
     queue.add(assign(5))
-    _ = queue.next { _ in TaskControl { _, _ in } }
+    _ = queue.next { _ in TaskControl { _ in } }
     #expect(!queue.cancel(5))
     var done = WireTaskDone()
     done.lease = 5
@@ -58,6 +58,6 @@ import Worker
     let queue = TaskQueue()
     queue.add(assign(1))
     queue.close()
-    #expect(queue.next { _ in TaskControl { _, _ in } } == nil)
+    #expect(queue.next { _ in TaskControl { _ in } } == nil)
   }
 }

@@ -31,7 +31,7 @@ private struct SmallBlock {
 
   func tune(
     _ options: TuneOptions, threads: Int = 2, examples: TuneExamples? = nil,
-    progress: @escaping (Double, String) throws -> Void = { _, _ in }
+    progress: @escaping (String) throws -> Void = { _ in }
   ) throws -> TuneOutcome {
     try BlockTuner(options, team: ThreadTeam(threads: threads), progress: progress)
       .tune(fitted, on: examples ?? self.examples, Self.batches(of: examples ?? self.examples))
@@ -142,7 +142,7 @@ private struct SmallBlock {
     let small = try SmallBlock()
     var calls = 0
     #expect(throws: TaskError.cancelled) {
-      try small.tune(TuneOptions(epochs: 3)) { _, _ in
+      try small.tune(TuneOptions(epochs: 3)) { _ in
         calls += 1
         if calls == 4 { throw TaskError.cancelled }
       }

@@ -37,16 +37,4 @@ public enum AtomicFile {
       bytes += piece[..<count]
     }
   }
-
-  /// Removes what writers that were killed left behind in a directory. Only for the directory's sole writer.
-  public static func removeLeftovers(in directory: String) throws {
-    do {
-      for name in try FileManager.default.contentsOfDirectory(atPath: directory)
-      where name.hasPrefix(TemporaryFile.namePrefix) && name.hasSuffix(TemporaryFile.nameSuffix) {
-        try FileManager.default.removeItem(atPath: joined(directory, name))
-      }
-    } catch {
-      throw CheckpointError(.io, path: directory, "cannot clear out temporary files: \(error.localizedDescription)")
-    }
-  }
 }

@@ -36,7 +36,10 @@ extension JobEngine {
       roster.note(worker, residentMemory: heartbeat.residentBytes)
       decide(.heard(worker, holding: Dictionary(held, uniquingKeysWith: { $1 })))
     case .progress(let progress):
-      withTask(progress.task, worker) { decide(.progressed(worker, $0, Lease(number: progress.lease))) }
+      withTask(progress.task, worker) { task in
+        remarks[worker, default: [:]][task] = progress.note.cut(to: Self.remarkMax).printable
+        decide(.progressed(worker, task, Lease(number: progress.lease)))
+      }
     case .taskDone(let done):
       withTask(done.task, worker) { finished($0, done, worker) }
     case .taskFailed(let failed):

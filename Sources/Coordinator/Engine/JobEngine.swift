@@ -14,6 +14,8 @@ final class JobEngine: @unchecked Sendable {
 
   static let heartbeat = Duration.seconds(1)
   static let tick = Duration.milliseconds(250)
+  /// Bytes of what a worker says of a task that are shown.
+  static let remarkMax = 60
   /// A tick that comes so much too late means that this process was stopped, or its machine asleep, or a disk very slow.
   private static let standstill = Duration.seconds(2)
   /// Leases set aside for one coordinator, so that its successor gives none twice.
@@ -44,6 +46,8 @@ final class JobEngine: @unchecked Sendable {
   var packed: [Int: ArtifactRef]
   /// What takes the place of some of their tensors, once the distillation is done.
   var distilled: ArtifactRef?
+  /// What the tasks that run are at, as their workers said last.
+  var remarks: [WorkerID: [TaskID: String]] = [:]
   /// Epochs of the distillation that the user was told of.
   var epochsNoted = 0
   var history: [HistoryEntry] = []
@@ -178,7 +182,13 @@ final class JobEngine: @unchecked Sendable {
       distillationSteps: job.plan.distillation?.stepCount,
       tasksPerMinute: meter.perMinute(at: elapsed),
       remainingSeconds: meter.remaining(done: done, of: total, at: elapsed))
-    return JobMoment(progress: progress, workerNames: roster.workers.mapValues(\.name), elapsed: elapsed, pace: pace)
+    // Of tasks that run no more nothing is kept.
+    remarks = Dictionary(
+      uniqueKeysWithValues: progress.running.map { worker, tasks in
+        (worker, (remarks[worker] ?? [:]).filter { tasks.contains($0.key) })
+      })
+    return JobMoment(
+      progress: progress, remarks: remarks, workerNames: roster.workers.mapValues(\.name), elapsed: elapsed, pace: pace)
   }
 
   func enter(_ phase: String) { self.phase = phase }

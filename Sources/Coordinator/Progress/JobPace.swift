@@ -16,4 +16,19 @@ public struct JobPace: Codable, Sendable, Equatable {
   public var tasksPerMinute: Double
   /// Seconds to the end by the rate so far; nil while there is none.
   public var remainingSeconds: Double?
+
+  package init(
+    phase: String, progress: Double, blocks: Int, linears: Int, collectedBlocks: Int, fittedBlocks: Int,
+    distillationSteps: Int? = nil, tasksPerMinute: Double, remainingSeconds: Double? = nil
+  ) {
+    self.phase = phase
+    self.progress = progress
+    self.blocks = blocks
+    self.linears = linears
+    self.collectedBlocks = collectedBlocks
+    self.fittedBlocks = fittedBlocks
+    self.distillationSteps = distillationSteps
+    self.tasksPerMinute = tasksPerMinute
+    self.remainingSeconds = remainingSeconds
+  }
 }

@@ -4,11 +4,24 @@ import JobGraph
 /// What a display shows: a moment of a job.
 public struct JobMoment: Sendable {
   public var progress: JobProgress
+  /// What running tasks are at, as their workers said last: "round 3".
+  public var remarks: [WorkerID: [TaskID: String]]
   /// Names of workers, by id.
   public var workerNames: [WorkerID: String]
   /// Seconds since this coordinator started.
   public var elapsed: Double
   public var pace: JobPace
+
+  package init(
+    progress: JobProgress, remarks: [WorkerID: [TaskID: String]], workerNames: [WorkerID: String], elapsed: Double,
+    pace: JobPace
+  ) {
+    self.progress = progress
+    self.remarks = remarks
+    self.workerNames = workerNames
+    self.elapsed = elapsed
+    self.pace = pace
+  }
 }
 
 /// Shows a job to a person: one live screen on a terminal, plain lines elsewhere. Writes to standard error.

@@ -50,14 +50,17 @@ public final class TerminalDisplay: ProgressDisplay {
     state.drawnLines = 0
   }
 
-  static func screen(_ moment: JobMoment, width: Int) -> [String] {
+  /// What is drawn, a string a line.
+  package static func screen(_ moment: JobMoment, width: Int) -> [String] {
     let progress = moment.progress
     let barWidth = max(10, min(40, width - 40))
     var lines = ["\(moment.pace.phase)  \(moment.rate)"] + bars(progress, barWidth)
     let workers = progress.running.sorted { (moment.workerNames[$0.key] ?? "") < (moment.workerNames[$1.key] ?? "") }
     for (id, tasks) in workers.prefix(workersShown) {
       let idle = progress.setAside.contains(id) ? "set aside" : "idle"
-      let work = tasks.isEmpty ? idle : tasks.map(\.description).joined(separator: ", ")
+      let remarks = moment.remarks[id] ?? [:]
+      let said = tasks.map { task in remarks[task].map { "\(task): \($0)" } ?? task.description }
+      let work = said.isEmpty ? idle : said.joined(separator: ", ")
       lines.append("  \((moment.workerNames[id] ?? id.description).padded(to: 20)) \(work)")
     }
     if workers.count > workersShown { lines.append("  and \(workers.count - workersShown) more workers") }

@@ -114,18 +114,17 @@ public final class WorkerLink: Sendable {
   /// Takes a task from the list that heartbeats carry.
   public func letGo(lease: UInt64) { held.letGo(lease) }
 
-  /// Sends Progress, which renews the lease, unless one was sent just before, and notes the fraction for the heartbeats. For the
-  /// thread that computes.
+  /// Sends Progress, which renews the lease, unless one was sent just before. For the thread that computes.
   /// Throws nothing: a Progress that cannot be sent is made good by the next.
   ///
-  /// - Parameter fraction: 0 to 1; anything else is brought into that range.
-  public func progress(_ task: WireTaskID, lease: UInt64, fraction: Double, note: String = "") {
+  /// - Parameter note: what the task is at, for people.
+  public func progress(_ task: WireTaskID, lease: UInt64, note: String) {
+    guard held.isDue(lease, at: .now) else { return }
     var progress = WireProgress()
     progress.task = task
     progress.lease = lease
-    progress.fraction = fraction.isNaN ? 0 : min(max(fraction, 0), 1)
     progress.note = note.cut()
-    if held.note(lease, progress.fraction, at: .now) { try? send(.progress(progress)) }
+    try? send(.progress(progress))
   }
 
   /// Hands `work` to the thread that drains the events, in order with them. Never refused.
@@ -168,14 +167,10 @@ final class HeldTasks: Sendable {
     sent.withLock { $0[lease] = nil }
   }
 
-  /// - Returns: whether it is worth a message.
-  func note(_ lease: UInt64, _ fraction: Double, at now: ContinuousClock.Instant) -> Bool {
-    let isHeld = tasks.withLock { tasks in
-      tasks[lease]?.fraction = fraction
-      return tasks[lease] != nil
-    }
+  /// Whether progress of a task is worth a message now, which then counts as sent.
+  func isDue(_ lease: UInt64, at now: ContinuousClock.Instant) -> Bool {
     // What is not held is on its way out; the coordinator says so.
-    if !isHeld { return true }
+    if tasks.withLock({ $0[lease] == nil }) { return true }
     return sent.withLock { sent in
       if let last = sent[lease], now - last < Self.pause { return false }
       sent[lease] = now

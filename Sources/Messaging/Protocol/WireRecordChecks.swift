@@ -58,7 +58,6 @@ extension WireRunningTask: CheckedMessage {
   func check() throws(FieldFault) {
     try checkPresent(hasTask, "task")
     try checkNested(task, "task")
-    try checkFraction(fraction, "fraction")
   }
 }
 

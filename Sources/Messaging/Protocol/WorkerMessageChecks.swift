@@ -26,7 +26,6 @@ extension WireProgress: CheckedMessage {
   func check() throws(FieldFault) {
     try checkPresent(hasTask, "task")
     try checkNested(task, "task")
-    try checkFraction(fraction, "fraction")
     try checkText(note, "note", limit: WireLimit.text)
   }
 }

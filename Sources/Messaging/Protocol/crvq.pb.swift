@@ -624,9 +624,6 @@ public nonisolated struct WireRunningTask: Sendable {
 
   public var lease: UInt64 = 0
 
-  /// 0 to 1
-  public var fraction: Double = 0
-
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
   public init() {}
@@ -667,9 +664,7 @@ public nonisolated struct WireProgress: Sendable {
 
   public var lease: UInt64 = 0
 
-  /// 0 to 1
-  public var fraction: Double = 0
-
+  /// what the task is at, for people
   public var note: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -1837,7 +1832,7 @@ nonisolated extension WireReady: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireRunningTask: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".RunningTask"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}task\0\u{1}lease\0\u{1}fraction\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}task\0\u{1}lease\0\u{c}\u{3}\u{1}")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1847,7 +1842,6 @@ nonisolated extension WireRunningTask: SwiftProtobuf.Message, SwiftProtobuf._Mes
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._task) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.lease) }()
-      case 3: try { try decoder.decodeSingularDoubleField(value: &self.fraction) }()
       default: break
       }
     }
@@ -1864,16 +1858,12 @@ nonisolated extension WireRunningTask: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if self.lease != 0 {
       try visitor.visitSingularUInt64Field(value: self.lease, fieldNumber: 2)
     }
-    if self.fraction.bitPattern != 0 {
-      try visitor.visitSingularDoubleField(value: self.fraction, fieldNumber: 3)
-    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   public static func ==(lhs: WireRunningTask, rhs: WireRunningTask) -> Bool {
     if lhs._task != rhs._task {return false}
     if lhs.lease != rhs.lease {return false}
-    if lhs.fraction != rhs.fraction {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1916,7 +1906,7 @@ nonisolated extension WireHeartbeat: SwiftProtobuf.Message, SwiftProtobuf._Messa
 
 nonisolated extension WireProgress: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Progress"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}task\0\u{1}lease\0\u{1}fraction\0\u{1}note\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}task\0\u{1}lease\0\u{2}\u{2}note\0\u{c}\u{3}\u{1}")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1926,7 +1916,6 @@ nonisolated extension WireProgress: SwiftProtobuf.Message, SwiftProtobuf._Messag
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._task) }()
       case 2: try { try decoder.decodeSingularUInt64Field(value: &self.lease) }()
-      case 3: try { try decoder.decodeSingularDoubleField(value: &self.fraction) }()
       case 4: try { try decoder.decodeSingularStringField(value: &self.note) }()
       default: break
       }
@@ -1944,9 +1933,6 @@ nonisolated extension WireProgress: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.lease != 0 {
       try visitor.visitSingularUInt64Field(value: self.lease, fieldNumber: 2)
     }
-    if self.fraction.bitPattern != 0 {
-      try visitor.visitSingularDoubleField(value: self.fraction, fieldNumber: 3)
-    }
     if !self.note.isEmpty {
       try visitor.visitSingularStringField(value: self.note, fieldNumber: 4)
     }
@@ -1956,7 +1942,6 @@ nonisolated extension WireProgress: SwiftProtobuf.Message, SwiftProtobuf._Messag
   public static func ==(lhs: WireProgress, rhs: WireProgress) -> Bool {
     if lhs._task != rhs._task {return false}
     if lhs.lease != rhs.lease {return false}
-    if lhs.fraction != rhs.fraction {return false}
     if lhs.note != rhs.note {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true

@@ -47,11 +47,11 @@ package struct DistillationPass {
   package func validate(_ tokens: [[Int32]], expected: HiddenStates) throws -> Double {
     var hidden = try model.embed(tokens: tokens, from: source)
     for index in 0..<model.blockCount {
-      try control.progress(Double(index) / Double(model.blockCount), "validating block \(index)")
+      try control.progress("block \(index)")
       guard let block = try stored(index) else { return .nan }
       try block.forward(&hidden, team: team, observer: Heartbeat(control: control))
     }
-    return try head(at: 1).divergence(of: hidden, from: expected, team: team)
+    return try head().divergence(of: hidden, from: expected, team: team)
   }
 
   /// The gradients of the loss by every parameter.
@@ -62,16 +62,16 @@ package struct DistillationPass {
     var (hidden, inputs) = (try model.embed(tokens: tokens, from: source), [HiddenStates]())
     let count = model.blockCount
     for index in 0..<count {
-      try control.progress(0.3 * Double(index) / Double(count), "block \(index)")
+      try control.progress("block \(index)")
       inputs.append(hidden)
       try block(index).block(team: team).forward(&hidden, team: team, observer: Heartbeat(control: control))
     }
-    var (loss, gradient) = try head(at: 0.3).divergenceGradient(
+    var (loss, gradient) = try head().divergenceGradient(
       of: hidden, from: expected, scale: 1 / Float(hidden.length), team: team)
     guard loss.isFinite else { return Gradients(loss: loss, tensors: []) }
     var tensors: [FloatTensor] = []
     for index in (0..<count).reversed() {
-      try control.progress(1 - 0.7 * Double(index + 1) / Double(count), "gradients of block \(index)")
+      try control.progress("gradients of block \(index)")
       let tuned = try block(index)
       let current = tuned.block(team: team)
       let tape = try current.record(inputs.removeLast(), team: team)
@@ -83,9 +83,9 @@ package struct DistillationPass {
     return Gradients(loss: loss, tensors: tensors)
   }
 
-  private func head(at fraction: Double) throws -> LanguageModelHead {
+  private func head() throws -> LanguageModelHead {
     let head = try model.loadHead(from: source)
-    try control.progress(fraction, "head")
+    try control.progress("head")
     return head
   }
 

@@ -14,7 +14,7 @@ final class ExpectedStates: Sendable {
     let job = environment.job
     var hidden = try job.model.embed(tokens: job.tokens(of: sequences), from: job.original)
     for block in 0..<job.model.blockCount {
-      try environment.control.progress(0, "block \(block) of the original")
+      try environment.control.progress("block \(block) of the original")
       try environment.blocks.original(block)
         .forward(&hidden, team: environment.team, observer: Heartbeat(control: environment.control))
     }

@@ -21,16 +21,14 @@ extension WorkerProcess {
   }
 
   private func control(_ assign: WireAssign) -> TaskControl {
-    TaskControl { [link] fraction, note in
-      link.progress(assign.task, lease: assign.lease, fraction: fraction, note: note)
-    }
+    TaskControl { [link] note in link.progress(assign.task, lease: assign.lease, note: note) }
   }
 
   private func run(_ assign: WireAssign, _ control: TaskControl, _ team: ThreadTeam) {
     let started = ContinuousClock.now
     do {
       guard let service = service.withLock({ $0 }) else { throw TaskError.other("a task came before the welcome") }
-      try control.progress(0, "started")
+      try control.progress("started")
       let store = service.store
       let copies = service.copies
       defer { copies.release(assign.lease) }

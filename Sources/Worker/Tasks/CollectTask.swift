@@ -21,7 +21,7 @@ struct CollectTask {
     let grams = GramCollector(sites: Set(job.sites(ofShard: shard)), shape: job.model.shape)
     let observer = ObservedCollector(grams: grams, control: environment.control)
     try environment.blocks.original(block).forward(&hidden, team: environment.team, observer: observer)
-    try environment.control.progress(0.8, "storing")
+    try environment.control.progress("storing")
 
     for site in job.sites(ofShard: shard) {
       let gram = try grams.partial(site)

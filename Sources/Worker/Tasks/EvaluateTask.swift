@@ -17,7 +17,7 @@ struct EvaluateTask {
     func losses(_ source: some TensorSource) throws -> [WindowLoss] {
       try WindowEvaluation(model: job.model, source: source)
         .losses([tokens], team: environment.team, observer: heartbeat) { progress in
-          try environment.control.progress(Double(progress.stepsDone) / Double(progress.stepCount))
+          try environment.control.progress("step \(progress.stepsDone) of \(progress.stepCount)")
         }
     }
     let loss = Perplexity(try losses(job.tensors))

@@ -16,12 +16,11 @@ struct FitTask {
     let weight = try environment.job.original.matrix(
       linear.tensorName(block: block), rows: linear.outFeatures, columns: linear.inFeatures)
     let target = try target(weight, gram, environment)
-    let rounds = Double(environment.job.fit.maximumRounds)
     var fitted = try CRVQ.fit(
       weight: target ?? weight, gram: gram, options: environment.job.fit, streamKey: "block \(block) \(linear.name)",
       team: environment.team
-    ) { round, error in
-      (try? environment.control.progress(Double(round) / rounds, "round \(round)")) != nil
+    ) { round, _ in
+      (try? environment.control.progress("round \(round)")) != nil
     }
     if target != nil {
       // Reported is how far the linear is from the original one, as of all others.

@@ -29,7 +29,7 @@ final class GramSource: Sendable {
   func sum(_ partials: [WireInputArtifact], width: Int, _ inputs: TaskInputs, control: TaskControl) throws -> Matrix {
     var total: GramTotal?
     for input in partials {
-      try control.progress(0, "Gram of shard \(input.shard)")
+      try control.progress("Gram of shard \(input.shard)")
       let artifact = try FloatArtifact(.gram, inputs.fetch(input), in: inputs.store)
       guard artifact.sizes.0 == width else {
         throw TaskError.other("Gram of shard \(input.shard): expected a width of \(width), got \(artifact.sizes.0)")

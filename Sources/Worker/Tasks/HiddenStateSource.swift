@@ -42,7 +42,7 @@ struct HiddenStateSource {
   ) throws -> HiddenStates {
     var hidden = hidden
     for block in range {
-      try control.progress(0, "hidden states of block \(block)")
+      try control.progress("hidden states of block \(block)")
       let loaded = stream == .original ? try blocks.original(block) : try blocks.packed(block, inputs)
       try loaded.forward(&hidden, team: team, observer: Heartbeat(control: control))
     }
@@ -61,5 +61,5 @@ final class Heartbeat: SiteObserver {
   }
 
   // A cancellation is noticed at the next step that can throw.
-  func observe(_ activations: SiteActivations, team: ThreadTeam) { try? control.progress(0) }
+  func observe(_ activations: SiteActivations, team: ThreadTeam) { try? control.progress() }
 }

@@ -16,7 +16,7 @@ struct RecollectTask {
     let hidden = try environment.hiddenStates.hidden(.packed, block: block, shard: shard)
     let collector = RepairCollector(try environment.blocks.partlyPacked(block, environment.inputs))
     try collector.add(hidden, expected: expected, team: environment.team) { sequence in
-      try environment.control.progress(0.9 * Double(sequence) / Double(hidden.sequences), "sequence \(sequence)")
+      try environment.control.progress("sequence \(sequence)")
     }
     let (gram, loss) = try collector.partials()
     var outputs: [WireArtifactRef] = []

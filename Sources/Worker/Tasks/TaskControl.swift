@@ -9,29 +9,30 @@ package final class TaskControl: Sendable {
   /// A task that gets on says so at least this often: far below any lease.
   private static let pulsePause = Duration.seconds(5)
 
-  private let report: @Sendable (_ fraction: Double, _ note: String) -> Void
-  private let last = Mutex<(fraction: Double, note: String, time: ContinuousClock.Instant)>((0, "", .now))
+  private let report: @Sendable (_ note: String) -> Void
+  private let last = Mutex<(note: String, time: ContinuousClock.Instant)>(("", .now))
 
-  package init(report: @escaping @Sendable (_ fraction: Double, _ note: String) -> Void) { self.report = report }
+  package init(report: @escaping @Sendable (_ note: String) -> Void) { self.report = report }
 
-  /// Makes the next ``progress(_:_:)`` throw.
+  /// Makes the next ``progress(_:)`` throw.
   package func cancel() { isCancelled.store(true, ordering: .relaxed) }
 
   var wasCancelled: Bool { isCancelled.load(ordering: .relaxed) }
 
   /// Renews the lease.
   ///
+  /// - Parameter note: what the task is at, for people; as before if nil.
   /// - Throws: ``TaskError/cancelled`` if the task is no longer wanted.
-  package func progress(_ fraction: Double, _ note: String = "") throws {
+  package func progress(_ note: String? = nil) throws {
     if wasCancelled { throw TaskError.cancelled }
-    say(min(max(fraction, 0), 1), note)
+    say(note ?? last.withLock { $0.note })
   }
 
   /// Renews the lease between two steps that are worth a word, which may be far apart: a product of the largest matrices takes
   /// minutes. For the thread that computes, as often as it likes.
   func pulse() {
-    let (fraction, note, time) = last.withLock { $0 }
-    if !wasCancelled, ContinuousClock.now - time > Self.pulsePause { say(fraction, note) }
+    let (note, time) = last.withLock { $0 }
+    if !wasCancelled, ContinuousClock.now - time > Self.pulsePause { say(note) }
   }
 
   /// Renews the lease while the task waits for something that is no work of its own.
@@ -42,8 +43,8 @@ package final class TaskControl: Sendable {
     pulse()
   }
 
-  private func say(_ fraction: Double, _ note: String) {
-    last.withLock { $0 = (fraction, note, .now) }
-    report(fraction, note)
+  private func say(_ note: String) {
+    last.withLock { $0 = (note, .now) }
+    report(note)
   }
 }

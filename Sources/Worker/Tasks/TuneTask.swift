@@ -20,12 +20,12 @@ struct TuneTask {
     var streams = try environment.sweep.take(block: block, batches.sequences, environment)
     try environment.blocks.original(block).forward(&streams.teacher, team: team, observer: heartbeat)
     let fitted = try environment.blocks.packedBlock(block, environment.inputs, team: team)
-    let tuner = BlockTuner(job.tune, team: team) { try environment.control.progress($0, $1) }
+    let tuner = BlockTuner(job.tune, team: team) { try environment.control.progress($0) }
     let outcome = try tuner.tune(fitted, on: TuneExamples(inputs: streams.student, targets: streams.teacher), batches)
 
     let artifact = try outcome.block.map { try store($0, environment) } ?? unchanged(environment)
     try (outcome.block ?? fitted).block.forward(&streams.student, team: team, observer: heartbeat)
-    try environment.control.progress(1, "done")
+    try environment.control.progress("storing")
     // Behind the last block nobody asks for them.
     if block + 1 < job.model.blockCount {
       environment.sweep.keep(streams, after: block, packedAs: artifact.digest, environment)

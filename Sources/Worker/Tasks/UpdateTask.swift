@@ -38,7 +38,7 @@ struct UpdateTask {
     }
     var values: [String: [Float]] = [:]
     for (block, tensors) in tensors.enumerated() {
-      try environment.control.progress(0, "parameters of block \(block)")
+      try environment.control.progress("parameters of block \(block)")
       let source = try environment.blocks.tensors(block, environment.inputs)
       for tensor in tensors { values[tensor.name] = try source.floats(tensor.name) }
     }
@@ -48,7 +48,7 @@ struct UpdateTask {
   private func take(_ parameters: inout DistilledParameters, _ environment: TaskEnvironment) throws {
     let options = environment.job.tune
     let gradients = try environment.inputs.all(ArtifactRef.gradientName).map { input in
-      try environment.control.progress(0, "micro-batch \(input.shard)")
+      try environment.control.progress("micro-batch \(input.shard)")
       return try environment.inputs.file(input)
     }
     let losses = try gradients.map(DistillTask.loss)

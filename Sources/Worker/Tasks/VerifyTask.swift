@@ -13,7 +13,7 @@ struct VerifyTask {
     let packed = try environment.blocks.packed(block, environment.inputs)
     var result = WireVerifyResult()
     for linear in environment.job.model.linears(ofBlock: block) {
-      try environment.control.progress(0.1, linear.name)
+      try environment.control.progress(linear.name)
       result.linears.append(try measure(linear, original, packed, environment))
     }
     result.outputError = try outputError(original, packed, environment)
@@ -44,7 +44,7 @@ struct VerifyTask {
       let hidden = try environment.hiddenStates.hidden(environment.job.propagation.stream, block: block, shard: shard)
       let observer = Heartbeat(control: environment.control)
       let expected = try original.output(of: hidden, team: environment.team, observer: observer)
-      try environment.control.progress(0.5)
+      try environment.control.progress("output")
       let got = try packed.output(of: hidden, team: environment.team, observer: observer)
       loss.add(expected.values, got.values)
     }

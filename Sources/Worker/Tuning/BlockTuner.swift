@@ -36,10 +36,10 @@ package struct BlockTuner {
   let options: TuneOptions
   let team: ThreadTeam
   /// Called at every micro-batch; throws to end the tune.
-  let progress: (_ fraction: Double, _ note: String) throws -> Void
+  let progress: (_ note: String) throws -> Void
 
   package init(
-    _ options: TuneOptions, team: ThreadTeam, progress: @escaping (_ fraction: Double, _ note: String) throws -> Void
+    _ options: TuneOptions, team: ThreadTeam, progress: @escaping (_ note: String) throws -> Void
   ) {
     self.options = options
     self.team = team
@@ -92,7 +92,7 @@ package struct BlockTuner {
       let positions = step.reduce(0) { $0 + $1.count } * examples.inputs.length
       let block = parameters.block(team: team)
       for batch in step {
-        try progress(schedule.fraction, seen > 0 ? "loss \(total / Double(seen))" : "tuning")
+        try progress("step \(schedule.step + 1) of \(schedule.steps)")
         let tape = try block.record(examples.inputs.slice(batch), team: team)
         let loss = BlockLoss(target: examples.targets.slice(batch))
           .gradient(tape.output, scale: 1 / Float(positions), team: team)
@@ -112,7 +112,7 @@ package struct BlockTuner {
   private func validate(_ block: DecoderBlock, _ batches: MicroBatches, _ examples: TuneExamples) throws -> Double {
     var (sum, sequences) = (0.0, 0)
     for batch in batches.validation {
-      try progress(0, "validating")
+      try progress("validating")
       let output = try block.output(of: examples.inputs.slice(batch), team: team)
       sum += BlockLoss(target: examples.targets.slice(batch)).sum(output, team: team)
       sequences += batch.count
@@ -138,8 +138,6 @@ struct TuneSchedule {
 
   /// - Parameter step: counts from 1.
   mutating func advance(to step: Int) { self.step = step }
-
-  var fraction: Double { Double(step) / Double(max(1, steps)) }
 
   /// Of the step begun last.
   var strength: Float {

@@ -50,11 +50,11 @@ final class SweepStates: Sendable {
     let embedded = try job.model.embed(tokens: job.tokens(of: sequences), from: job.original)
     var streams = Streams(student: embedded, teacher: embedded)
     for before in 0..<block {
-      try environment.control.progress(0, "streams of block \(before)")
+      try environment.control.progress("streams of block \(before)")
       let heartbeat = Heartbeat(control: environment.control)
       try environment.blocks.packed(before, environment.inputs)
         .forward(&streams.student, team: environment.team, observer: heartbeat)
-      try environment.control.progress(0, "streams of block \(before)")
+      try environment.control.progress("streams of block \(before)")
       try environment.blocks.original(before)
         .forward(&streams.teacher, team: environment.team, observer: heartbeat)
     }
