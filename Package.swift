@@ -36,7 +36,7 @@ let package = Package(
     .target(name: "Transformer", dependencies: ["Checkpoint", "Numerics"]),
 
     .target(name: "JobGraph"),
-    .target(name: "Machines", dependencies: ["JobGraph", "Numerics"]),
+    .target(name: "Machines", dependencies: ["Numerics"]),
     .target(
       name: "Messaging",
       dependencies: [
@@ -87,7 +87,7 @@ let package = Package(
     .executableTarget(
       name: "crvq-worker",
       dependencies: [
-        "JobGraph", "Machines", "Messaging", "Numerics", "Program", "Worker",
+        "Machines", "Messaging", "Numerics", "Program", "Worker",
         .product(name: "Logging", package: "swift-log"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]
@@ -97,7 +97,7 @@ let package = Package(
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Numerics"], exclude: ["Golden"]),
     .testTarget(
       name: "CoordinatorTests",
-      dependencies: ["CRVQ", "Checkpoint", "Coordinator", "JobGraph", "Machines", "Transformer"]),
+      dependencies: ["CRVQ", "Checkpoint", "Coordinator", "JobGraph", "Machines", "Messaging", "Transformer"]),
     .testTarget(name: "JobGraphTests", dependencies: ["JobGraph"]),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging"]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),

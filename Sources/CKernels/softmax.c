@@ -3,11 +3,6 @@
 #include "dispatch.h"
 #include "exponential_lane.h"
 
-CRVQ_DISPATCHED
-void crvq_exp(float *values, size_t count) {
-  for (size_t i = 0; i < count; i++) values[i] = crvq_exp_lane(values[i]);
-}
-
 // A running maximum a lane: the language fixes the order of comparisons of a plain loop, which then stays scalar.
 CRVQ_DISPATCHED
 float crvq_maximum(const float *values, size_t count) {

@@ -106,8 +106,8 @@ struct ChannelOrder {
   /// Rows whose lost energies are found together.
   private static let scoredRows = 512
 
-  /// Root mean squares of the rows: where scales start.
-  static func rowScales(_ weight: Matrix) -> [Float] {
+  /// Root mean squares of the rows.
+  private static func rowScales(_ weight: Matrix) -> [Float] {
     (0..<weight.rows).map { row in
       var sum: Double = 0
       for column in 0..<weight.columns { sum += Double(weight[row, column]) * Double(weight[row, column]) }

@@ -25,10 +25,10 @@ public func fit(
   var (weight, gram) = (consume weight, consume gram)
   try Problem.check(weight, gram)
   let shape = FitShape(rows: weight.rows, channels: weight.columns, format: options.format)
-  let order = steps.measure(\.importance) {
+  let order = steps.measure(.importance) {
     ChannelOrder(Problem(weight: weight, gram: gram), options: options, streamKey: streamKey, team: team).channels
   }
-  steps.measure(\.preparation) {
+  steps.measure(.preparation) {
     shape.pad(&weight, rows: shape.rows)
     shape.pad(&gram, rows: shape.columns)
   }
@@ -36,13 +36,13 @@ public func fit(
     try gram.values.withUnsafeMutableBufferPointer { h in
       let state = FitState(
         shape, w: Buffer(borrowing: w), h: Buffer(borrowing: h), beamWidth: options.beamWidth, team: team)
-      steps.measure(\.preparation) {
+      steps.measure(.preparation) {
         state.layOut(order)
         state.prepareProducts()
       }
-      steps.measure(\.start) { state.start(options, streamKey: streamKey) }
+      steps.measure(.start) { state.start(options, streamKey: streamKey) }
       let rounds = try state.alternate(options, streamKey: streamKey, steps: &steps, progress: progress)
-      return try steps.measure(\.packing) {
+      return try steps.measure(.packing) {
         let packed = try state.pack(order: order)
         return (packed, state.errorsOfPacked(), rounds)
       }

@@ -1,4 +1,3 @@
-import Foundation
 import Numerics
 
 extension FitState {
@@ -15,21 +14,21 @@ extension FitState {
     var last = Double.infinity
     for round in 1...options.maximumRounds {
       if round <= max(1, options.feedbackRounds) {
-        steps.measure(\.feedback) {
+        steps.measure(.feedback) {
           let factor = factorise(damping: options.damping)
           feedBack(factor)
           restoreGram(factor)
         }
       }
-      steps.measure(\.descent) {
+      steps.measure(.descent) {
         for visit in 0..<schedule.visits {
           let temperature = schedule.temperature(round: round, visit: visit)
           descend(sweeps: schedule.sweeps(visit: visit), noise: Float(temperature * meanError), key: stream.next())
         }
       }
-      steps.measure(\.scales) { rescale(gradient: refit.gradient) }
+      steps.measure(.scales) { rescale(gradient: refit.gradient) }
       if round == 1 { meanError = unscaledErrorPerWeight }
-      steps.measure(\.codebooks) { refit.improve(self, steps: schedule.codebookSteps(round: round)) }
+      steps.measure(.codebooks) { refit.improve(self, steps: schedule.codebookSteps(round: round)) }
       let error = relativeError
       guard progress(round, error) else { throw CRVQError(.cancelled, "the fit was cancelled in round \(round)") }
       if error == 0 { return round }
@@ -48,43 +47,5 @@ extension FitState {
       sum += max(0, rowErrors.base[row]) / (Double(scales.base[row]) * Double(scales.base[row]))
     }
     return sum / Double(rows * columns)
-  }
-}
-
-/// How the temperature falls over the rounds, and how the sweeps of a round are laid out.
-struct CoolingSchedule {
-  /// Visits of every block of columns in a round, each with a product with H.
-  let visits: Int
-  /// Sweeps over all codes in a round.
-  let sweeps: Int
-  /// The last round with a temperature above 0; the first has none either.
-  let lastHotRound: Int
-  private let sweepsOfVisit: Int
-  private let start: Double
-  private let codebookSteps: Int
-
-  init(_ options: FitOptions, columns: Int) {
-    // A product costs as much as 2 · in operations a weight, a sweep somewhat more than 2 · 2^e: the wider the matrix, the
-    // more sweeps a product has to serve.
-    sweeps = options.sweeps
-    sweepsOfVisit = columns < 1024 ? 2 : columns < 2048 ? 3 : 6
-    visits = (sweeps + sweepsOfVisit - 1) / sweepsOfVisit
-    codebookSteps = options.codebookSteps
-    // Two cold rounds at the end at least, where there are as many.
-    lastHotRound = options.temperature > 0 ? min(1 + options.annealingRounds, max(1, options.maximumRounds - 2)) : 1
-    start = options.temperature
-  }
-
-  /// Sweeps over the groups of a block in a visit.
-  func sweeps(visit: Int) -> Int { min(sweepsOfVisit, sweeps - visit * sweepsOfVisit) }
-
-  /// Codebooks are worth more steps where codes hardly change any more.
-  func codebookSteps(round: Int) -> Int { round > lastHotRound ? 3 * codebookSteps : codebookSteps }
-
-  /// In units of the mean error a weight after the first round: flat at first, steep in the end.
-  func temperature(round: Int, visit: Int) -> Double {
-    guard round > 1, round <= lastHotRound else { return 0 }
-    let elapsed = Double((round - 2) * visits + visit) / Double((lastHotRound - 1) * visits)
-    return start * pow(1 - elapsed, 0.3)
   }
 }

@@ -31,31 +31,31 @@ public struct FitWork: Sendable, Equatable {
   /// One search for all groups: d multiplications and additions a codeword.
   private var search: Double { 2 * rows * columns * codewords }
 
-  /// Operations of a step, by its name in ``FitSteps``; 0 where they are not what it is about.
-  public func operations(of step: String) -> Double {
+  /// Operations of a step; 0 where they are not what it is about.
+  public func operations(of step: FitStep) -> Double {
     switch step {
-    case "preparation": product
-    case "feedback": feedbackRounds * (columns * columns * columns / 3 + product / 2 + search)
-    case "descent": rounds * (visits * product + sweeps * search)
-    case "scales": rounds * product
-    case "codebooks": codebookProducts * product
-    case "packing": 2 * product
-    default: 0
+    case .preparation: product
+    case .feedback: feedbackRounds * (columns * columns * columns / 3 + product / 2 + search)
+    case .descent: rounds * (visits * product + sweeps * search)
+    case .scales: rounds * product
+    case .codebooks: codebookProducts * product
+    case .packing: 2 * product
+    case .importance, .start: 0
     }
   }
 
   /// Bytes of a step: H once, W and what is as large as W once for each pass over them.
-  public func bytes(of step: String) -> Double {
+  public func bytes(of step: FitStep) -> Double {
     let (h, w) = (4 * columns * columns, 4 * rows * columns)
     return switch step {
-    case "preparation": 2 * (2 * h + 2 * w) + h + 2 * w
-    case "importance": 2 * w
-    case "feedback": feedbackRounds * (4 * h + w)
-    case "descent": rounds * visits * (h + w)
-    case "scales": rounds * (h + 2 * w)
-    case "codebooks": rounds * h
-    case "packing": 2 * (h + 2 * w)
-    default: 0
+    case .preparation: 2 * (2 * h + 2 * w) + h + 2 * w
+    case .importance: 2 * w
+    case .feedback: feedbackRounds * (4 * h + w)
+    case .descent: rounds * visits * (h + w)
+    case .scales: rounds * (h + 2 * w)
+    case .codebooks: rounds * h
+    case .packing: 2 * (h + 2 * w)
+    case .start: 0
     }
   }
 }

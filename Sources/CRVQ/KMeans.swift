@@ -94,17 +94,3 @@ struct KMeans {
     return assignment
   }
 }
-
-extension RandomStream {
-  /// At most `wanted` of the indices below `count`, in order; each is as likely as any other.
-  mutating func sample(_ wanted: Int, of count: Int) -> [Int] {
-    if count <= wanted { return Array(0..<count) }
-    var remaining = wanted
-    // Selection sampling (Knuth, algorithm S).
-    return (0..<count).filter { i in
-      let taken = index(below: count - i) < remaining
-      if taken { remaining -= 1 }
-      return taken
-    }
-  }
-}

@@ -13,20 +13,20 @@ public struct PackedTensor: Sendable, Equatable {
     self.shape = shape
     self.bytes = bytes
   }
+
+  /// How a file that is to hold it declares it.
+  public var declaration: TensorDeclaration { TensorDeclaration(name: name, elementType: type, shape: shape) }
 }
 
 extension PackedLinear {
-  /// The names' endings of the tensors of a packed linear.
-  public static let tensorSuffixes = ["codes", "critical_codes", "codebooks", "scales", "channel_order"]
-
-  /// The tensors of this linear, named `prefix` + ".codes" and so on.
+  /// The tensors of this linear, named by ``PackedPart/name(of:)`` with `prefix` as the path.
   public func encoded(prefix: String) -> [PackedTensor] {
     let bits = storedBits
     let critical = criticalGroups
     func half(_ values: [UInt16]) -> [UInt8] { values.flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] } }
     var tensors = [
       PackedTensor(
-        name: "\(prefix).codes", type: .uint8, shape: [rows, CodeBits.rowBytes(groups, bits: bits[0])],
+        name: PackedPart.codes.name(of: prefix), type: .uint8, shape: [rows, CodeBits.rowBytes(groups, bits: bits[0])],
         bytes: CodeBits.pack(codes, rows: rows, count: groups, bits: bits[0]))
     ]
     if critical > 0 {
@@ -35,17 +35,20 @@ extension PackedLinear {
       }
       tensors.append(
         PackedTensor(
-          name: "\(prefix).critical_codes", type: .uint8, shape: criticalShape, bytes: Array(pieces.joined())))
+          name: PackedPart.criticalCodes.name(of: prefix), type: .uint8, shape: criticalShape,
+          bytes: Array(pieces.joined())))
     }
     let d = format.groupSize
     tensors.append(
       PackedTensor(
-        name: "\(prefix).codebooks", type: .float16, shape: [codebooks.count / d, d], bytes: half(codebooks)))
-    tensors.append(PackedTensor(name: "\(prefix).scales", type: .float16, shape: [rows], bytes: half(scales)))
+        name: PackedPart.codebooks.name(of: prefix), type: .float16, shape: [codebooks.count / d, d],
+        bytes: half(codebooks)))
+    tensors.append(
+      PackedTensor(name: PackedPart.scales.name(of: prefix), type: .float16, shape: [rows], bytes: half(scales)))
     let isShort = columns <= Int(UInt16.max)
     tensors.append(
       PackedTensor(
-        name: "\(prefix).channel_order", type: isShort ? .uint16 : .uint32, shape: [columns],
+        name: PackedPart.channelOrder.name(of: prefix), type: isShort ? .uint16 : .uint32, shape: [columns],
         bytes: channelOrder.flatMap { channel in
           (0..<(isShort ? 2 : 4)).map { UInt8(truncatingIfNeeded: channel >> UInt32(8 * $0)) }
         }))
@@ -67,8 +70,8 @@ extension PackedLinear {
   /// - Throws: ``CRVQError`` (`malformed`) naming the tensor, what was expected and what was found; whatever `tensor` throws.
   public init(prefix: String, format: PackedFormat, tensor: (String) throws -> PackedTensor?) throws {
     try format.validate()
-    func read(_ suffix: String, _ types: [ElementType], dimensions: Int) throws -> PackedTensor {
-      let name = "\(prefix).\(suffix)"
+    func read(_ part: PackedPart, _ types: [ElementType], dimensions: Int) throws -> PackedTensor {
+      let name = part.name(of: prefix)
       guard let found = try tensor(name) else { throw CRVQError(.malformed, "\(name): there is no such tensor") }
       guard types.contains(found.type) else {
         let expected = types.map(\.rawValue).joined(separator: " or ")
@@ -80,8 +83,8 @@ extension PackedLinear {
       try Self.expect(found, shape: found.shape)
       return found
     }
-    let order = try read("channel_order", [.uint16, .uint32], dimensions: 1)
-    let scales = try read("scales", [.float16], dimensions: 1)
+    let order = try read(.channelOrder, [.uint16, .uint32], dimensions: 1)
+    let scales = try read(.scales, [.float16], dimensions: 1)
     let (rows, columns) = (scales.shape[0], order.shape[0])
     guard rows > 0, columns > 0 else {
       throw CRVQError(
@@ -89,14 +92,15 @@ extension PackedLinear {
     }
     let (groups, critical) = (format.groups(columns: columns), format.criticalGroups(columns: columns))
     let bits = format.storedBits(columns: columns)
-    let codebooks = try read("codebooks", [.float16], dimensions: 2)
+    let codebooks = try read(.codebooks, [.float16], dimensions: 2)
     try Self.expect(codebooks, shape: [bits.reduce(0) { $0 + 1 << $1 }, format.groupSize])
-    let codes = try read("codes", [.uint8], dimensions: 2)
+    let codes = try read(.codes, [.uint8], dimensions: 2)
     try Self.expect(codes, shape: [rows, CodeBits.rowBytes(groups, bits: bits[0])])
+    let criticalName = PackedPart.criticalCodes.name(of: prefix)
     var lists: [[UInt16]] = []
     if critical > 0 {
       let shape = Self.criticalShape(bits, rows: rows, critical: critical)
-      let packed = try read("critical_codes", [.uint8], dimensions: shape.count)
+      let packed = try read(.criticalCodes, [.uint8], dimensions: shape.count)
       try Self.expect(packed, shape: shape)
       var rest = packed.bytes[...]
       for b in bits.dropFirst() {
@@ -104,8 +108,8 @@ extension PackedLinear {
         lists.append(try Self.unpack(rest.prefix(count), packed.name, rows: rows, count: critical, bits: b))
         rest = rest.dropFirst(count)
       }
-    } else if try tensor("\(prefix).critical_codes") != nil {
-      throw CRVQError(.malformed, "\(prefix).critical_codes: present, but the linear has no critical groups")
+    } else if try tensor(criticalName) != nil {
+      throw CRVQError(.malformed, "\(criticalName): present, but the linear has no critical groups")
     }
     try self.init(
       name: prefix, format: format, rows: rows, columns: columns,
@@ -119,11 +123,8 @@ extension PackedLinear {
     guard tensor.shape == shape else {
       throw CRVQError(.malformed, "\(tensor.name): shape is \(tensor.shape); expected \(shape)")
     }
-    var count = tensor.type.byteCount
-    for size in shape {
-      let (product, overflow) = count.multipliedReportingOverflow(by: size)
-      guard !overflow else { throw CRVQError(.malformed, "\(tensor.name): shape \(shape) overflows") }
-      count = product
+    guard let count = tensor.type.byteCount(shape: shape) else {
+      throw CRVQError(.malformed, "\(tensor.name): shape \(shape) overflows")
     }
     guard tensor.bytes.count == count else {
       throw CRVQError(.malformed, "\(tensor.name): \(tensor.bytes.count) bytes; expected \(count) for shape \(shape)")

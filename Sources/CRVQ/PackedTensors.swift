@@ -30,18 +30,13 @@ public struct PackedTensors: TensorSource {
     packed = raw
     self.others = others
     self.format = format
-    let weights = names.filter { $0.hasSuffix(Self.codesSuffix) }.map {
-      $0.dropLast(Self.codesSuffix.count) + ".weight"
-    }
+    let suffix = PackedPart.codes.suffix
+    let weights = names.filter { $0.hasSuffix(suffix) }.map { $0.dropLast(suffix.count) + ".weight" }
     let parts = Set(names.filter(Self.isPart))
     tensorNames = Set(others.tensorNames).subtracting(parts).union(weights.map(String.init)).sorted()
   }
 
-  private static let codesSuffix = ".codes"
-
-  private static func isPart(_ name: String) -> Bool {
-    PackedLinear.tensorSuffixes.contains { name.hasSuffix(".\($0)") }
-  }
+  private static func isPart(_ name: String) -> Bool { PackedPart.allCases.contains { name.hasSuffix($0.suffix) } }
 
   /// The modules that are packed: "model.layers.0.self_attn.q_proj", sorted.
   public var packedPrefixes: [String] { tensorNames.compactMap(prefix) }
@@ -50,13 +45,13 @@ public struct PackedTensors: TensorSource {
   private func prefix(_ name: String) -> String? {
     guard name.hasSuffix(".weight") else { return nil }
     let prefix = String(name.dropLast(".weight".count))
-    return packed.shape(of: prefix + Self.codesSuffix) == nil ? nil : prefix
+    return packed.shape(of: PackedPart.codes.name(of: prefix)) == nil ? nil : prefix
   }
 
   public func shape(of name: String) -> [Int]? {
     guard let prefix = prefix(name) else { return source(of: name).shape(of: name) }
-    guard let rows = packed.shape(of: "\(prefix).scales")?.first,
-      let columns = packed.shape(of: "\(prefix).channel_order")?.first
+    guard let rows = packed.shape(of: PackedPart.scales.name(of: prefix))?.first,
+      let columns = packed.shape(of: PackedPart.channelOrder.name(of: prefix))?.first
     else { return nil }
     return [rows, columns]
   }
@@ -85,7 +80,7 @@ public struct PackedTensors: TensorSource {
   }
 
   public func path(of name: String) -> String {
-    prefix(name).map { packed.path(of: $0 + Self.codesSuffix) } ?? source(of: name).path(of: name)
+    prefix(name).map { packed.path(of: PackedPart.codes.name(of: $0)) } ?? source(of: name).path(of: name)
   }
 
   /// Where a tensor that is stored as it is comes from.

@@ -12,7 +12,7 @@ public func relativeError(weight: Matrix, decoded: Matrix, gram: Matrix, team: T
   return EnergyLoss.share(lost, of: whole)
 }
 
-/// ‖W-Ŵ‖² / ‖W‖², the error that a Gram matrix of ones on the diagonal would give.
+/// ‖W-Ŵ‖² / ‖W‖², the error that the identity as Gram matrix would give.
 public func frobeniusError(weight: Matrix, decoded: Matrix) -> Double {
   precondition(weight.values.count == decoded.values.count, "two weights of one shape")
   var lost = 0.0

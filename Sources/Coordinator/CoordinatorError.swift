@@ -17,6 +17,8 @@ public enum CoordinatorError: Error, Sendable, Equatable, CustomStringConvertibl
     }
   }
 
+  var canBeResumed: Bool { if case .tryAgain = self { true } else { false } }
+
   /// The exit code of sysexits.h.
   public var exitCode: Int32 {
     switch self {

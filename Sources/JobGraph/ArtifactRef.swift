@@ -15,6 +15,7 @@ public struct ArtifactRef: Sendable, Hashable {
 
   /// The partial Gram of a site.
   public static func gramName(_ site: String) -> String { "gram/\(site)" }
+  static func isGram(_ name: String) -> Bool { name.hasPrefix(gramName("")) }
   /// What is missing in a block's output, by the activations of a site that are to repair it.
   public static func lossName(_ site: String) -> String { "loss/\(site)" }
   /// The input of block `block` for the task's shard, of a stream.
@@ -38,7 +39,8 @@ public struct TaskInput: Sendable, Hashable {
     case coordinator
   }
 
-  /// The shard a Gram or hidden state belongs to; for a packed block, the block's index.
+  /// Which of its name: the shard of sums and hidden states, the block of a packed one, the linear of a block, the micro-batch of
+  /// gradients; 0 where there is one only.
   public let index: Int
   public let artifact: ArtifactRef
   public let holder: Holder

@@ -35,5 +35,5 @@ extension JobPlan {
   }
 
   /// Whether the job repairs blocks, and on this shard.
-  func recollects(_ shard: Int) -> Bool { repairSite != nil && !shards[shard].isHeldOut }
+  public func recollects(_ shard: Int) -> Bool { repairSite != nil && !shards[shard].isHeldOut }
 }

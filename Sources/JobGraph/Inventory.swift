@@ -27,8 +27,7 @@ extension Scheduler {
       spent += isWhole && isOpen ? outputs.filter { !awaited.contains($0.name) } : outputs
       if isWhole && isOpen { accept(task, kept, of: worker, &actions) }
     }
-    let unneeded = unneeded(spent, on: worker)
-    if !unneeded.isEmpty { actions.append(.release(worker, unneeded)) }
+    releaseUnneeded(spent, on: worker, &actions)
   }
 
   /// Whoever is at it may stop.

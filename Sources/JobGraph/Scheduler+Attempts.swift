@@ -40,17 +40,25 @@ extension Scheduler {
   private mutating func count(failureOf task: TaskID, on worker: WorkerID, _ actions: inout [SchedulerAction]) {
     guard var record = workers[worker] else { return }
     record.failedTasks.insert(task)
-    if record.failedTasks.count >= policy.failedTasksPerWorker, record.setAsideUntil <= now {
-      let pause = policy.setAside(times: record.timesSetAside)
-      actions.append(.setAside(worker, for: pause, failed: record.failedTasks.sorted()))
-      record.setAsideUntil = now + pause
-      record.timesSetAside += 1
-      record.failedTasks = []
-      for (shard, owner) in shardOwners where owner == worker { shardOwners[shard] = nil }
-    }
     workers[worker] = record
+    if record.failedTasks.count >= policy.failedTasksPerWorker {
+      setAside(worker, because: record.failedTasks.sorted(), &actions)
+    }
   }
 
+  /// - Parameter tasks: that failed because of it.
+  mutating func setAside(_ worker: WorkerID, because tasks: [TaskID], _ actions: inout [SchedulerAction]) {
+    guard var record = workers[worker], record.setAsideUntil <= now else { return }
+    let pause = policy.setAside(times: record.timesSetAside)
+    actions.append(.setAside(worker, for: pause, failed: tasks))
+    record.setAsideUntil = now + pause
+    record.timesSetAside += 1
+    record.failedTasks = []
+    workers[worker] = record
+    for (shard, owner) in shardOwners where owner == worker { shardOwners[shard] = nil }
+  }
+
+  /// A result has come from it. One that lies there still may be out of reach.
   mutating func count(successOn worker: WorkerID) {
     workers[worker]?.failedTasks = []
     workers[worker]?.timesSetAside = 0

@@ -41,7 +41,7 @@ extension Scheduler {
         + batches(ofStep: step).enumerated().flatMap { batch, task in held(task, index: batch) { _ in true } }
     case .verify(let block):
       let grams = plan.heldOutShards.flatMap {
-        held(.collect(block: block, shard: $0), index: $0) { $0.hasPrefix(ArtifactRef.gramName("")) }
+        held(.collect(block: block, shard: $0), index: $0, where: ArtifactRef.isGram)
       }
       let hidden = plan.heldOutShards.flatMap { hiddenInputs(plan.propagation.stream, block: block, shard: $0) }
       let before = plan.propagation == .teacher ? [] : packedInputs(below: block)
@@ -90,9 +90,11 @@ extension Scheduler {
   }
 
   /// The workers among the holders, by digest.
-  static func sources(of inputs: [TaskInput]) -> [String: WorkerID] {
+  static func sources(of inputs: [TaskInput]) -> [String: Set<WorkerID>] {
     inputs.reduce(into: [:]) { sources, input in
-      if case .worker(let holder) = input.holder { sources[input.artifact.digest] = holder }
+      if case .worker(let holder) = input.holder {
+        sources[input.artifact.digest, default: []].insert(holder)
+      }
     }
   }
 }

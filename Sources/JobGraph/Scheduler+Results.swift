@@ -9,16 +9,14 @@ extension Scheduler {
     guard let attempt = record(task).attempt(lease, on: worker) else {
       staleResults += 1
       guard let record = workers[worker] else { return }
-      let unneeded = unneeded(outputs, on: worker)
-      if !unneeded.isEmpty { actions.append(.release(worker, unneeded)) }
+      releaseUnneeded(outputs, on: worker, &actions)
       // Else it is said again, for ever.
       if record.running[lease] == nil { actions.append(.cancel(worker, task, lease)) }
       return
     }
     if let lacking = lacking(outputs, of: task) {
       actions.append(.cancel(worker, task, lease))
-      let unneeded = unneeded(outputs, on: worker)
-      if !unneeded.isEmpty { actions.append(.release(worker, unneeded)) }
+      releaseUnneeded(outputs, on: worker, &actions)
       return giveUp(
         task, lease, of: worker, .failed, because: "worker \(worker): its result has no \(lacking)", &actions)
     }
@@ -26,29 +24,15 @@ extension Scheduler {
       actions.append(.cancel(other.worker, task, other.lease))
     }
     durations.add(now - attempt.start, of: task)
-    count(successOn: worker)
     switch task {
-    case .collect(let block, let shard):
+    case .collect, .recollect, .distill:
       update(task) {
         $0.state = .done
         $0.accept(outputs, of: worker)
       }
-      shardOwners[shard] = worker
+      if case .collect(_, let shard) = task { shardOwners[shard] = worker }
       actions.append(.acknowledge(worker, task, lease))
-      releaseHidden(shard: shard, around: block, &actions)
-    case .recollect(let block, let shard):
-      update(task) {
-        $0.state = .done
-        $0.accept(outputs, of: worker)
-      }
-      actions.append(.acknowledge(worker, task, lease))
-      releaseHidden(shard: shard, around: block, &actions)
-    case .distill:
-      update(task) {
-        $0.state = .done
-        $0.accept(outputs, of: worker)
-      }
-      actions.append(.acknowledge(worker, task, lease))
+      if let shard = task.shard { releaseHidden(shard: shard, around: task.block, &actions) }
     case .fit, .tune, .update, .verify, .evaluate:
       update(task) {
         $0.state = .storing(attempt)
@@ -87,7 +71,7 @@ extension Scheduler {
     case .badInput(let message):
       stop(.badInput(task, message), &actions)
     case .missingArtifact(let digest):
-      let end = missed(digest, by: task, source: attempt.sources[digest])
+      let end = missed(digest, by: task, sources: attempt.sources[digest] ?? [], &actions)
       let reason = "worker \(worker) could not get artifact \(digest.prefix(12))"
       giveUp(task, lease, of: worker, end, because: reason, &actions)
     case .cancelled:
@@ -98,26 +82,40 @@ extension Scheduler {
   }
 
   /// Who is to blame for an input that was not there. The task is not, the first time: a cache that is lost or damaged lacks
-  /// many of its inputs, and each is made again. If one is missing again it may be the way to its holder.
-  private mutating func missed(_ digest: String, by task: TaskID, source: WorkerID?) -> AttemptEnd {
-    let isFirst = source != nil && !record(task).missed.contains(digest)
+  /// many of its inputs, and each is made again. If one is missing again it may be the way to its holder, who is then given
+  /// nothing for a while: what it makes reaches nobody.
+  private mutating func missed(
+    _ digest: String, by task: TaskID, sources: Set<WorkerID>, _ actions: inout [SchedulerAction]
+  ) -> AttemptEnd {
+    let isFirst = !sources.isEmpty && !record(task).missed.contains(digest)
     update(task) { $0.missed.insert(digest) }
-    return disown(digest, source: source) && !isFirst ? .failed : .returned
+    // The coordinator's own are never given up.
+    if sources.isEmpty { return .failed }
+    let holders = disown(digest, of: sources)
+    if isFirst || holders.isEmpty { return .returned }
+    for holder in holders.sorted() { setAside(holder, because: [task], &actions) }
+    return .failed
   }
 
-  /// An artifact is not where the worker was told: it is made again, on any worker.
+  /// An artifact is not where the worker was told: it is made again, on another worker if there is one.
   ///
-  /// - Returns: false if that was known, since its source is lost or it has been made again meanwhile.
-  private mutating func disown(_ digest: String, source: WorkerID?) -> Bool {
-    guard let source else { return true }
-    let lost = tasks.filter { _, record in
-      record.isDone && record.worker == source && record.outputs.contains { $0.digest == digest }
-    }
-    for task in lost.keys.sorted() {
+  /// - Returns: Those of its sources that were still held to have it: none if they are lost, or it has been made again meanwhile.
+  private mutating func disown(_ digest: String, of sources: Set<WorkerID>) -> Set<WorkerID> {
+    var holders: Set<WorkerID> = []
+    for (task, record) in tasks.sorted(by: { $0.key < $1.key }) where record.isDone {
+      guard let holder = record.worker, sources.contains(holder),
+        record.outputs.contains(where: { $0.digest == digest })
+      else { continue }
+      holders.insert(holder)
       makeAgain(task)
+      let now = now
+      update(task) {
+        $0.failedOn.insert(holder)
+        $0.notBefore = now
+      }
       if case .collect(_, let shard) = task { shardOwners[shard] = nil }
     }
-    return !lost.isEmpty
+    return holders
   }
 
   mutating func stored(_ task: TaskID, _ lease: Lease, _ actions: inout [SchedulerAction]) {
@@ -127,6 +125,7 @@ extension Scheduler {
       $0.state = .done
       $0.accept([], of: worker)
     }
+    count(successOn: worker)
     if workers[worker] != nil {
       actions.append(.acknowledge(worker, task, lease))
       if !outputs.isEmpty { actions.append(.release(worker, outputs)) }
@@ -171,7 +170,7 @@ extension Scheduler {
 
   private mutating func releaseHeldOut(block: Int, _ actions: inout [SchedulerAction]) {
     for shard in plan.heldOutShards {
-      release(.collect(block: block, shard: shard), &actions) { $0.hasPrefix(ArtifactRef.gramName("")) }
+      release(.collect(block: block, shard: shard), &actions, where: ArtifactRef.isGram)
       releaseHidden(shard: shard, around: block, &actions)
     }
   }
@@ -215,17 +214,16 @@ extension Scheduler {
     let gone = record.outputs.filter { matches($0.name) }
     guard let holder = record.worker, workers[holder] != nil, !gone.isEmpty else { return }
     update(task) { $0.outputs.removeAll { matches($0.name) } }
-    let unneeded = unneeded(gone, on: holder)
-    if !unneeded.isEmpty { actions.append(.release(holder, unneeded)) }
+    releaseUnneeded(gone, on: holder, &actions)
   }
 
-  /// Those of a worker's artifacts that are on nobody's books. An artifact is its content: a result that arrives twice
+  /// Releases those of a worker's artifacts that are on nobody's books. An artifact is its content: a result that arrives twice
   /// names what the first one brought, and sequences that are the same make the same hidden states and Grams.
-  func unneeded(_ artifacts: [ArtifactRef], on worker: WorkerID) -> [ArtifactRef] {
+  func releaseUnneeded(_ artifacts: [ArtifactRef], on worker: WorkerID, _ actions: inout [SchedulerAction]) {
     var rest = artifacts
     for record in tasks.values where record.worker == worker && !record.outputs.isEmpty {
       rest.removeAll { artifact in record.outputs.contains { $0.digest == artifact.digest } }
     }
-    return rest
+    if !rest.isEmpty { actions.append(.release(worker, rest)) }
   }
 }

@@ -60,7 +60,7 @@ extension Scheduler {
     }
   }
 
-  /// What a collect or recollect made is nowhere any more.
+  /// What a collect, recollect or distill made is nowhere any more.
   mutating func makeAgain(_ task: TaskID) {
     update(task) {
       $0.state = .pending

@@ -90,6 +90,6 @@ struct Attempt: Sendable, Equatable {
   let start: Duration
   /// Without progress until then, the lease is over.
   var deadline: Duration
-  /// The workers that it was told to fetch inputs from, by digest.
-  let sources: [String: WorkerID]
+  /// The workers that it was told to fetch inputs from, by digest. Equal sequences give equal sums, on several workers.
+  let sources: [String: Set<WorkerID>]
 }

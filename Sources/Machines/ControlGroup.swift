@@ -1,5 +1,4 @@
 import Foundation
-import JobGraph
 
 /// The memory side of this process's control group, of either version of the kernel's interface.
 package struct ControlGroup: Sendable {

@@ -1,5 +1,4 @@
 import Foundation
-import JobGraph
 import Numerics
 
 /// What is known of a machine that may run workers.

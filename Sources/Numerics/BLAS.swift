@@ -1,6 +1,6 @@
 import COpenBLAS
 
-/// The few BLAS and LAPACK routines in use, row-major, on raw pointers; nothing here allocates or starts threads.
+/// The few BLAS routines in use, row-major, on raw pointers; nothing here allocates or starts threads.
 ///
 /// OpenBLAS runs single-threaded: parallel work is split by ``ThreadTeam`` in fixed pieces, so that results do not
 /// depend on the number of threads.

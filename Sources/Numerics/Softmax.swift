@@ -4,11 +4,6 @@ import CKernels
 ///
 /// exp is within 1.2e-7 relative error; below -87.3 it is 0, above 88 it is exp(88). NaN stays NaN.
 public enum Softmax {
-  /// values ← exp(values).
-  public static func exponential(_ values: UnsafeMutablePointer<Float>, count: Int) {
-    crvq_exp(values, count)
-  }
-
   /// The largest of `count` ≥ 1 values.
   public static func maximum(_ values: UnsafePointer<Float>, count: Int) -> Float {
     crvq_maximum(values, count)

@@ -3,17 +3,22 @@ import UnixSignals
 
 /// Runs what blocks on a thread of its own, away from the cooperative pool.
 ///
-/// - Parameter stop: called from another thread at the first SIGINT or SIGTERM; a second one ends the process at once, with 75.
+/// - Parameter stop: called from another thread at the first SIGINT, SIGTERM or SIGHUP; a second SIGINT or SIGTERM ends the process
+///   at once, with 75. SIGHUP does nothing where it was ignored from the start, as under nohup.
 public func runBlocking<Result: Sendable>(
   thread name: String, stop: @escaping @Sendable (UnixSignal) -> Void,
   _ body: @escaping @Sendable () throws -> Result
 ) async throws -> Result {
+  let trapped: [UnixSignal] = [.sigint, .sigterm] + (isHangupIgnored ? [] : [.sighup])
   let signals = Task {
-    var count = 0
-    for await signal in await UnixSignalsSequence(trapping: .sigint, .sigterm) {
-      count += 1
-      if count > 1 { _exit(75) }
-      stop(signal)
+    var isStopping = false
+    var orders = 0
+    for await signal in await UnixSignalsSequence(trapping: trapped) {
+      // A session that ends may send both SIGTERM and SIGHUP: that is one order.
+      if signal != .sighup { orders += 1 }
+      if orders > 1 { _exit(75) }
+      if !isStopping { stop(signal) }
+      isStopping = true
     }
   }
   defer { signals.cancel() }
@@ -22,4 +27,11 @@ public func runBlocking<Result: Sendable>(
     thread.name = name
     thread.start()
   }
+}
+
+private var isHangupIgnored: Bool {
+  var action = sigaction()
+  guard sigaction(SIGHUP, nil, &action) == 0 else { return false }
+  // Function pointers are not compared in Swift.
+  return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
 }

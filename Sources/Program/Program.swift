@@ -42,7 +42,7 @@ extension Program {
 
   private static func fail(_ message: String, _ code: Int32) -> Never {
     let line = message.split(whereSeparator: \.isNewline).joined(separator: " ")
-    FileHandle.standardError.write(Data("\(configuration.commandName ?? "crvq"): \(line)\n".utf8))
+    try? FileHandle.standardError.write(contentsOf: Data("\(configuration.commandName ?? "crvq"): \(line)\n".utf8))
     Foundation.exit(code)
   }
 }

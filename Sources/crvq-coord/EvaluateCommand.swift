@@ -43,8 +43,8 @@ struct EvaluateCommand: AsyncParsableCommand {
 
   func run() async throws {
     let result = launcher.isGiven ? try await onWorkers() : try inThisProcess()
-    if launcher.json { return try JSONOutput.print(result) }
-    print(
+    if launcher.json { return try StandardOutput.print(json: result) }
+    try StandardOutput.print(
       "perplexity \(result.perplexity.fixed(3)) over \(result.tokens) tokens, \(result.seconds.asTime), "
         + "\((Double(result.tokens) / result.seconds).fixed(0)) tokens/s")
   }
@@ -59,7 +59,6 @@ struct EvaluateCommand: AsyncParsableCommand {
     let options = try EvaluationOptions(
       model: absolute(model), tokens: absolute(tokens), window: window, maximumWindows: maxWindows)
     let launch = try Launch(launcher, JobShape(options))
-    _ = try launch.security()
     let dashboard = try await launcher.startDashboard()
     let job = try PreparedJob.create(options, in: launch.temporaryParent)
     defer { job.directory.remove() }

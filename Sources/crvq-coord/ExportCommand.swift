@@ -14,6 +14,6 @@ struct ExportCommand: ParsableCommand {
 
   func run() throws {
     try ModelExport(quantized: quantized, output: absolute(output)).run { report($0) }
-    print("exported to \(output)")
+    try StandardOutput.print("exported to \(output)")
   }
 }

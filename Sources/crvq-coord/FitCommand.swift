@@ -38,8 +38,8 @@ struct FitCommand: ParsableCommand {
     let result = try fit.run(team: ThreadTeam(threads: threads ?? ThreadTeam.availableProcessors)) { round, error in
       if !json { report("round \(round)  relative error \(error.fixed(6))") }
     }
-    if json { return try JSONOutput.print(result) }
-    print(
+    if json { return try StandardOutput.print(json: result) }
+    try StandardOutput.print(
       "relative error \(result.relativeError.fixed(6)), \(result.bitsPerWeight.fixed(3)) bits a weight "
         + "(\(result.bitsPerWeightWithoutOrder.fixed(3)) without the channel order), "
         + "\(result.rounds) rounds, \(result.seconds.fixed(2)) s")

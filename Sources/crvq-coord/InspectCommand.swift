@@ -14,7 +14,7 @@ struct InspectCommand: ParsableCommand {
 
   func run() throws {
     let inspection = try ModelInspection(quantized: quantized)
-    if json { return try JSONOutput.print(inspection.summary) }
-    print(inspection.text)
+    if json { return try StandardOutput.print(json: inspection.summary) }
+    try StandardOutput.print(inspection.text)
   }
 }

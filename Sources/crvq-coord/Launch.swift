@@ -13,16 +13,17 @@ struct Launch {
   /// What has to be repeated when the job is resumed, so that the same workers find it.
   let resumeOptions: String
 
-  /// - Throws: ``CoordinatorError`` for a cluster file with a mistake, or a plan that cannot fit.
+  /// - Throws: ``CoordinatorError`` for a cluster file with a mistake, or a plan that cannot fit; ``KeyError``.
   init(_ options: LauncherOptions, _ job: JobShape) throws {
     let cluster = try options.settings()
     self.cluster = cluster
     self.job = job
-    file = options.cluster.map(absolute)
     isInsecure = options.insecure
     resumeOptions = options.forResume
     keys = cluster?.keys ?? options.keys.map(absolute)
     endpoint = try Self.endpoint(options, cluster)
+    // Keys that cannot be used stop a job before anything is made.
+    _ = try Self.security(keys, isInsecure: isInsecure, hasLaunchers: cluster != nil)
     guard let cluster else {
       (plan, hosts, unreachable) = (nil, nil, [])
       return
@@ -43,7 +44,6 @@ struct Launch {
   }
 
   private let job: JobShape
-  private let file: String?
   private let keys: String?
   private let hosts: SSHHosts?
   /// Hosts that do not answer now.
@@ -70,23 +70,22 @@ struct Launch {
     return cluster.engine == .local ? "tcp://127.0.0.1:*" : "tcp://0.0.0.0:*"
   }
 
-  /// How coordinator and workers know each other. Before anything is made, so that keys that cannot be used stop a job early.
-  ///
-  /// - Throws: ``KeyError``.
-  func security() throws -> SocketSecurity {
+  private static func security(_ keys: String?, isInsecure: Bool, hasLaunchers: Bool) throws -> SocketSecurity {
     guard let keys else { return isInsecure ? .insecure : .plain }
     let directory = KeyDirectory(keys)
     // Launchers find those of the workers in the same place.
-    if cluster != nil { _ = try directory.credentials(of: .worker(name: "")) }
+    if hasLaunchers { _ = try directory.credentials(of: .worker(name: "")) }
     return .curve(try directory.credentials(of: .coordinator))
   }
 
-  /// As ``security()`` for a job that has its directory. Where workers come from other machines and the user has made no keys,
-  /// the job has its own there.
+  /// How coordinator and workers know each other. Where workers come from other machines and the user has made no keys, the job
+  /// has its own in its directory.
   ///
   /// - Throws: ``KeyError``.
   func security(of job: JobDirectory) throws -> SocketSecurity {
-    guard let own = ownKeys(of: job) else { return try security() }
+    guard let own = ownKeys(of: job) else {
+      return try Self.security(keys, isInsecure: isInsecure, hasLaunchers: cluster != nil)
+    }
     if !FileManager.default.fileExists(atPath: own) { try KeyDirectory.create(at: own) }
     return .curve(try KeyDirectory(own).credentials(of: .coordinator))
   }

@@ -83,7 +83,6 @@ struct LaunchCommand: AsyncParsableCommand {
     let options = try jobOptions()
     let shape = try JobShape(options)
     let launch = try Launch(launcher, shape)
-    _ = try launch.security()
     if dryRun { return try show(launch, shape) }
     let dashboard = try await launcher.startDashboard()
     let prepared = try PreparedJob.create(options, in: absolute(job ?? absolute(output) + ".job"))
@@ -99,9 +98,9 @@ struct LaunchCommand: AsyncParsableCommand {
     }
     for note in survey.notes { report(note) }
     let dryRun = DryRun(plan, shape, survey)
-    if launcher.json { return try JSONOutput.print(dryRun) }
-    print(plan.text)
-    print(
+    if launcher.json { return try StandardOutput.print(json: dryRun) }
+    try StandardOutput.print(plan.text)
+    try StandardOutput.print(
       "about \(dryRun.estimatedSeconds.asTime) at \(dryRun.gigaflopsPerThread.fixed(0)) GF/s a thread, "
         + "measured for \(measureSeconds.fixed(0)) s")
   }

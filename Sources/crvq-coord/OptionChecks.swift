@@ -3,9 +3,9 @@ import Coordinator
 
 // Options that several commands have.
 
-/// What `--max-relative-error` may be; not a number is not more than 0.
+/// What `--max-relative-error` may be.
 func checkErrorBound(_ bound: Double?) throws {
-  if let bound, !(bound > 0) {
+  if let bound, !(bound > 0 && bound.isFinite) {
     throw ValidationError("--max-relative-error is \(bound), expected more than 0")
   }
 }

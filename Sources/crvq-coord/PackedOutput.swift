@@ -13,19 +13,20 @@ struct PackedOutput {
 
   /// - Throws: ``CoordinatorError`` if a linear is above the user's bound.
   func show(json: Bool) throws {
-    if json { try JSONOutput.print(report) } else { printTable() }
+    if json { try StandardOutput.print(json: report) } else { try printTable() }
     try checkBound()
   }
 
-  private func printTable() {
-    print(report.table)
-    print(
+  private func printTable() throws {
+    try StandardOutput.print(report.table)
+    try StandardOutput.print(
       "\n\(report.totals.linears) linears, \(report.totals.bitsPerWeight.fixed(3)) bits a weight, "
         + "\(report.totals.seconds.asTime); worst \(report.totals.worstLinear) \(report.totals.worstRelativeError.fixed(5))"
     )
-    if let distillation = report.distillation { print(distillation.text) }
-    print("output: \(options.output)")
-    print("next: crvq-coord evaluate --model \(ShellWord.quoted(options.output)) --tokens TEST.safetensors")
+    if let distillation = report.distillation { try StandardOutput.print(distillation.text) }
+    try StandardOutput.print("output: \(options.output)")
+    try StandardOutput.print(
+      "next: crvq-coord evaluate --model \(ShellWord.quoted(options.output)) --tokens TEST.safetensors")
   }
 
   private func checkBound() throws {

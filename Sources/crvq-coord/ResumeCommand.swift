@@ -17,7 +17,6 @@ struct ResumeCommand: AsyncParsableCommand {
     let (prepared, options) = try PreparedJob.resume(absolute(job))
     if let prepared {
       let launch = try Launch(launcher, JobShape(options))
-      _ = try launch.security()
       try await JobRun(prepared, launch, dashboard).run()
     } else {
       report("\(absolute(job)): the job is finished")

@@ -20,7 +20,7 @@ struct StatusCommand: ParsableCommand {
     var screen = Screen()
     while true {
       let status = try JobStatus(job: absolute(job))
-      if json { try JSONOutput.print(status) } else { screen.show(status.text, isOver: !watch) }
+      if json { try StandardOutput.print(json: status) } else { try screen.show(status.text, isOver: !watch) }
       if !watch || status.state != "running" { return }
       Thread.sleep(forTimeInterval: 2)
     }
@@ -31,12 +31,11 @@ struct StatusCommand: ParsableCommand {
     private var drawnLines = 0
 
     /// - Parameter isOver: whether nothing comes after, so that all of it may scroll by.
-    mutating func show(_ text: String, isOver: Bool) {
-      guard isatty(STDOUT_FILENO) == 1, !isOver else { return print(text) }
+    mutating func show(_ text: String, isOver: Bool) throws {
+      guard isatty(STDOUT_FILENO) == 1, !isOver else { return try StandardOutput.print(text) }
       let lines = TerminalSize(of: STDOUT_FILENO).lines(of: text)
-      if drawnLines > 0 { print("\u{1B}[\(drawnLines)A\u{1B}[0J", terminator: "") }
-      print(lines.joined(separator: "\n"))
-      fflush(nil)
+      if drawnLines > 0 { try StandardOutput.print("\u{1B}[\(drawnLines)A\u{1B}[0J", terminator: "") }
+      try StandardOutput.print(lines.joined(separator: "\n"))
       drawnLines = lines.count
     }
   }

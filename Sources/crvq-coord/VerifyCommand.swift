@@ -36,7 +36,7 @@ struct VerifyCommand: ParsableCommand {
     let verification = ModelVerification(
       model: model, quantized: quantized, calibration: calibration, maximumRelativeError: maxRelativeError)
     let result = try verification.run(team: ThreadTeam(threads: ThreadTeam.availableProcessors)) { report($0) }
-    if json { try JSONOutput.print(result) } else { print(result.text) }
+    if json { try StandardOutput.print(json: result) } else { try StandardOutput.print(result.text) }
     if let failure = result.failure { throw failure }
   }
 }

@@ -1,6 +1,5 @@
 import ArgumentParser
 import Foundation
-import JobGraph
 import Logging
 import Machines
 import Messaging

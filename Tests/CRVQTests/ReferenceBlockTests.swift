@@ -4,10 +4,13 @@ import Foundation
 import Numerics
 import Testing
 
-/// The file with the tensors of one block of a real model, if it is there.
+/// The file with the tensors of one block of a real model, if it is there: in `CRVQ_SHARED`, or in `shared` beside the
+/// repository.
 private let referencePath: String? = {
-  let shared = ProcessInfo.processInfo.environment["CRVQ_SHARED"] ?? "../shared"
-  let path = "\(shared)/reference/block0.safetensors"
+  let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent()
+  let beside = repository.deletingLastPathComponent().appendingPathComponent("shared").path
+  let path = (ProcessInfo.processInfo.environment["CRVQ_SHARED"] ?? beside) + "/reference/block0.safetensors"
   return FileManager.default.fileExists(atPath: path) ? path : nil
 }()
 

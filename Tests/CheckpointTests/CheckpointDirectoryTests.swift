@@ -113,7 +113,7 @@ import Testing
     expectError(.malformed, at: shard, "3 bytes") { _ = try Checkpoint(directory: directory.path) }
   }
 
-  @Test func nonFiniteWeightsAreRefusedUnlessAskedFor() throws {
+  @Test func nonFiniteWeightsAreRefused() throws {
     let path = directory.file("model.safetensors")
     let writer = try SafetensorsWriter(
       path: path, tensors: [TensorDeclaration(name: "w", elementType: .float16, shape: [2, 2])])
@@ -122,6 +122,5 @@ import Testing
     expectError(.malformed, at: path, "tensor w: expected finite values, got nan at [1, 0]") {
       _ = try Checkpoint(directory: directory.path).matrix("w", rows: 2, columns: 2)
     }
-    #expect(try Checkpoint(directory: directory.path, requireFinite: false).floats("w")[3] == 4)
   }
 }

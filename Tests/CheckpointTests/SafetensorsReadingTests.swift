@@ -32,7 +32,6 @@ import Testing
     #expect(try file.withBytes("näme \"quoted\"\\") { Array($0) } == [7])
     let info = try file.info("f16")
     #expect(info.elementType == .float16 && info.shape == [2, 3] && info.byteRange == 758..<770)
-    #expect(info.elementCount == 6)
   }
 
   @Test func emptyHeaderWithTrailingWhitespace() throws {
@@ -84,7 +83,7 @@ import Testing
     let header = "{\"a\":{\"dtype\":\"U8\",\"shape\":[\(count)],\"data_offsets\":[0,\(count)]}}"
     let path = try directory.write("t.safetensors", safetensors(header, dataByteCount: 0))
     // Its data is a hole in the file, which reads as zeros.
-    truncate(path, 8 + header.utf8.count + count)
+    try #require(truncate(path, 8 + header.utf8.count + count) == 0)
     let file = try SafetensorsFile(path: path)
     var largest = 0
     try file.forEachChunk(of: "a") { chunk in
@@ -144,14 +143,13 @@ import Testing
     expectError(.missing, at: file.path, "no tensor nothing") { _ = try file.floats("nothing") }
   }
 
-  @Test func matricesAndVectorsAreOfTheShapeAskedFor() throws {
+  @Test func matricesAreOfTheShapeAskedFor() throws {
     let file = try SafetensorsFile(path: goldenDirectory + "/golden.safetensors")
     #expect(try file.matrix("f32", rows: 2, columns: 3)[1, 0] == -2.5)
-    #expect(try file.vector("bf16", count: 3) == [1, -2.5, .infinity])
     expectError(.mismatch, at: file.path, "tensor f32: expected shape [3, 2], got [2, 3]") {
       _ = try file.matrix("f32", rows: 3, columns: 2)
     }
-    expectError(.missing, at: file.path, "no tensor x", "[3]") { _ = try file.vector("x", count: 3) }
+    expectError(.missing, at: file.path, "no tensor x", "[3, 2]") { _ = try file.matrix("x", rows: 3, columns: 2) }
   }
 }
 

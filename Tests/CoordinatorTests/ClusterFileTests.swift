@@ -1,5 +1,5 @@
 import Coordinator
-import JobGraph
+import Machines
 import Testing
 
 @Suite struct ClusterFileTests {

@@ -3,12 +3,14 @@ import Foundation
 import Testing
 
 /// Job databases with random damage: each is read, or refused with a ``CoordinatorError``, never a crash.
-/// `CRVQ_FUZZ_SEED` repeats a run; `CRVQ_FUZZ=1000000` tries a hundredth of that.
+/// `CRVQ_SEED` repeats a run; `CRVQ_FUZZ=1000000` tries a hundredth of that, as `scripts/test --full` does.
 @Suite struct DamagedDatabaseTests {
   private static let environment = ProcessInfo.processInfo.environment
   private static let share = 100
-  private let cases = environment["CRVQ_FUZZ"].flatMap(Int.init).map { max(200, $0 / share) } ?? 200
-  private let seed = environment["CRVQ_FUZZ_SEED"].flatMap(UInt64.init) ?? .random(in: .min ... .max)
+  private static let isFull = environment["CRVQ_FULL"].map { !$0.isEmpty } ?? false
+  private static let inputs = environment["CRVQ_FUZZ"].flatMap { Int($0) } ?? (isFull ? 1_000_000 : 0)
+  private let cases = max(200, inputs / share)
+  private let seed = environment["CRVQ_SEED"].flatMap(UInt64.init) ?? .random(in: .min ... .max)
 
   /// SplitMix64.
   private struct Chance: RandomNumberGenerator {
@@ -70,7 +72,7 @@ import Testing
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     defer { try? FileManager.default.removeItem(atPath: directory) }
     let original = try whole(directory)
-    print("damaged databases: \(cases) inputs, CRVQ_FUZZ_SEED=\(seed)")
+    print("damaged databases: \(cases) inputs, CRVQ_SEED=\(seed)")
     var refused = 0
     for number in 0..<cases {
       var chance = Chance(state: seed &+ UInt64(number))
@@ -86,11 +88,11 @@ import Testing
       } catch is CoordinatorError {
         refused += 1
       } catch {
-        Issue.record("seed \(seed), case \(number): \(error)")
+        Issue.record("CRVQ_SEED=\(seed), case \(number): \(error)")
       }
       for suffix in ["", "-wal", "-shm", "-journal"] { unlink(path + suffix) }
     }
-    #expect(refused > cases / 4, "\(refused) of \(cases) were refused")
-    #expect(refused < cases, "none was as good as new")
+    #expect(refused > cases / 4, "\(refused) of \(cases) were refused, CRVQ_SEED=\(seed)")
+    #expect(refused < cases, "none was as good as new, CRVQ_SEED=\(seed)")
   }
 }

@@ -39,7 +39,7 @@ import Testing
     let options = JobOptions(
       model: "/m", calibration: "/c", output: "/o", fit: FitOptions(), propagation: .teacher, tuneEpochs: tuneEpochs,
       distillEpochs: distillEpochs, sequences: 8, heldOut: 1, shards: 4, maximumRelativeError: nil)
-    let json = try options.json()
+    let json = try JSONForm.record(options)
     func read(_ method: String) throws -> JobOptions {
       let text = try #require(json.firstMatch(of: #/"method":[0-9]+,/#))
       return try JobOptions(json: json.replacing(text.output, with: method), path: "job.sqlite")

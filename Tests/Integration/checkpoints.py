@@ -1,4 +1,4 @@
-"""Small random Llama checkpoints and token files, whole or damaged on purpose."""
+"""Small random checkpoints, of Llama unless told otherwise, and token files, whole or damaged on purpose."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 @dataclass(frozen=True)
 class Shape:
-    """The dimensions of a Llama model. 100 channels feed down_proj: no multiple of 8, its last group is padded."""
+    """What a model is. 100 channels feed down_proj: no multiple of 8, its last group is padded."""
 
     hidden: int = 64
     mlp: int = 100
@@ -23,6 +23,14 @@ class Shape:
     head: int = 16
     blocks: int = 2
     vocabulary: int = 128
+    # Llama, Mistral or Qwen2.
+    architecture: str = "Llama"
+    dtype: str = "float16"
+
+    @property
+    def biased(self) -> list[str]:
+        """Linears of a block that have biases, as their configuration does not say."""
+        return [f"self_attn.{name}_proj" for name in "qkv"] if self.architecture == "Qwen2" else []
 
     @property
     def linears(self) -> dict[str, tuple[int, int]]:
@@ -40,8 +48,8 @@ class Shape:
 
     def config(self, ties_embeddings: bool = True) -> dict[str, Any]:
         return {
-            "architectures": ["LlamaForCausalLM"],
-            "model_type": "llama",
+            "architectures": [f"{self.architecture}ForCausalLM"],
+            "model_type": self.architecture.lower(),
             "hidden_act": "silu",
             "hidden_size": self.hidden,
             "intermediate_size": self.mlp,
@@ -54,7 +62,7 @@ class Shape:
             "rms_norm_eps": 1e-5,
             "rope_theta": 10_000.0,
             "tie_word_embeddings": ties_embeddings,
-            "torch_dtype": "float16",
+            "torch_dtype": self.dtype,
         }
 
 
@@ -77,6 +85,9 @@ def block_tensors(shape: Shape, random: np.random.Generator) -> dict[str, np.nda
         for name, (rows, columns) in shape.linears.items():
             weight = random.standard_normal((rows, columns)) / np.sqrt(columns)
             tensors[f"{prefix}.{name}.weight"] = weight.astype(np.float16)
+        for name in shape.biased:
+            bias = random.standard_normal(shape.linears[name][0])
+            tensors[f"{prefix}.{name}.bias"] = bias.astype(np.float16)
     return tensors
 
 
@@ -94,12 +105,25 @@ def write_model(directory: Path, shape: Shape = SMALL, seed: int = 7, shards: in
     """A model directory; with more than one shard, the tensors are dealt out and an index lists them."""
     directory.mkdir()
     tensors = model_tensors(shape, seed)
-    if shards == 1:
+    if shape.dtype == "bfloat16":
+        save_bfloat16(tensors, directory / WEIGHTS)
+    elif shards == 1:
         save_file(tensors, directory / WEIGHTS, metadata={"format": "pt"})
     else:
         write_shards(directory, tensors, shards)
     (directory / "config.json").write_text(json.dumps(shape.config()))
     return directory
+
+
+def save_bfloat16(tensors: dict[str, np.ndarray], path: Path) -> None:
+    """The upper halves of float32: a type that numpy does not know."""
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    data = b""
+    for name, tensor in tensors.items():
+        start, data = len(data), data + (tensor.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16).tobytes()
+        header[name] = {"dtype": "BF16", "shape": list(tensor.shape), "data_offsets": [start, len(data)]}
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
 def write_shards(directory: Path, tensors: dict[str, np.ndarray], count: int) -> None:

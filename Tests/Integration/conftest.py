@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 from checkpoints import LONG, write_model, write_tokens
 from jobs import LOCAL, Inputs, Job
 from processes import Arguments, Programs, succeeded
+from relays import Gate
+from zeromq import load_library
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -36,6 +39,14 @@ def programs(binaries: Path, tmp_path: Path) -> Iterator[Programs]:
     programs = Programs(binaries, tmp_path)
     yield programs
     programs.kill_all()
+
+
+@pytest.fixture(scope="session")
+def libzmq() -> Any:
+    library = load_library()
+    if library is None:
+        pytest.skip("libzmq is not installed")
+    return library
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +77,17 @@ def make_job(programs: Programs, tmp_path: Path) -> Callable[..., Job]:
         return Job(programs, inputs, Path(tempfile.mkdtemp(prefix="job-", dir=tmp_path)), options)
 
     return make
+
+
+@pytest.fixture
+def make_gate(libzmq: Any) -> Iterator[Callable[..., Gate]]:
+    """Makes a gate before a job; unless told otherwise, it holds the fits of the last block of `long`."""
+    with contextlib.ExitStack() as gates:
+
+        def make(job: Job, holds: Callable[[int, str], bool] = lambda block, _: block == LONG.blocks - 1) -> Gate:
+            return gates.enter_context(contextlib.closing(Gate(libzmq, job, holds)))
+
+        yield make
 
 
 def finished(binaries: Path, inputs: Inputs, directory: Path, *options: Arguments) -> Job:

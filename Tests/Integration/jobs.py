@@ -9,12 +9,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from processes import Arguments, Process, Programs, Run, local_workers, query, wait_until
+from processes import Arguments, Process, Programs, Run, json_object, local_workers, query, succeeded, wait_until
 
 REPORT = "crvq_report.json"
 LOCAL = ("--launcher", "local", "--workers")
 # Any free port, and workers that the test starts.
 MANUAL = ("--launcher", "none", "--bind", "tcp://127.0.0.1:*")
+# A lease, and the longest pause before a task is given out again, seconds.
+LEASE, PAUSE = 120, 16
+# Of an evaluation: of the 64 tokens of a sequence two windows are cut, and 14 are left over.
+WINDOW = 25
+# Windows to wait for: some are stored, most are not.
+WINDOWS_UNDER_WAY = 4
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,13 @@ class Job:
     def worker(self, name: str, *options: Arguments) -> Process:
         return self.programs.worker(self.programs.endpoint(self.job), name, *options)
 
+    def has_work(self, worker: str) -> bool:
+        """Whether the worker of that name has been given a task."""
+        return bool(query(self.job, "SELECT 1 FROM attempt WHERE worker = ? LIMIT 1", worker))
+
+    def workers_with_results(self) -> set[str]:
+        return {name for (name,) in query(self.job, "SELECT worker FROM attempt WHERE outcome = 'done'")}
+
     def stored_fits(self) -> set[tuple[int, int]]:
         """Block and linear of every fit that is stored."""
         return set(query(self.job, "SELECT block, part FROM result WHERE kind = 'fit'"))
@@ -88,6 +101,13 @@ class Job:
 
     def last_lease(self) -> int:
         return query(self.job, "SELECT next_lease FROM job")[0][0] - 1
+
+
+def longest_silence(job: Job) -> float:
+    """The longest time without a result, seconds."""
+    times = [time for (time,) in query(job.job, "SELECT julianday(ended_at) * 86400 FROM attempt WHERE outcome = 'done'")]
+    times.sort()
+    return max((later - earlier for earlier, later in zip(times, times[1:])), default=0)
 
 
 def report(output: Path) -> dict[str, Any]:
@@ -113,3 +133,50 @@ def assert_same_output(expected: Path, got: Path) -> None:
         if name != REPORT:
             assert (got / name).read_bytes() == (expected / name).read_bytes(), name
     assert without_names_and_times(report(got)) == without_names_and_times(report(expected))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    programs: Programs
+    model: Path
+    tokens: Path
+    window: int = WINDOW
+
+    def arguments(self, *options: Any) -> list[Any]:
+        return ["evaluate", "--model", self.model, "--tokens", self.tokens, "--window", self.window, *options]
+
+    def run(self, *options: Any) -> Run[str]:
+        return self.programs.run(*self.arguments(*options))
+
+    def start(self, *options: Any) -> Process:
+        return self.programs.start(*self.arguments(*options))
+
+    def measure(self, *options: Any) -> tuple[float, int]:
+        return measured(self.run("--json", *options))
+
+    @property
+    def places(self) -> list[Path]:
+        return list(self.programs.temporary.glob("crvq-evaluate-*"))
+
+    def wait_for_directory(self) -> Path:
+        return wait_until(lambda: next(iter(self.places), None), "the evaluation has a directory")
+
+    def wait_until_under_way(self) -> Path:
+        """Returns while some windows are done and more are to come."""
+        directory = self.wait_for_directory()
+        wait_until(lambda: self.evaluated(directory) >= WINDOWS_UNDER_WAY, f"{WINDOWS_UNDER_WAY} windows are done")
+        return directory
+
+    def evaluated(self, directory: Path) -> int:
+        return self.programs.status(directory).get("evaluated_windows", 0)
+
+    def assert_nothing_stays(self) -> None:
+        assert list(self.programs.temporary.iterdir()) == []
+
+
+def measured(done: Run[str]) -> tuple[float, int]:
+    """Perplexity and tokens. Floats are printed so that they are read back to the last bit."""
+    result = json_object(succeeded(done))
+    assert sorted(result) == ["perplexity", "seconds", "tokens"]
+    assert result["seconds"] > 0
+    return result["perplexity"], result["tokens"]

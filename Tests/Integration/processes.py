@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable
 
@@ -44,6 +47,12 @@ class Process:
 
     def send(self, number: signal.Signals) -> None:
         self._popen.send_signal(number)
+
+    @contextlib.contextmanager
+    def standing_still(self) -> Iterator[None]:
+        self.send(signal.SIGSTOP)
+        yield
+        self.send(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL, also to a stopped process; returns when it is gone."""
@@ -182,6 +191,34 @@ def query(job: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         return connection.execute(sql, values).fetchall()
     finally:
         connection.close()
+
+
+def listening_ports(pid: int) -> list[int]:
+    """The TCP ports of the loopback interface on which a process listens."""
+    sockets = set()
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = os.readlink(descriptor)
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            sockets.add(target[8:-1])
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return [int(row[1].split(":")[1], 16) for row in rows if row[3] == "0A" and row[9] in sockets]
+
+
+def free_ports(count: int) -> list[int]:
+    """As many different ports of the loopback interface, for programs that cannot choose theirs."""
+    with contextlib.ExitStack() as stack:
+        servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        return [server.getsockname()[1] for server in servers]
+
+
+def random_seed() -> int:
+    """Another one in each run, unless CRVQ_SEED says which; printed, so that a run that failed can be repeated."""
+    seed = int(os.environ.get("CRVQ_SEED", random.randrange(1 << 32)))
+    print(f"seed {seed}")
+    return seed
 
 
 def local_workers(job: Path) -> list[int]:

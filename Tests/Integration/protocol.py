@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 VERSION = 6
 READY, HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, GOODBYE, INVENTORY = 1, 2, 3, 4, 5, 6, 7
 WELCOME, ASSIGN, REFUSE, PULSE = 64, 65, 69, 71
 REFUSED_VERSION, REFUSED_STRANGER = 1, 3
+# A kind of task.
+FIT = 2
 
 
 def header(kind: int, version: int = VERSION) -> bytes:
@@ -68,17 +71,45 @@ def empty_inventory(welcome: bytes) -> bytes:
 
 def fit_done(block: int, linear: str, lease: int, digest: bytes) -> bytes:
     """A TaskDone that claims an artifact."""
-    task = field(1, 2) + field(2, block) + field(4, linear)
+    task = field(1, FIT) + field(2, block) + field(4, linear)
     output = field(1, "packed") + field(2, digest) + field(3, 1000)
     return field(1, task) + field(2, lease) + field(5, field(4, 1)) + field(9, output)
 
 
+def fields(message: bytes) -> dict[int, Any]:
+    """What a message says, by the numbers of its fields: numbers, or bytes. Of a repeated field the last."""
+    found: dict[int, Any] = {}
+    position = 0
+
+    def read_varint() -> int:
+        nonlocal position
+        value = shift = 0
+        while True:
+            byte = message[position]
+            position += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while position < len(message):
+        number, form = divmod(read_varint(), 8)
+        if form == 0:
+            found[number] = read_varint()
+            continue
+        length = {1: 8, 5: 4}.get(form) or read_varint()
+        found[number] = message[position : position + length]
+        position += length
+    return found
+
+
+def fit_of(task_done: bytes) -> tuple[int, str] | None:
+    """Block and linear of a TaskDone, if it is of a fit."""
+    task = fields(fields(task_done)[1])
+    return (task.get(2, 0), task[4].decode()) if task[1] == FIT else None
+
+
 def refusal(payload: bytes) -> tuple[int, str]:
     """Code and text of a Refuse."""
-    assert payload[0] == 1 << 3
-    code, rest = payload[1], payload[2:]
-    assert rest[0] == 2 << 3 | 2
-    length, start = rest[1], 2
-    if length & 0x80:
-        length, start = length & 0x7F | rest[2] << 7, 3
-    return code, rest[start : start + length].decode()
+    said = fields(payload)
+    return said[1], said[2].decode()

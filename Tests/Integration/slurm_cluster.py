@@ -12,8 +12,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from processes import wait_until
-from ssh_hosts import descendants, free_port
+from processes import free_ports, wait_until
+from ssh_hosts import descendants
 
 DAEMONS = ("munged", "slurmctld", "slurmd")
 CLIENTS = ("sbatch", "squeue", "scontrol", "scancel")
@@ -68,10 +68,11 @@ class Slurm:
     def text(self) -> str:
         host = socket.gethostname().split(".")[0]
         here = self.directory
+        controller, *ports = free_ports(1 + len(self.nodes))
         lines = [
             "ClusterName=crvq",
             f"SlurmctldHost={host}(127.0.0.1)",
-            f"SlurmctldPort={free_port()}",
+            f"SlurmctldPort={controller}",
             "AuthType=auth/munge",
             "CryptoType=crypto/munge",
             # A requeued task waits as long as credentials last: two minutes unless told otherwise.
@@ -97,8 +98,8 @@ class Slurm:
             "JobRequeue=1",
             "SchedulerParameters=sched_interval=1,batch_sched_delay=0",
         ]
-        for name in self.nodes:
-            node = f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={free_port()}"
+        for name, port in zip(self.nodes, ports):
+            node = f"NodeName={name} NodeHostname={host} NodeAddr=127.0.0.1 Port={port}"
             lines.append(f"{node} CPUs=2 RealMemory=2000")
         lines.append(f"PartitionName=cpu Nodes={','.join(self.nodes)} Default=YES MaxTime=INFINITE State=UP")
         return "\n".join(lines) + "\n"

@@ -6,14 +6,13 @@ import contextlib
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from namespaces import Network, inside
-from processes import wait_until
+from processes import free_ports, wait_until
 
 SSHD = "/usr/sbin/sshd"
 
@@ -77,11 +76,6 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 class Machines:
     """Hosts with an sshd each, known to ssh by name through a configuration of their own."""
 
@@ -108,7 +102,9 @@ class Machines:
             f"PasswordAuthentication no\nPermitRootLogin yes\n"
             f"SetEnv XDG_CACHE_HOME={host.home} TMPDIR={host.home} SHLVL=2\n"
         )
-        Path("/run/sshd").mkdir(exist_ok=True)
+        # Where an sshd of root's locks itself up.
+        if os.geteuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)
         host.start()
         self.hosts.append(host)
         self.write_config()
@@ -143,7 +139,8 @@ def on_loopback(directory: Path) -> Iterator[Machines]:
     """One machine: this one."""
     machines = Machines(directory)
     try:
-        machines.add("loop", "127.0.0.1", free_port())
+        (port,) = free_ports(1)
+        machines.add("loop", "127.0.0.1", port)
         machines.wait()
         yield machines
     finally:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import random
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 from checkpoints import Shape, write_model, write_tokens
 from conftest import finished, is_full_run
-from jobs import Inputs, Job, assert_same_output
+from jobs import LEASE, PAUSE, Inputs, Job, assert_same_output, longest_silence
 from native import compile_library
-from processes import query, succeeded
+from processes import random_seed, succeeded
 from proxy import Faults, Proxy
 
 MakeJob = Callable[..., Job]
@@ -20,8 +18,6 @@ MakeJob = Callable[..., Job]
 SHAPE = Shape(hidden=128, mlp=352, heads=8, key_heads=2, head=16, blocks=4 if is_full_run() else 1)
 SEQUENCES = 16 if is_full_run() else 4
 WORKERS = 3
-# A lease, and the longest pause before a task is given out again, seconds.
-LEASE, PAUSE = 120, 16
 
 FAULTS = {
     "delayed by 200 ms": Faults(delay=0.2),
@@ -54,19 +50,10 @@ def expected(binaries: Path, inputs: Inputs, tmp_path_factory: pytest.TempPathFa
     return finished(binaries, inputs, tmp_path_factory.mktemp("connections-result"))
 
 
-def longest_silence(job: Job) -> float:
-    """The longest time without a result, seconds."""
-    times = [time for (time,) in query(job.job, "SELECT julianday(ended_at) * 86400 FROM attempt WHERE outcome = 'done'")]
-    times.sort()
-    return max((later - earlier for earlier, later in zip(times, times[1:])), default=0)
-
-
 @pytest.mark.parametrize("kind", FAULTS if is_full_run() else SHORT)
 def test_the_job_ends(detour: Path, inputs: Inputs, expected: Job, make_job: MakeJob, kind: str) -> None:
-    seed = int(os.environ.get("CRVQ_SEED", random.randrange(1 << 32)))
-    print(f"seed {seed}")
     job = make_job(inputs)
-    with Proxy(FAULTS[kind], seed) as proxy:
+    with Proxy(FAULTS[kind], random_seed()) as proxy:
         job.programs.environment |= {"LD_PRELOAD": str(detour), "DETOUR_PORT": str(proxy.port)}
         coordinator = job.start("--launcher", "none", "--bind", "tcp://127.0.0.1:*")
         workers = [job.worker(f"w{number}") for number in range(WORKERS)]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from checkpoints import write_tokens
 from jobs import LOCAL, MANUAL, Inputs, Job
-from processes import last_line, only_line
+from processes import last_line, only_line, wait_until
 from safetensors.numpy import save_file
 
 MakeJob = Callable[..., Job]
@@ -80,4 +80,5 @@ def test_a_worker_that_finds_other_tokens_in_their_place(copies: Inputs, make_jo
     assert f"{copies.tokens}: not the tokens of this job; the coordinator serves them" in done.stderr
     # Which has none but these.
     assert f"{copies.tokens}: " in last_line(done) and "sent bytes of digest" in last_line(done)
-    assert f"{copies.tokens}: " in coordinator.stderr and "sent bytes of digest" in coordinator.stderr
+    said = (f"{copies.tokens}: ", "sent bytes of digest")
+    wait_until(lambda: all(text in coordinator.stderr for text in said), "the coordinator has been told")

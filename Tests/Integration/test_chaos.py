@@ -11,7 +11,6 @@ import json
 import os
 import random
 import signal
-import socket
 import statistics
 import time
 from collections import Counter
@@ -22,8 +21,8 @@ from typing import Callable
 import pytest
 from checkpoints import LONG, Shape, write_model, write_tokens
 from conftest import finished, is_full_run
-from jobs import Inputs, Job, assert_same_output
-from processes import Process, query
+from jobs import MANUAL, Inputs, Job, assert_same_output
+from processes import Process, query, random_seed
 
 MakeJob = Callable[..., Job]
 
@@ -66,11 +65,6 @@ def quiet(binaries: Path, inputs: Inputs, tmp_path_factory: pytest.TempPathFacto
     return finished(binaries, inputs, tmp_path_factory.mktemp("quiet"))
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 @dataclass
 class Cluster:
     """Six workers and a coordinator, and what is done to them."""
@@ -78,7 +72,8 @@ class Cluster:
     job: Job
     weather: Weather
     chance: random.Random
-    endpoint: str = field(default_factory=lambda: f"tcp://127.0.0.1:{free_port()}")
+    # Where the first coordinator listens; all others listen there too.
+    endpoint: str = ""
     workers: dict[str, Process] = field(default_factory=dict)
     # When each worker that stands still goes on.
     stopped: dict[str, float] = field(default_factory=dict)
@@ -89,7 +84,9 @@ class Cluster:
         self.workers[name] = self.job.programs.worker(self.endpoint, name)
 
     def launch(self) -> Process:
-        return self.job.start("--launcher", "none", "--bind", self.endpoint)
+        coordinator = self.job.start(*MANUAL)
+        self.endpoint = self.job.programs.endpoint(self.job.job)
+        return coordinator
 
     def resume(self) -> Process:
         command = ("resume", "--job", self.job.job, "--launcher", "none", "--bind", self.endpoint)
@@ -130,7 +127,6 @@ def run(cluster: Cluster) -> None:
     """Returns when a coordinator says that the job is done."""
     weather, total = cluster.weather, cluster.weather.shape.blocks * len(cluster.weather.shape.linears)
     coordinator = cluster.launch()
-    cluster.job.programs.endpoint(cluster.job.job)
     for number in range(weather.workers):
         cluster.start_worker(f"w{number}")
     begun = next_strike = time.monotonic()
@@ -185,8 +181,7 @@ def done_twice(counts: dict[str, tuple[int, int, int]], weights: dict[str, float
 
 
 def test_a_job_in_bad_weather(inputs: Inputs, quiet: Job, make_job: MakeJob, weather: Weather) -> None:
-    seed = int(os.environ.get("CRVQ_SEED", random.randrange(1 << 32)))
-    print(f"seed {seed}")
+    seed = random_seed()
     cluster = Cluster(make_job(inputs), weather, random.Random(seed))
     try:
         run(cluster)

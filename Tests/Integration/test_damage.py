@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import sqlite3
@@ -14,9 +13,11 @@ import pytest
 from checkpoints import LONG
 from conftest import is_full_run
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
-from processes import Process, last_line, only_line, query, succeeded
+from processes import Process, last_line, only_line, query, random_seed, succeeded
+from relays import Gate
 
 MakeJob = Callable[..., Job]
+MakeGate = Callable[..., Gate]
 FITS = LONG.blocks * len(LONG.linears)
 DATABASE = ("job.sqlite", "job.sqlite-wal")
 
@@ -29,13 +30,12 @@ def flip_byte(path: Path, position: int, bit: int = 0) -> None:
         file.write(bytes([byte ^ 1 << bit]))
 
 
-def interrupted(job: Job, fits: int) -> Job:
-    """A job that was killed with so many fits stored, and more to come."""
-    coordinator = job.start(*LOCAL, "2")
+def interrupt(job: Job, gate: Gate, fits: int) -> None:
+    """Starts the job and kills its coordinator with so many fits stored, and more to come."""
+    coordinator = job.start(*gate.local(2))
     job.wait_until_fitted(fits)
     coordinator.kill()
-    assert len(job.stored_fits()) < FITS
-    return job
+    assert fits <= len(job.stored_fits()) < FITS
 
 
 def spoil_artifacts(directory: Path, chance: random.Random) -> int:
@@ -62,9 +62,7 @@ def test_a_workers_cache_is_spoilt(
     long: Inputs, long_result: Job, make_job: MakeJob, tmp_path: Path, owner: str
 ) -> None:
     """Grams and hidden states of which a bit is flipped: twice those of one worker, or once all there are."""
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+    chance = random.Random(random_seed())
     job = make_job(long)
     coordinator = job.start(*MANUAL)
     caches = [tmp_path / "cache-1", tmp_path / "cache-2"]
@@ -99,10 +97,12 @@ def test_artifacts_of_a_running_coordinator_are_spoilt(long: Inputs, long_result
 
 
 def test_artifacts_of_an_interrupted_job_are_damaged_or_lost(
-    long: Inputs, long_result: Job, make_job: MakeJob
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
 ) -> None:
     """A fit and a merged block each: the fit alone is made again, and all of the block of which nothing else was kept."""
-    job = interrupted(make_job(long), FITS // 2)
+    job = make_job(long)
+    # So that there are both: without its last linear a block is not merged.
+    interrupt(job, make_gate(job, lambda block, linear: block >= 3 and linear == "mlp.down_proj"), FITS // 2)
     artifacts = job.job / "artifacts"
     merged = dict(query(job.job, "SELECT block, digest FROM result WHERE kind = 'merge'"))
     fits = query(job.job, "SELECT block, part, digest FROM result WHERE kind = 'fit'")
@@ -120,12 +120,14 @@ def test_artifacts_of_an_interrupted_job_are_damaged_or_lost(
     assert_same_output(long_result.output, job.output)
 
 
-def test_the_job_database_has_a_flipped_bit(long: Inputs, long_result: Job, make_job: MakeJob, tmp_path: Path) -> None:
+def test_the_job_database_has_a_flipped_bit(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate, tmp_path: Path
+) -> None:
     """Anywhere. Either one line says that it is damaged, and a copy of what it was goes on; or the bytes are the same."""
-    seed = int(os.environ.get("CRVQ_SEED", random.randrange(1 << 32)))
-    print(f"seed {seed}")
+    seed = random_seed()
     chance = random.Random(seed)
-    job = interrupted(make_job(long), FITS * 3 // 4)
+    job = make_job(long)
+    interrupt(job, make_gate(job), FITS * 3 // 4)
     backup = Path(shutil.copytree(job.job, tmp_path / "backup"))
     ends = {"refused": 0, "made again": 0, "no matter": 0}
     for _ in range(150 if is_full_run() else 6):
@@ -151,9 +153,12 @@ def test_the_job_database_has_a_flipped_bit(long: Inputs, long_result: Job, make
     assert_same_output(long_result.output, job.output)
 
 
-def test_rows_of_the_job_database_are_changed(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+def test_rows_of_the_job_database_are_changed(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
     """By something that knows SQLite: its own checks find nothing."""
-    job = interrupted(make_job(long), FITS // 2)
+    job = make_job(long)
+    interrupt(job, make_gate(job), FITS // 2)
 
     def change(sql: str) -> None:
         with sqlite3.connect(job.job / "job.sqlite") as connection:

@@ -156,17 +156,16 @@ def test_metrics_keep_to_the_conventions(running: Running) -> None:
 @contextlib.contextmanager
 def prometheus(target: str, directory: Path) -> Iterator[str]:
     """The address of a Prometheus that scrapes the target, as cluster/metrics.md has it."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        address = f"127.0.0.1:{server.getsockname()[1]}"
     directory.mkdir()
-    config = directory / "prometheus.yml"
+    config, log = directory / "prometheus.yml", directory / "log"
     scrape = {"job_name": "crvq", "scrape_interval": "1s", "static_configs": [{"targets": [target]}]}
     config.write_text(json.dumps({"scrape_configs": [scrape]}))
-    options = [f"--config.file={config}", f"--storage.tsdb.path={directory}/data", f"--web.listen-address={address}"]
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(["prometheus", *options], stdout=log, stderr=log)
+    options = [f"--config.file={config}", f"--storage.tsdb.path={directory}/data", "--web.listen-address=127.0.0.1:0"]
+    with log.open("wb") as file:
+        process = subprocess.Popen(["prometheus", *options], stdout=file, stderr=file)
     try:
-        yield f"http://{address}"
+        listens = re.compile(r'msg="Listening on".* address=(127\.0\.0\.1:\d+)')
+        yield "http://" + wait_until(lambda: listens.search(log.read_text()), "Prometheus listens")[1]
     finally:
         process.kill()
         process.wait()

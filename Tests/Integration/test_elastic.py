@@ -1,39 +1,52 @@
-"""Workers that come in the middle of a job."""
+"""Workers that come and go in the middle of a job."""
 
 from __future__ import annotations
 
-import datetime
 import time
 from typing import Callable
 
 from jobs import MANUAL, Inputs, Job, assert_same_output
-from processes import query, wait_until
+from processes import wait_until
+from relays import Gate
 
 MakeJob = Callable[..., Job]
 
-# What a worker that is started by hand may take until it has work, programs' start and all.
-SECONDS_MAX = 5.0
+# What a worker keeps of its time, seconds: AllocationEnd.reserve.
+RESERVE = 20
 
 
-def test_a_worker_added_by_hand_has_work_within_five_seconds(
-    long: Inputs, long_result: Job, make_job: MakeJob
+def test_two_workers_share_what_one_began(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: Callable[..., Gate]
 ) -> None:
+    """The second has work while the first has, whose last results are held back so long: the job does not end before."""
     job = make_job(long)
+    gate = make_gate(job)
     coordinator = job.start(*MANUAL)
-    first = job.worker("first")
+    first = gate.worker("first")
     job.wait_until_fitted(1)
-    start = time.time()
     second = job.worker("second")
-
-    def given_out() -> list[str]:
-        return [text for (text,) in query(job.job, "SELECT started_at FROM attempt WHERE worker = 'second' ORDER BY lease")]
-
-    # As the coordinator's clock has it, which is this machine's.
-    text = wait_until(given_out, "the second worker has work")[0]
-    given = datetime.datetime.fromisoformat(text).replace(tzinfo=datetime.timezone.utc).timestamp()
-    print(f"work after {given - start:.2f} s")
-    assert given - start < SECONDS_MAX
+    wait_until(lambda: job.has_work("second"), "the second worker has work")
+    gate.open()
     coordinator.succeed()
     first.succeed()
     second.succeed()
+    assert job.workers_with_results() == {"first", "second"}
+    assert_same_output(long_result.output, job.output)
+
+
+def test_a_worker_leaves_before_its_allocation_ends(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+    """It has worked until then. As soon as it has, the coordinator stands still, so that the job does not end before."""
+    job = make_job(long)
+    coordinator = job.start(*MANUAL)
+    job.programs.endpoint(job.job)
+    end = int(time.time()) + RESERVE + 5
+    brief = job.worker("brief", "--ends-at", end)
+    wait_until(lambda: job.workers_with_results() == {"brief"}, "it has done a task")
+    with coordinator.standing_still():
+        wait_until(lambda: time.time() > end - RESERVE, "it takes no further task")
+    assert "its allocation ends at" in brief.succeed().stderr
+    lasting = job.worker("lasting")
+    coordinator.succeed()
+    lasting.succeed()
+    assert job.workers_with_results() == {"brief", "lasting"}
     assert_same_output(long_result.output, job.output)

@@ -6,68 +6,14 @@ import os
 import re
 import shutil
 import signal
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from checkpoints import LONG, Shape, change_config, change_tensor, write_model, write_tokens
-from jobs import LOCAL, MANUAL, Inputs, Job
+from jobs import LOCAL, MANUAL, WINDOW, WINDOWS_UNDER_WAY, Evaluation, Inputs, Job, measured
 from keys import Keys
-from processes import Process, Programs, Run, json_object, last_line, local_workers, only_line, succeeded, wait_until
-
-# Of the 64 tokens of a sequence two windows are cut, and 14 are left over.
-WINDOW = 25
-# Windows to wait for: some are stored, most are not.
-UNDER_WAY = 4
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    programs: Programs
-    model: Path
-    tokens: Path
-    window: int = WINDOW
-
-    def arguments(self, *options: Any) -> list[Any]:
-        return ["evaluate", "--model", self.model, "--tokens", self.tokens, "--window", self.window, *options]
-
-    def run(self, *options: Any) -> Run[str]:
-        return self.programs.run(*self.arguments(*options))
-
-    def start(self, *options: Any) -> Process:
-        return self.programs.start(*self.arguments(*options))
-
-    def measure(self, *options: Any) -> tuple[float, int]:
-        return measured(self.run("--json", *options))
-
-    @property
-    def places(self) -> list[Path]:
-        return list(self.programs.temporary.glob("crvq-evaluate-*"))
-
-    def wait_for_directory(self) -> Path:
-        return wait_until(lambda: next(iter(self.places), None), "the evaluation has a directory")
-
-    def wait_until_under_way(self) -> Path:
-        """Returns while some windows are done and more are to come."""
-        directory = self.wait_for_directory()
-        wait_until(lambda: self.evaluated(directory) >= UNDER_WAY, f"{UNDER_WAY} windows are done")
-        return directory
-
-    def evaluated(self, directory: Path) -> int:
-        return self.programs.status(directory).get("evaluated_windows", 0)
-
-    def assert_nothing_stays(self) -> None:
-        assert list(self.programs.temporary.iterdir()) == []
-
-
-def measured(done: Run[str]) -> tuple[float, int]:
-    """Perplexity and tokens. Floats are printed so that they are read back to the last bit."""
-    result = json_object(succeeded(done))
-    assert sorted(result) == ["perplexity", "seconds", "tokens"]
-    assert result["seconds"] > 0
-    return result["perplexity"], result["tokens"]
+from processes import Programs, last_line, local_workers, only_line, succeeded, wait_until
 
 
 @pytest.fixture(scope="session")
@@ -134,7 +80,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(long_evaluation: Evaluati
     directory = long_evaluation.wait_until_under_way()
     os.kill(local_workers(directory)[0], signal.SIGKILL)
     status = long_evaluation.programs.status(directory)
-    assert UNDER_WAY <= status["evaluated_windows"] < status["windows"] == 24
+    assert WINDOWS_UNDER_WAY <= status["evaluated_windows"] < status["windows"] == 24
     assert (status["state"], status["model"]) == ("running", str(long_evaluation.model))
     assert not {"output", "fits", "merged_blocks", "verified_blocks"} & set(status)
     done = coordinator.wait()

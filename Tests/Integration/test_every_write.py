@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import shutil
 import sqlite3
@@ -21,7 +20,7 @@ from conftest import finished, is_full_run
 from faulty_disk import FaultyDisk
 from jobs import LOCAL, Inputs, Job, assert_same_output
 from native import compile_library
-from processes import Run, last_line, succeeded
+from processes import Run, last_line, random_seed, succeeded
 
 MakeJob = Callable[..., Job]
 TINY = Shape(hidden=16, mlp=24, heads=2, key_heads=1, head=8, blocks=2, vocabulary=32)
@@ -65,9 +64,7 @@ def places(changes: int) -> Iterator[int]:
     """Where to strike: everywhere until nothing happens any more, or here and there."""
     if is_full_run():
         return itertools.count(1)
-    seed = random.randrange(1 << 32)
-    print(f"seed {seed}")
-    chosen = random.Random(seed).sample(range(1, changes + 1), SPREAD - 2)
+    chosen = random.Random(random_seed()).sample(range(1, changes + 1), SPREAD - 2)
     return iter(sorted({1, changes, *chosen}))
 
 
@@ -151,8 +148,7 @@ def test_killed_again_and_again(
     disk: FaultyDisk, tiny: Inputs, expected: Job, make_job: MakeJob, changes: int
 ) -> None:
     """Each life of the coordinator ends at some change, that of the resumes too, until one is long enough."""
-    seed = int(os.environ.get("CRVQ_SEED", random.randrange(1 << 32)))
-    print(f"seed {seed}")
+    seed = random_seed()
     chance = random.Random(seed)
     job = make_job(tiny, *TUNED)
     for life in range(LIVES_MAX):

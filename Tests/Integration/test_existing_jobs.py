@@ -208,11 +208,12 @@ def test_status_of_a_finished_job(small_result: Job) -> None:
     assert (status["model"], status["output"]) == (str(small_result.inputs.model), str(small_result.output))
     assert (status["phase"], status["progress"], status["retries"]) == ("done", 1, 0)
     assert "remaining_seconds" not in status
-    # All that took part, with what each has done, over the time of the job.
+    # All that took part, with what each has done, over the time of the job. One may have been too late for anything.
     workers = status["workers"]
-    assert [worker["name"] for worker in workers] == ["local-1", "local-2"]
-    assert all(worker["tasks"] == [] and worker["done"] > 0 for worker in workers)
+    assert {worker["name"] for worker in workers} <= {"local-1", "local-2"}
+    assert all(worker["tasks"] == [] for worker in workers)
     done = sum(outcomes["done"] for outcomes in status["attempts"].values())
+    assert done > 0
     assert sum(worker["done"] for worker in workers) == done
     assert status["tasks_per_minute"] == pytest.approx(60 * done / status["seconds"])
     text = small_result.programs.succeed("status", "--job", small_result.job, "--watch").stdout

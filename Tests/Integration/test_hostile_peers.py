@@ -6,21 +6,16 @@ The job they disturb must make the bytes of one that nobody disturbs.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
-import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
 import pytest
 from jobs import MANUAL, Inputs, Job, assert_same_output
-from processes import Process, last_line
+from processes import last_line, listening_ports
 from protocol import (
     ASSIGN,
     GOODBYE,
-    HEARTBEAT,
     INVENTORY,
     PROGRESS,
     READY,
@@ -28,7 +23,6 @@ from protocol import (
     REFUSED_STRANGER,
     REFUSED_VERSION,
     TASK_DONE,
-    TASK_FAILED,
     VERSION,
     WELCOME,
     empty_inventory,
@@ -39,43 +33,46 @@ from protocol import (
     ready,
     refusal,
 )
-from zeromq import Socket, load_library, readable
+from relays import Echo, Gate
+from zeromq import Socket
 
 MakeJob = Callable[..., Job]
 # Of the protocol, and not this one.
 OTHER = VERSION + 1
 
 
-@pytest.fixture(scope="session")
-def libzmq() -> Any:
-    library = load_library()
-    if library is None:
-        pytest.skip("libzmq is not installed")
-    return library
-
-
 class RunningJob:
-    """A job under way with one worker that keeps to the rules, and what it must come to."""
+    """A job under way with one worker that keeps to the rules, and what it must come to. It does not end before `finish`."""
 
-    def __init__(self, job: Job, expected: Job) -> None:
-        self.job, self.expected = job, expected
+    def __init__(self, job: Job, gate: Gate, expected: Job) -> None:
+        self.job, self.expected, self._gate = job, expected, gate
         self.coordinator = job.start(*MANUAL)
         self.endpoint = job.programs.endpoint(job.job)
-        self.worker = job.worker("honest", "--threads", "2")
+        self.worker = gate.worker("honest", "--threads", "2")
         job.wait_until_fitted(1)
 
-    def assert_undisturbed(self) -> None:
+    def finish(self) -> None:
         assert self.coordinator.is_running
+        self._gate.open()
         self.coordinator.succeed()
         self.worker.succeed()
         assert_same_output(self.expected.output, self.job.output)
+
+    def leases(self, count: int) -> range:
+        """The first that this coordinator has given."""
+        first = self.job.last_lease() + 1 - (1 << 32)
+        return range(first, first + count)
+
+    def assert_undisturbed(self) -> None:
+        self.finish()
         attempts = self.job.status()["attempts"]
         assert set(attempts["fit"]) == {"done"}
 
 
 @pytest.fixture
-def running(long: Inputs, long_result: Job, make_job: MakeJob) -> RunningJob:
-    return RunningJob(make_job(long), long_result)
+def running(long: Inputs, long_result: Job, make_job: MakeJob, make_gate: Callable[..., Gate]) -> RunningJob:
+    job = make_job(long)
+    return RunningJob(job, make_gate(job), long_result)
 
 
 RANDOM = np.random.default_rng(17).bytes
@@ -144,8 +141,7 @@ def test_strangers_are_asked_who_they_are(running: RunningJob, libzmq: Any) -> N
     """Whatever comes before Ready means nothing, least of all a result."""
     with Socket(libzmq, "dealer") as peer:
         peer.connect(running.endpoint)
-        first = int(running.job.last_lease()) - (1 << 32)
-        for lease in range(max(first, 0), max(first, 0) + 200):
+        for lease in running.leases(200):
             peer.send(header(TASK_DONE), fit_done(7, "mlp.down_proj", lease, RANDOM(32)))
         peer.send(header(GOODBYE), field(1, "so long"))
         frames = peer.receive()
@@ -162,14 +158,14 @@ def test_results_under_leases_of_others_are_dropped(running: RunningJob, libzmq:
         frames = peer.receive()
         assert frames is not None and kind_of(frames) == WELCOME
         peer.send(header(INVENTORY), empty_inventory(frames[1]))
-        for lease in range(1, 400):
+        # The last two are more than the coordinator's books can hold.
+        for lease in (*running.leases(400), 1 << 63, (1 << 64) - 1):
             for block in (0, 7):
+                task = field(1, field(1, 2) + field(2, block) + field(4, "mlp.up_proj"))
                 peer.send(header(TASK_DONE), fit_done(block, "mlp.up_proj", lease, RANDOM(32)))
-                peer.send(header(PROGRESS), field(1, field(1, 2) + field(2, block) + field(4, "mlp.up_proj")))
+                peer.send(header(PROGRESS), task + field(2, lease))
         peer.send(header(GOODBYE), field(1, "so long"))
-    running.coordinator.succeed()
-    running.worker.succeed()
-    assert_same_output(running.expected.output, running.job.output)
+    running.finish()
 
 
 def test_a_worker_of_another_protocol_version_is_refused(running: RunningJob, libzmq: Any) -> None:
@@ -208,66 +204,17 @@ def test_a_worker_ends_at_a_coordinator_of_another_version(
     assert f"protocol version {OTHER}" in line or f"program version {OTHER}" in line, line
 
 
-class RepeatingProxy:
-    """Stands between a worker and its coordinator. Whatever the worker says arrives twice, with a truncated copy in
-    between and something it said long ago after that; nothing the coordinator says is changed."""
-
-    def __init__(self, library: Any, endpoint: str) -> None:
-        self._library = library
-        self._front, self._back = Socket(library, "router"), Socket(library, "dealer")
-        self._back.connect(endpoint)
-        self.endpoint = self._front.bind()
-        self.repeated: list[list[bytes]] = []
-        self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        worker = b""
-        while not self._is_over.is_set():
-            for end in readable(self._library, [self._front, self._back], seconds=0.2):
-                frames = end.receive()
-                assert frames is not None
-                if end is self._front:
-                    worker = frames[0]
-                    self._repeat(frames[1:])
-                else:
-                    self._front.send(worker, *frames)
-
-    def _repeat(self, message: list[bytes]) -> None:
-        self._back.send(*message)
-        # A Ready or Goodbye of long ago would be a worker that comes and goes.
-        if kind_of(message) in (HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED):
-            self._back.send(message[0], message[1][:-1] if message[1] else b"\x80")
-            self._back.send(*message)
-            self.repeated.append(message)
-            self._back.send(*self.repeated[len(self.repeated) // 3])
-
-    def close(self) -> None:
-        self._is_over.set()
-        self._thread.join()
-        for end in (self._front, self._back):
-            end.close()
-
-
-@pytest.fixture
-def proxied(long: Inputs, make_job: MakeJob, libzmq: Any) -> Iterator[tuple[Job, Process, RepeatingProxy]]:
+def test_replayed_and_truncated_messages_change_nothing(
+    long: Inputs, long_result: Job, make_job: MakeJob, libzmq: Any
+) -> None:
     job = make_job(long)
     coordinator = job.start(*MANUAL)
-    proxy = RepeatingProxy(libzmq, job.programs.endpoint(job.job))
-    yield job, coordinator, proxy
-    proxy.close()
-
-
-def test_replayed_and_truncated_messages_change_nothing(
-    proxied: tuple[Job, Process, RepeatingProxy], long_result: Job
-) -> None:
-    job, coordinator, proxy = proxied
-    worker = job.programs.worker(proxy.endpoint, "echoing", "--threads", "2")
-    coordinator.succeed()
-    worker.succeed()
+    with contextlib.closing(Echo(libzmq, job)) as echo:
+        worker = echo.worker("echoing", "--threads", "2")
+        coordinator.succeed()
+        worker.succeed()
     assert_same_output(long_result.output, job.output)
-    assert {kind_of(message) for message in proxy.repeated} >= {PROGRESS, TASK_DONE}
+    assert {kind_of(message) for message in echo.repeated} >= {PROGRESS, TASK_DONE}
     assert set(job.status()["attempts"]["fit"]) == {"done"}
 
 
@@ -283,17 +230,3 @@ def test_a_hostile_peer_of_the_artifact_server(running: RunningJob, libzmq: Any)
                 peer.send(header(128), field(1, 1) + field(2, RANDOM(32)) + field(4, 1024))
                 peer.send(header(128), field(1, 2) + field(2, RANDOM(32)) + field(3, (1 << 63) - 1) + field(4, 1 << 22))
     running.assert_undisturbed()
-
-
-def listening_ports(pid: int) -> list[int]:
-    """The TCP ports of the loopback interface on which a process listens."""
-    sockets = set()
-    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            target = os.readlink(descriptor)
-        except OSError:
-            continue
-        if target.startswith("socket:["):
-            sockets.add(target[8:-1])
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return [int(row[1].split(":")[1], 16) for row in rows if row[3] == "0A" and row[9] in sockets]

@@ -1,4 +1,7 @@
-"""Processes that are killed, stopped or told to end in the middle of a job: nothing fitted is lost, no byte changes."""
+"""Processes that are killed, stopped or told to end in the middle of a job: nothing fitted is lost, no byte changes.
+
+Their workers are behind a gate, so that none is too late.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import os
 import shlex
 import signal
 import socket
-import time
 from pathlib import Path
 from typing import Callable
 
@@ -14,16 +16,18 @@ import pytest
 from checkpoints import LONG
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output, report
 from processes import local_workers, only_line, query, succeeded, wait_until
+from relays import Gate
 
 MakeJob = Callable[..., Job]
+MakeGate = Callable[..., Gate]
 FITS = LONG.blocks * len(LONG.linears)
 # Fits to wait for: some are stored, most are not.
 UNDER_WAY = FITS // 4
 
 
-def assert_under_way(job: Job) -> None:
+def assert_under_way(job: Job, fits: int = UNDER_WAY) -> None:
     """The test means what it says only if it struck before the end."""
-    assert UNDER_WAY <= len(job.stored_fits()) < FITS
+    assert fits <= len(job.stored_fits()) < FITS
     assert not job.output.exists()
 
 
@@ -41,11 +45,13 @@ def resume_and_compare(job: Job, expected: Job) -> None:
     assert (status["state"], status["fits"]) == ("finished", FITS)
 
 
-def test_a_killed_coordinator_is_resumed(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+def test_a_killed_coordinator_is_resumed(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
     job = make_job(long)
-    coordinator = job.start(*LOCAL, "2")
+    coordinator = job.start(*make_gate(job).local(2))
     job.wait_until_fitted(UNDER_WAY)
-    workers = local_workers(job.job)
+    workers = wait_until(lambda: len(pids := local_workers(job.job)) == 2 and pids, "both workers are part of the job")
     coordinator.kill()
     assert_under_way(job)
     status = job.status()
@@ -58,12 +64,12 @@ def test_a_killed_coordinator_is_resumed(long: Inputs, long_result: Job, make_jo
 
 @pytest.mark.parametrize("end", ["coordinator killed", "everything killed", "coordinator stopped"])
 def test_passes_that_lie_in_caches_are_not_run_again(
-    long: Inputs, long_result: Job, make_job: MakeJob, end: str
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate, end: str
 ) -> None:
     """Whoever made them: the workers of the resumed job are other processes. What lies with the one that comes last may be run
     again before it is there."""
     job = make_job(long)
-    coordinator = job.start(*LOCAL, "2")
+    coordinator = job.start(*make_gate(job).local(2))
     job.wait_until_fitted(UNDER_WAY)
     workers = local_workers(job.job)
     if end == "everything killed":
@@ -89,60 +95,83 @@ def test_passes_that_lie_in_caches_are_not_run_again(
     assert list((job.programs.directory / "tmp").iterdir()) == []
 
 
-def test_everything_killed_at_once_is_resumed(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+def test_everything_killed_at_once_is_resumed(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
     job = make_job(long)
-    coordinator = job.start(*LOCAL, "2")
+    coordinator = job.start(*make_gate(job).local(2))
     job.wait_until_fitted(UNDER_WAY)
     job.kill(coordinator)
     assert_under_way(job)
     resume_and_compare(job, long_result)
 
 
-def test_a_coordinator_killed_again_and_again_gets_there(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+def test_a_coordinator_killed_again_and_again_gets_there(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
     job = make_job(long)
-    coordinator = job.start(*LOCAL, "2")
+    gate = make_gate(job)
+    options = gate.local(2)
+    coordinator = job.start(*options)
     for fits in (1, FITS // 3, FITS // 2):
         job.wait_until_fitted(fits)
         coordinator.kill()
-        coordinator = job.programs.start("resume", "--job", job.job, *LOCAL, "2")
+        assert_under_way(job, fits)
+        coordinator = job.programs.start("resume", "--job", job.job, *options)
+    gate.open()
     coordinator.succeed()
     assert_same_output(long_result.output, job.output)
 
 
-def test_a_killed_worker_is_started_again(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+def test_a_killed_worker_is_started_again(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
     job = make_job(long)
-    coordinator = job.start(*LOCAL, "2")
+    gate = make_gate(job)
+    coordinator = job.start(*gate.local(2))
     job.wait_until_fitted(UNDER_WAY)
     victim = local_workers(job.job)[0]
     os.kill(victim, signal.SIGKILL)
     assert_under_way(job)
-    done = coordinator.succeed()
-    assert "was killed by signal 9, Killed; starting it again" in done.stderr
+    again = "was killed by signal 9, Killed; starting it again"
+    wait_until(lambda: again in coordinator.stderr, "the end of the worker is noticed")
+    gate.open()
+    coordinator.succeed()
     assert_same_output(long_result.output, job.output)
 
 
-def test_a_killed_worker_that_stays_away_is_done_without(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+def test_a_killed_worker_that_stays_away_is_done_without(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
     job = make_job(long)
+    gate = make_gate(job)
     coordinator = job.start(*MANUAL)
-    victim, survivor = job.worker("victim"), job.worker("survivor")
+    victim, survivor = gate.worker("victim"), gate.worker("survivor")
     job.wait_until_fitted(UNDER_WAY)
     victim.kill()
     assert_under_way(job)
+    gate.open()
     coordinator.succeed()
     survivor.succeed()
     assert_same_output(long_result.output, job.output)
     assert {entry["worker"] for entry in report(job.output)["linears"]} <= {"victim", "survivor"}
 
 
-def test_workers_by_hand_outlive_their_coordinator(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
-    """The coordinator is killed and resumed on the same port; its workers serve on."""
+def test_workers_by_hand_outlive_their_coordinator(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
+    """The coordinator is killed and resumed on the same port; its workers serve on. Of one no fit is known until then."""
     job = make_job(long)
+    gate = make_gate(job, lambda *_: True)
     coordinator = job.start(*MANUAL)
     endpoint = job.programs.endpoint(job.job)
-    workers = [job.worker(name) for name in ("one", "two")]
-    job.wait_until_fitted(UNDER_WAY)
+    workers = [gate.worker("one")]
+    gate.wait_until_it_holds()
+    workers.append(job.worker("two"))
+    job.wait_until_fitted(1)
     coordinator.kill()
-    assert_under_way(job)
+    assert_under_way(job, fits=1)
+    gate.open()
     succeeded(job.resume("--launcher", "none", "--bind", endpoint))
     for worker in workers:
         worker.succeed()
@@ -151,10 +180,12 @@ def test_workers_by_hand_outlive_their_coordinator(long: Inputs, long_result: Jo
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_coordinator_told_to_end_says_how_to_go_on(
-    long: Inputs, long_result: Job, make_job: MakeJob, number: signal.Signals
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate, number: signal.Signals
 ) -> None:
     job = make_job(long)
-    coordinator = job.start(*LOCAL, "2")
+    gate = make_gate(job)
+    options = gate.local(2)
+    coordinator = job.start(*options)
     job.wait_until_fitted(UNDER_WAY)
     workers = local_workers(job.job)
     coordinator.send(number)
@@ -166,16 +197,19 @@ def test_a_coordinator_told_to_end_says_how_to_go_on(
     last = done.stderr.splitlines()[-1]
     assert last.startswith("crvq-coord: stopped by ")
     command = shlex.split(last.split("go on with: ")[1])
-    assert command == ["crvq-coord", "resume", "--job", str(job.job), "--workers", "2"]
+    assert command == ["crvq-coord", "resume", "--job", str(job.job), *map(str, options)]
+    gate.pass_by()
     succeeded(job.programs.run(*command[1:]))
     assert_same_output(long_result.output, job.output)
 
 
-def test_a_second_signal_ends_a_coordinator_at_once(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+def test_a_second_signal_ends_a_coordinator_at_once(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
     """The first one waits for workers to say goodbye, and the only one stands still."""
     job = make_job(long)
     coordinator = job.start(*MANUAL)
-    worker = job.worker("still")
+    worker = make_gate(job).worker("still")
     job.wait_until_fitted(UNDER_WAY)
     worker.send(signal.SIGSTOP)
     # Both wait until it goes on, so the second comes right after the first.
@@ -190,50 +224,62 @@ def test_a_second_signal_ends_a_coordinator_at_once(long: Inputs, long_result: J
     assert_same_output(long_result.output, job.output)
 
 
-def test_a_worker_told_to_end_says_goodbye(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+def test_a_worker_told_to_end_says_goodbye(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
     job = make_job(long)
+    gate = make_gate(job)
     coordinator = job.start(*MANUAL)
-    leaver, stayer = job.worker("leaver"), job.worker("stayer")
+    leaver, stayer = gate.worker("leaver"), gate.worker("stayer")
     job.wait_until_fitted(UNDER_WAY)
     leaver.send(signal.SIGTERM)
     leaver.succeed()
     assert_under_way(job)
+    gate.open()
     done = coordinator.succeed()
     stayer.succeed()
     assert "worker leaver left: stopped by SIGTERM" in done.stderr
     assert_same_output(long_result.output, job.output)
 
 
-def test_workers_that_stand_still_come_back(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
-    """Fifteen seconds of silence are more than the coordinator waits; both are given up, and taken in again."""
+def test_workers_that_stand_still_come_back(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
+    """Their silence is longer than the coordinator waits; both are given up, and taken in again."""
     job = make_job(long)
+    gate = make_gate(job)
     coordinator = job.start(*MANUAL)
-    workers = [job.worker("one"), job.worker("two")]
+    workers = [gate.worker("one"), gate.worker("two")]
     job.wait_until_fitted(UNDER_WAY)
     for worker in workers:
         worker.send(signal.SIGSTOP)
+    for name in ("one", "two"):
+        said = f"worker {name} is no longer part of the job"
+        wait_until(lambda said=said: said in coordinator.stderr, f"the silence of {name} is noticed")
     assert_under_way(job)
-    time.sleep(15)
-    assert len(job.stored_fits()) < FITS
     for worker in workers:
         worker.send(signal.SIGCONT)
-    done = coordinator.succeed()
+    gate.open()
+    coordinator.succeed()
     for worker in workers:
         worker.succeed()
-    assert "worker one is no longer part of the job" in done.stderr
     assert_same_output(long_result.output, job.output)
 
 
-def test_one_of_two_workers_stands_still_and_comes_back(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+def test_one_of_two_workers_stands_still_and_comes_back(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
     """The other goes on meanwhile: what it waits for from the one that stands still it gives up and makes itself."""
     job = make_job(long)
+    gate = make_gate(job)
     coordinator = job.start(*MANUAL)
-    still, busy = job.worker("still"), job.worker("busy")
+    still, busy = gate.worker("still"), gate.worker("busy")
     job.wait_until_fitted(UNDER_WAY)
     still.send(signal.SIGSTOP)
     assert_under_way(job)
     wait_until(lambda: "worker still is no longer part of the job" in coordinator.stderr, "the silence is noticed")
     fitted = len(job.stored_fits())
+    gate.open()
     job.wait_until_fitted(min(fitted + 1, FITS))
     still.send(signal.SIGCONT)
     done = coordinator.succeed()
@@ -244,9 +290,10 @@ def test_one_of_two_workers_stands_still_and_comes_back(long: Inputs, long_resul
     assert_same_output(long_result.output, job.output)
 
 
-def test_an_interrupted_job_has_one_coordinator(long: Inputs, make_job: MakeJob) -> None:
+def test_an_interrupted_job_has_one_coordinator(long: Inputs, make_job: MakeJob, make_gate: MakeGate) -> None:
     job = make_job(long)
-    coordinator = job.start(*LOCAL, "2")
+    gate = make_gate(job)
+    coordinator = job.start(*gate.local(2))
     job.wait_until_fitted(1)
     refused = job.resume(*LOCAL, "1")
     assert refused.returncode == 75
@@ -254,4 +301,5 @@ def test_an_interrupted_job_has_one_coordinator(long: Inputs, make_job: MakeJob)
         f"crvq-coord: {job.job}: another coordinator (process {coordinator.pid} on {socket.gethostname()}) "
         "is running this job; wait for it or stop it first"
     )
+    gate.open()
     coordinator.succeed()

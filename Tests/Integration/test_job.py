@@ -10,6 +10,7 @@ import pytest
 from checkpoints import SMALL, Shape, write_large_model, write_model, write_tokens
 from jobs import LOCAL, MANUAL, REPORT, Inputs, Job, assert_same_output, report
 from processes import json_object, query, succeeded, wait_until
+from relays import Gate
 from safetensors.numpy import save_file
 
 MakeJob = Callable[..., Job]
@@ -36,7 +37,7 @@ def test_two_local_workers_finish_and_report(small: Inputs, make_job: MakeJob, r
     assert [(entry["block"], entry["name"]) for entry in linears] == [
         (block, name) for block in range(SMALL.blocks) for name in SMALL.linears
     ]
-    assert {entry["worker"] for entry in linears} == {"local-1", "local-2"}
+    assert {entry["worker"] for entry in linears} <= {"local-1", "local-2"}
     for entry in linears:
         rows, columns = entry["shape"]
         assert (rows, columns) == SMALL.linears[entry["name"]]
@@ -91,14 +92,15 @@ def test_workers_by_hand_one_of_them_late(long: Inputs, long_result: Job, make_j
     job = make_job(long)
     coordinator = job.start(*MANUAL)
     workers = [job.worker("early")]
-    assert f"crvq-worker --connect {job.status()['endpoint']}" in coordinator.stderr
+    said = f"crvq-worker --connect {job.programs.endpoint(job.job)}"
+    wait_until(lambda: said in coordinator.stderr, "the coordinator says how workers are started")
     job.wait_until_fitted(3)
     workers.append(job.worker("late"))
     coordinator.succeed()
     for worker in workers:
         worker.succeed()
     assert_same_output(long_result.output, job.output)
-    assert {entry["worker"] for entry in report(job.output)["linears"]} == {"early", "late"}
+    assert {entry["worker"] for entry in report(job.output)["linears"]} <= {"early", "late"}
 
 
 def test_a_sharded_checkpoint_makes_the_same_tensors(
@@ -109,6 +111,26 @@ def test_a_sharded_checkpoint_makes_the_same_tensors(
     succeeded(job.run(*LOCAL, "2"))
     weights = "model-00001-of-00001.safetensors"
     assert (job.output / weights).read_bytes() == (small_result.output / weights).read_bytes()
+
+
+def test_what_goes_with_the_weights_is_in_the_output_and_its_export(
+    copies: Inputs, make_job: MakeJob, tmp_path: Path
+) -> None:
+    """Byte for byte. What is no part of the model stays behind."""
+    companions = {
+        "tokenizer.json": b'{"version": "1.0"}',
+        "merges.txt": "#version: 0.2\n\u0120 t\n".encode(),
+        "generation_config.json": b'{ "eos_token_id":2 }\r\n',
+    }
+    for name, data in {**companions, "README.md": b"A model."}.items():
+        (copies.model / name).write_bytes(data)
+    job, plain = make_job(copies), tmp_path / "plain"
+    succeeded(job.run(*LOCAL, "2"))
+    job.programs.succeed("export", "--quantized", job.output, "--output", plain)
+    for directory in (job.output, plain):
+        assert {name: (directory / name).read_bytes() for name in companions} == companions
+        assert not (directory / "README.md").exists()
+    assert set(companions) <= set(report(job.output)["digests"]["files"])
 
 
 @pytest.mark.parametrize("propagation", ["teacher", "student"])
@@ -124,14 +146,25 @@ def test_the_same_sequence_again_and_again(small: Inputs, make_job: MakeJob, tmp
     }
 
 
-def test_the_verifier_is_not_the_fitter(long_result: Job) -> None:
-    """Where one worker fitted all of a block, another one verified it."""
-    fitters: dict[int, set[str]] = {}
-    for block, worker in query(long_result.job, "SELECT block, worker FROM result WHERE kind = 'fit'"):
-        fitters.setdefault(block, set()).add(worker)
-    verifiers = dict(query(long_result.job, "SELECT block, worker FROM result WHERE kind = 'verify'"))
-    alone = [block for block, workers in fitters.items() if len(workers) == 1]
-    assert all(fitters[block] != {verifiers[block]} for block in alone)
+def test_the_verifier_is_not_the_fitter(
+    small: Inputs, small_result: Job, make_job: MakeJob, make_gate: Callable[..., Gate]
+) -> None:
+    """The second worker comes when the first has fitted all of a block, and the last of that is not known yet."""
+    job = make_job(small)
+    gate = make_gate(job, lambda block, linear: (block, linear) == (0, "mlp.down_proj"))
+    coordinator = job.start(*MANUAL)
+    workers = [gate.worker("fitter")]
+    gate.wait_until_it_holds()
+    workers.append(job.worker("other"))
+    wait_until(lambda: job.has_work("other"), "the other is part of the job")
+    gate.open()
+    coordinator.succeed()
+    for worker in workers:
+        worker.succeed()
+    block = "SELECT DISTINCT worker FROM result WHERE block = 0 AND kind = ?"
+    assert query(job.job, block, "fit") == [("fitter",)]
+    assert query(job.job, block, "verify") == [("other",)]
+    assert_same_output(small_result.output, job.output)
 
 
 def test_the_coordinator_stays_small_whatever_the_model(make_job: MakeJob, tmp_path: Path) -> None:

@@ -16,24 +16,15 @@ import numpy as np
 import pytest
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
 from keys import Keys
-from processes import Process, Programs, last_line, only_line, succeeded, wait_until
+from processes import Process, Programs, last_line, listening_ports, only_line, succeeded, wait_until
 from protocol import READY, field, header, ready
-from test_hostile_peers import listening_ports
-from zeromq import Socket, load_library, readable
+from zeromq import Socket, readable
 
 MakeJob = Callable[..., Job]
 
 REQUEST, CHUNK, REFUSAL = 128, 129, 130
 NOT_FOUND, BAD_RANGE = 1, 2
 RANDOM = np.random.default_rng(23).bytes
-
-
-@pytest.fixture(scope="session")
-def libzmq() -> Any:
-    library = load_library()
-    if library is None:
-        pytest.skip("libzmq is not installed")
-    return library
 
 
 @pytest.fixture

@@ -5,21 +5,12 @@ from __future__ import annotations
 import time
 from typing import Any, Callable
 
-import pytest
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
 from processes import last_line, succeeded, wait_until
 from protocol import ASSIGN, INVENTORY, READY, WELCOME, empty_inventory, header, kind_of, ready
-from zeromq import Socket, load_library
+from zeromq import Socket
 
 WORKERS_PER_TASK = 3
-
-
-@pytest.fixture(scope="session")
-def libzmq() -> Any:
-    library = load_library()
-    if library is None:
-        pytest.skip("libzmq is not installed")
-    return library
 
 
 def die_with_a_task(libzmq: Any, endpoint: str, number: int) -> None:

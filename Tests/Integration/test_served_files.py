@@ -12,10 +12,9 @@ from typing import Any, Callable
 import numpy as np
 import pytest
 from checkpoints import LONG, change_config, change_tensor, write_tokens
-from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
+from jobs import LOCAL, MANUAL, Evaluation, Inputs, Job, assert_same_output, measured
 from keys import Keys
 from processes import Programs, last_line, succeeded
-from test_evaluation import Evaluation, measured
 
 MakeJob = Callable[..., Job]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
@@ -203,14 +202,3 @@ def test_what_slurm_refuses_is_one_line(small: Inputs, make_job: MakeJob, on_slu
     done = job.run("--cluster", path, *LOOPBACK)
     assert done.returncode == 74
     assert last_line(done).startswith("crvq-coord: sbatch: ") and "partition" in last_line(done)
-
-
-def test_a_worker_leaves_before_its_allocation_ends(long: Inputs, make_job: MakeJob) -> None:
-    """Needs no Slurm: only the time at which it takes the machine away."""
-    job = make_job(long)
-    coordinator = job.start("--launcher", "none", *LOOPBACK)
-    brief = job.worker("brief", "--ends-at", int(time.time()) + 15)
-    done = brief.succeed()
-    assert "its allocation ends at" in done.stderr
-    job.worker("lasting")
-    coordinator.succeed()

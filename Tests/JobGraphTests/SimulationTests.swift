@@ -5,7 +5,7 @@ import Testing
 
 /// Whole jobs in a simulated cluster.
 ///
-/// `CRVQ_SIMULATION_SEEDS=100000` runs more seeds than the usual ones, `CRVQ_SIMULATION_SEED=17` that one alone.
+/// `CRVQ_SIMULATION_SEEDS=100000` runs more seeds than the usual ones, `CRVQ_SEED=17` that one alone.
 @Suite struct SimulationTests {
   private static let usualSeeds = 1000
   private static let failuresShown = 5
@@ -115,7 +115,7 @@ import Testing
 
   private static func seeds() throws -> [UInt64] {
     let environment = ProcessInfo.processInfo.environment
-    if let text = environment["CRVQ_SIMULATION_SEED"] { return [try #require(UInt64(text))] }
+    if let text = environment["CRVQ_SEED"] { return [try #require(UInt64(text))] }
     let count = try environment["CRVQ_SIMULATION_SEEDS"].map { try #require(Int($0)) } ?? usualSeeds
     return (0..<UInt64(count)).map { $0 }
   }
@@ -165,7 +165,7 @@ import Testing
     let failed = outcomes.filter { !$0.violations.isEmpty }
     for outcome in failed.prefix(Self.failuresShown) {
       Issue.record(
-        "\(outcome.violations.prefix(3)); once more: CRVQ_SIMULATION_SEED=\(outcome.seed)")
+        "\(outcome.violations.prefix(3)); once more: CRVQ_SEED=\(outcome.seed)")
     }
     #expect(failed.count == 0, "of \(seeds.count) seeds")
     let sum = { (value: (Outcome) -> Int) in outcomes.map(value).reduce(0, +) }

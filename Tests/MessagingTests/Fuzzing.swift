@@ -2,10 +2,12 @@ import Foundation
 
 /// How many damaged inputs a fuzzing test tries, and from which seed.
 ///
-/// A few seconds' worth by default. `CRVQ_FUZZ=10000000` for a long run, `CRVQ_FUZZ_SEED` to repeat one; `scripts/test --full`
+/// A few seconds' worth by default. `CRVQ_FUZZ=10000000` for a long run, `CRVQ_SEED` to repeat one; `scripts/test --full`
 /// tries a million.
 struct Fuzzing {
   let inputs: Int
+  /// What repeats the run, for messages.
+  let seed: String
   var random: SplitMix64
 
   /// Prints the seed.
@@ -13,9 +15,10 @@ struct Fuzzing {
     let environment = ProcessInfo.processInfo.environment
     let isFull = environment["CRVQ_FULL"].map { !$0.isEmpty } ?? false
     inputs = environment["CRVQ_FUZZ"].flatMap { Int($0) } ?? (isFull ? 1_000_000 : 20_000)
-    let seed = environment["CRVQ_FUZZ_SEED"].flatMap { UInt64($0) } ?? .random(in: .min ... .max)
-    random = SplitMix64(state: seed)
-    print("\(test): \(inputs) inputs, CRVQ_FUZZ_SEED=\(seed)")
+    let number = environment["CRVQ_SEED"].flatMap { UInt64($0) } ?? .random(in: .min ... .max)
+    seed = "CRVQ_SEED=\(number)"
+    random = SplitMix64(state: number)
+    print("\(test): \(inputs) inputs, \(seed)")
   }
 
   /// Damages frames in one of several ways, sometimes not at all.

@@ -29,7 +29,6 @@ enum Sample {
     ready.artifactEndpoint = "tcp://node7:4000"
     ready.cpu = "SkylakeX"
     ready.softwareVersion = "0.1.0"
-    ready.jobID = "job-1"
     return ready
   }
 
@@ -150,7 +149,7 @@ enum Sample {
   static var assign: WireAssign {
     var input = WireInputArtifact()
     input.ref = WireArtifactRef(name: "gram", artifact)
-    input.shard = 3
+    input.index = 3
     input.holders = ["tcp://node7:4000", "tcp://node8:4000"]
     var assign = WireAssign()
     assign.task = fit
@@ -171,7 +170,7 @@ enum Sample {
     stored.task = fit
     stored.lease = 80
     var refuse = WireRefuse()
-    refuse.code = .jobMismatch
+    refuse.code = .tooManyWorkers
     refuse.text = "this is job-2"
     var shutdown = WireShutdown()
     shutdown.reason = "job is complete"

@@ -158,8 +158,15 @@ def test_comparison_with_an_export(directories: tuple[Path, Path]) -> None:
 
 
 def test_comparison_sees_the_sign_of_zero(directories: tuple[Path, Path]) -> None:
-    weight = random_linear("padded").decode()
-    weight[1, 2] = np.float16(-0.0) if weight[1, 2] == 0 else -weight[1, 2]
+    linear = random_linear("padded")
+    scales = linear.scales.copy()
+    scales[1] = 0
+    linear = replace(linear, scales=scales)
+    save_model(directories[0], linear)
+    weight = linear.decode()
+    assert weight[1, 2] == 0
+    weight.view(np.uint16)[1, 2] ^= 1 << 15
+    assert weight[1, 2] == 0
     save_file({"layer.weight": weight, "norm.weight": np.ones(4, np.float16)}, directories[1] / "model.safetensors")
     done = compare(*directories)
     assert done.returncode == 1

@@ -85,9 +85,9 @@ import Transformer
       let inputs = Inputs(heads, rows: 2 * length)
       let got = attend(inputs, heads, sequences: 2, length: length, threads: 2)
       let expected = reference(inputs, heads, sequences: 2, length: length)
-      let worst = zip(got.attended, expected.attended).reduce(0) { max($0, abs(Double($1.0) - $1.1)) }
+      let worst = worstDifference(got.attended, expected.attended)
       #expect(worst < 1e-5, "length \(length)")
-      let worstLog = zip(got.logSumExp, expected.logSumExp).reduce(0) { max($0, abs(Double($1.0) - $1.1)) }
+      let worstLog = worstDifference(got.logSumExp, expected.logSumExp)
       #expect(worstLog < 1e-4, "length \(length)")
     }
   }
@@ -98,7 +98,7 @@ import Transformer
       let inputs = Inputs(heads, rows: length)
       let got = attend(inputs, heads, sequences: 1, length: length, threads: 2)
       let expected = reference(inputs, heads, sequences: 1, length: length)
-      let worst = zip(got.attended, expected.attended).reduce(0) { max($0, abs(Double($1.0) - $1.1)) }
+      let worst = worstDifference(got.attended, expected.attended)
       #expect(worst < 1e-5, "length \(length)")
     }
   }

@@ -55,8 +55,7 @@ import Transformer
         }
       }
     }
-    let worst = zip(rebuilt, output.values).reduce(0) { max($0, abs($1.0 - $1.1)) }
-    #expect(worst < 1e-4)
+    #expect(worstDifference(rebuilt, output.values) < 1e-4)
     // Observing changes nothing, whichever sites are asked for.
     #expect(try block.output(of: input, team: team) == output)
     for site in Site.allCases {

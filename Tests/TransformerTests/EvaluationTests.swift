@@ -54,7 +54,7 @@ import Transformer
       #expect($0.stepCount == 3)
     }
     #expect(steps == [1, 2, 3])
-    var last: WindowEvaluation<Checkpoint>.Progress?
+    var last: WindowEvaluation.Progress?
     let single = try WindowEvaluation(model: golden.model, source: golden.checkpoint, hiddenBytesMax: 1)
       .losses(golden.tokens, team: ThreadTeam(threads: 1)) { last = $0 }
     #expect(single == whole)

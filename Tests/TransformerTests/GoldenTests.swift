@@ -11,9 +11,7 @@ import Transformer
     let golden = try GoldenModel(name)
     try golden.model.validate(golden.checkpoint)
     let logits = try golden.model.loadHead(from: golden.checkpoint).logits(golden.output(team: team), team: team)
-    let worst = zip(logits.values, golden.logits.values).reduce(0) { max($0, abs($1.0 - $1.1)) }
-    #expect(worst < 1e-4)
-    #expect(logits.values.allSatisfy { $0.isFinite })
+    #expect(worstDifference(logits.values, golden.logits.values) < 1e-4)
   }
 
   @Test(arguments: GoldenModel.names) func lossesAreThoseOfTheGoldenLogits(name: String) throws {

@@ -46,7 +46,7 @@ private struct MemorySource: TensorSource {
 
   @Test func linearsAreNamedAndPlaced() throws {
     let model = try GoldenModel("mqa-biases").model
-    let linears = model.linears(ofBlock: 1)
+    let linears = model.linears
     #expect(
       linears.map(\.name) == [
         "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj",
@@ -58,9 +58,8 @@ private struct MemorySource: TensorSource {
     #expect(linears[0].biasName(block: 1) == "model.layers.1.self_attn.q_proj.bias")
     #expect(linears.map(\.outFeatures) == [48, 8, 8, 30, 33, 33, 30])
     #expect(linears.map(\.inFeatures) == [30, 30, 30, 48, 30, 30, 33])
-    #expect(try GoldenModel("gqa-tied").model.linears(ofBlock: 0).allSatisfy { $0.biasName(block: 0) == nil })
-    #expect(
-      try GoldenModel("qwen2").model.linears(ofBlock: 0).filter(\.hasBias).map(\.role) == [.query, .key, .value])
+    #expect(try GoldenModel("gqa-tied").model.linears.allSatisfy { $0.biasName(block: 0) == nil })
+    #expect(try GoldenModel("qwen2").model.linears.filter(\.hasBias).map(\.role) == [.query, .key, .value])
   }
 
   @Test func aMissingTensorIsNamed() throws {

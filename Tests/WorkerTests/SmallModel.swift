@@ -30,7 +30,7 @@ struct SmallModel {
     let options = FitOptions(codebookBits: [4, 3], criticalRatio: 0.25, maximumRounds: 2, feedbackRounds: 1)
     var linears: [LinearRole: PackedLinear] = [:]
     var block = original
-    for spec in model.linears(ofBlock: original.index) {
+    for spec in model.linears {
       var gram = Matrix(rows: spec.inFeatures, columns: spec.inFeatures)
       for index in 0..<spec.inFeatures { gram[index, index] = 1 }
       let fit = try CRVQ.fit(

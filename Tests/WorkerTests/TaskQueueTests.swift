@@ -20,7 +20,7 @@ import Worker
     let queue = TaskQueue()
     queue.add(assign(1))
     queue.add(assign(2))
-    #expect(queue.cancel(1))
+    #expect(queue.cancel(1) == .waiting)
     #expect(queue.next { _ in TaskControl { _ in } }?.0.lease == 2)
   }
 
@@ -28,7 +28,7 @@ import Worker
     let queue = TaskQueue()
     queue.add(assign(1))
     let control = queue.next { _ in TaskControl { _ in } }?.1
-    #expect(!queue.cancel(1))
+    #expect(queue.cancel(1) == .running)
     #expect(throws: TaskError.cancelled) { try control?.progress() }
   }
 
@@ -47,11 +47,26 @@ import Worker
     let queue = TaskQueue()
     queue.add(assign(5))
     _ = queue.next { _ in TaskControl { _ in } }
-    #expect(!queue.cancel(5))
+    #expect(queue.cancel(5) == .running)
     var done = WireTaskDone()
     done.lease = 5
     queue.finish(5, done)
     #expect(queue.unacknowledged.isEmpty && queue.isIdle)
+    #expect(queue.cancel(5) == .nowhere)
+  }
+
+  @Test func nothingOfAJobStaysThatIsServedNoMore() {
+    let queue = TaskQueue()
+    for lease in UInt64(1)...3 { queue.add(assign(lease)) }
+    let running = queue.next { _ in TaskControl { _ in } }?.1
+    _ = queue.next { _ in TaskControl { _ in } }
+    var done = WireTaskDone()
+    done.lease = 2
+    queue.finish(2, done)
+    #expect(queue.drop().sorted() == [2, 3], "what runs is over when it has noticed")
+    #expect(throws: TaskError.cancelled) { try running?.progress() }
+    queue.finish(1, nil)
+    #expect(queue.isIdle)
   }
 
   @Test func aClosedQueueLetsItsSlotsEnd() {

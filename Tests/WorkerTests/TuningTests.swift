@@ -81,7 +81,7 @@ private struct SmallBlock {
     for (role, packed) in small.fitted.linears {
       let weight = TunedLinear(packed, TuneOptions(epochs: 1)).weight(team: team)
       let decoded = packed.decode()
-      let worst = zip(weight.values, decoded.values).reduce(Float(0)) { max($0, abs($1.0 - $1.1)) }
+      let worst = worstDifference(weight.values, decoded.values)
       #expect(worst < 1e-3, "\(role): \(worst)")
     }
   }

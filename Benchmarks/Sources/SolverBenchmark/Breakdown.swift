@@ -3,12 +3,11 @@ import Foundation
 
 /// Where a fit's time went, and how far each step is from what the machine can do.
 struct Breakdown {
-  private var seconds: [(name: String, seconds: Double)] = []
+  private var seconds = FitSteps()
   private var work: [FitWork] = []
 
   mutating func add(_ result: FitResult) {
-    if seconds.isEmpty { seconds = result.steps.all.map { ($0.name, 0) } }
-    for (i, step) in result.steps.all.enumerated() { seconds[i].seconds += step.seconds }
+    for step in FitStep.allCases { seconds[step] += result.steps[step] }
     work.append(result.work)
   }
 
@@ -16,13 +15,14 @@ struct Breakdown {
   ///   - flopRate: of a large product, operations a second.
   ///   - copyRate: bytes a second.
   func print(flopRate: Double, copyRate: Double) {
-    let whole = seconds.reduce(0) { $0 + $1.seconds }
+    let whole = FitStep.allCases.reduce(0) { $0 + seconds[$1] }
     report("  step          seconds  share   Gflop  of sgemm's rate    Gbyte  of copy's rate")
-    for (name, time) in seconds where time > 0 {
-      let flops = work.reduce(0) { $0 + $1.operations(of: name) }
-      let bytes = work.reduce(0) { $0 + $1.bytes(of: name) }
+    for step in FitStep.allCases where seconds[step] > 0 {
+      let (name, time) = (step.rawValue.padded(12), seconds[step])
+      let flops = work.reduce(0) { $0 + $1.operations(of: step) }
+      let bytes = work.reduce(0) { $0 + $1.bytes(of: step) }
       report(
-        "  \(name.padded(12)) \(time.fixed(3, 8)) \((100 * time / whole).fixed(1, 5)) % \((flops / 1e9).fixed(1, 8))"
+        "  \(name) \(time.fixed(3, 8)) \((100 * time / whole).fixed(1, 5)) % \((flops / 1e9).fixed(1, 8))"
           + "\((100 * flops / flopRate / time).fixed(0, 13)) %  \((bytes / 1e9).fixed(2, 9))"
           + "\((100 * bytes / copyRate / time).fixed(0, 13)) %")
     }

@@ -2,13 +2,11 @@
 
 #include <stddef.h>
 
-/// values[i] <- exp(values[i]), relative error below 1.2e-7; 0 below -87.3, exp(88) above 88.
-void crvq_exp(float *values, size_t count);
-
 /// The largest of `count` >= 1 values.
 float crvq_maximum(const float *values, size_t count);
 
-/// values[i] <- exp(values[i] - shift); returns the sum of the results.
+/// values[i] <- exp(values[i] - shift), relative error below 1.2e-7; 0 below -87.3, exp(88) above 88. Returns the sum of the
+/// results.
 float crvq_exp_shifted(float *values, size_t count, float shift);
 
 /// The sum of exp(values[i] - shift). Leaves the values alone.

@@ -10,8 +10,6 @@ public struct Checkpoint: StoredTensorSource {
   public let tensorNames: [String]
   /// The open safetensors files, sorted by name.
   public let shards: [SafetensorsFile]
-  /// Whether ``floats(_:)`` refuses NaN and infinity.
-  public let requiresFinite: Bool
 
   private let shardOfTensor: [String: SafetensorsFile]
 
@@ -23,11 +21,9 @@ public struct Checkpoint: StoredTensorSource {
   /// Opens a model.
   ///
   /// As in transformers, `model.safetensors` comes before an index if both are there.
-  /// - Parameter requireFinite: make a NaN or infinity among the values read an error that names its place.
   /// - Throws: ``CheckpointError`` naming the file and, where there is one, the tensor.
-  public init(directory: String, requireFinite: Bool = true) throws {
+  public init(directory: String) throws {
     self.directory = directory
-    requiresFinite = requireFinite
     var isDirectory = false
     guard FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory) else {
       throw CheckpointError(.missing, path: directory, "no such directory")
@@ -91,14 +87,14 @@ public struct Checkpoint: StoredTensorSource {
   /// The type, shape and place of a tensor.
   public func info(_ name: String) throws -> TensorInfo { try shard(of: name).info(name) }
 
-  /// A tensor widened to single precision: ``SafetensorsFile/floats(_:rows:requireFinite:)``.
+  /// A tensor widened to single precision, NaN and infinity refused: ``SafetensorsFile/floats(_:rows:requireFinite:)``.
   public func floats(_ name: String) throws -> [Float] {
-    try shard(of: name).floats(name, requireFinite: requiresFinite)
+    try shard(of: name).floats(name, requireFinite: true)
   }
 
-  /// The slices `rows` of a tensor along its first dimension, widened: the embeddings of a few tokens, say.
+  /// The slices `rows` of a tensor along its first dimension, as ``floats(_:)``: the embeddings of a few tokens, say.
   public func floats(_ name: String, rows: Range<Int>) throws -> [Float] {
-    try shard(of: name).floats(name, rows: rows, requireFinite: requiresFinite)
+    try shard(of: name).floats(name, rows: rows, requireFinite: true)
   }
 
   /// A tensor's bytes as they are in the file, valid inside `body` only.

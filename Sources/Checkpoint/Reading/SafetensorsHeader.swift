@@ -6,9 +6,6 @@ public struct TensorInfo: Sendable, Equatable {
   public let shape: [Int]
   /// Where the bytes lie, counted from the start of the file.
   public let byteRange: Range<Int>
-
-  /// The product of the shape.
-  public var elementCount: Int { byteRange.count / elementType.byteCount }
 }
 
 /// The header of a safetensors file, checked as the reference implementation checks it before any data is touched.

@@ -42,22 +42,14 @@ extension TensorSource {
   ///
   /// - Throws: ``CheckpointError`` naming the tensor, its file, the shape expected and the one found.
   public func matrix(_ name: String, rows: Int, columns: Int) throws -> Matrix {
-    Matrix(rows: rows, columns: columns, values: try floats(name, shape: [rows, columns]))
-  }
-
-  /// A vector of `count` values, as ``matrix(_:rows:columns:)``.
-  public func vector(_ name: String, count: Int) throws -> [Float] {
-    try floats(name, shape: [count])
-  }
-
-  private func floats(_ name: String, shape expected: [Int]) throws -> [Float] {
+    let expected = [rows, columns]
     guard let shape = shape(of: name) else {
       throw CheckpointError(.missing, path: path(of: name), "no tensor \(name); expected one of shape \(expected)")
     }
     guard shape == expected else {
       throw CheckpointError(.mismatch, path: path(of: name), "tensor \(name): expected shape \(expected), got \(shape)")
     }
-    return try floats(name)
+    return Matrix(rows: rows, columns: columns, values: try floats(name))
   }
 }
 
@@ -70,4 +62,30 @@ public protocol StoredTensorSource: TensorSource {
 
   /// A tensor's bytes as they are in the file, valid inside `body` only.
   func withBytes<Result>(_ name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result
+
+  /// Hands out a tensor's bytes in order, at most ``SafetensorsFile/chunkByteCountMax`` at a time and never part of an
+  /// element, for copies.
+  ///
+  /// - Throws: ``CheckpointError`` of kind missing; what `body` throws.
+  func forEachChunk(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Void) throws
+}
+
+extension StoredTensorSource {
+  /// Pieces of the whole; sources that can give back the memory of each piece do.
+  public func forEachChunk(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
+    let size = SafetensorsFile.chunkByteCountMax
+    try withBytes(name) { bytes in
+      for start in stride(from: 0, to: bytes.count, by: size) {
+        try body(UnsafeRawBufferPointer(rebasing: bytes[start..<min(bytes.count, start + size)]))
+      }
+    }
+  }
+
+  /// A tensor as it is to be written where it is copied.
+  ///
+  /// - Throws: ``CheckpointError`` of kind missing.
+  public func declaration(_ name: String) throws -> TensorDeclaration {
+    let info = try info(name)
+    return TensorDeclaration(name: name, elementType: info.elementType, shape: info.shape)
+  }
 }

@@ -48,17 +48,15 @@ public final class ShardedWriter {
     try values.withUnsafeBytes { try append($0, to: name) }
   }
 
-  /// Appends a tensor of another model as it is, in pieces of bounded size.
+  /// Appends a tensor from elsewhere as it is, in pieces of bounded size.
   ///
   /// - Throws: ``CheckpointError``, also if type or shape are not those declared.
-  public func copy(_ name: String, from source: Checkpoint) throws {
-    let info = try source.info(name)
-    guard let declared = plan.shards.lazy.flatMap(\.tensors).first(where: { $0.name == name }),
-      declared.elementType == info.elementType, declared.shape == info.shape
-    else {
+  public func copy(_ name: String, from source: some StoredTensorSource) throws {
+    let found = try source.declaration(name)
+    guard plan.shards.contains(where: { $0.tensors.contains(found) }) else {
       throw CheckpointError(
         .mismatch, path: source.path(of: name),
-        "tensor \(name): \(info.elementType.rawValue) of shape \(info.shape) is not what was declared for the copy")
+        "tensor \(name): \(found.elementType.rawValue) of shape \(found.shape) is not what was declared for the copy")
     }
     try source.forEachChunk(of: name) { try append($0, to: name) }
   }

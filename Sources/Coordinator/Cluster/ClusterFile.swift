@@ -1,4 +1,4 @@
-import JobGraph
+import Machines
 
 /// Where a job's workers run, as a file says it: the engine that starts them, on what, and how each is run.
 ///

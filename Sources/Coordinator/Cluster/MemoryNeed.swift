@@ -1,4 +1,5 @@
 import JobGraph
+import Machines
 import Transformer
 
 /// What a worker holds in memory at its worst, from shapes alone. Files that it maps (model, artifacts) are the kernel's to drop

@@ -1,4 +1,5 @@
 import Foundation
+import Messaging
 
 /// The addresses of this machine.
 public enum NetworkInterface {
@@ -31,7 +32,7 @@ public enum NetworkInterface {
       guard getnameinfo(address, socklen_t(size), &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) == 0 else {
         continue
       }
-      let numeric = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      let numeric = String(upToZero: text)
       if numeric.contains("%") { continue }
       found.append((String(cString: entry.pointee.ifa_name), numeric.contains(":") ? "[\(numeric)]" : numeric))
     }

@@ -1,4 +1,4 @@
-import JobGraph
+import Machines
 import Yams
 
 /// A mistake in a YAML file: one line that begins with its place, as compilers write it.

@@ -71,7 +71,7 @@ extension JobEngine {
       guard let artifact = input.artifact.artifact else { return nil }
       var wire = WireInputArtifact()
       wire.ref = WireArtifactRef(name: input.artifact.name, artifact)
-      wire.shard = UInt32(input.index)
+      wire.index = UInt32(input.index)
       switch input.holder {
       case .coordinator: wire.artifactHolders = [artifactHolder]
       case .worker(let holder): wire.artifactHolders = roster[holder].map { [$0.artifactHolder] } ?? []

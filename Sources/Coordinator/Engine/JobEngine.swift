@@ -214,7 +214,7 @@ final class JobEngine: @unchecked Sendable {
     case .failed(let error):
       // What went wrong is what the user has to know, also where it keeps this from being written.
       try? saveSeconds()
-      if error.exitCode != 75 { _ = try? job.store.updateJob { $0.state = .failed } }
+      if !error.canBeResumed { _ = try? job.store.updateJob { $0.state = .failed } }
       throw error
     case .finished, nil:
       try saveSeconds()

@@ -39,7 +39,7 @@ extension TaskID {
   }
 
   /// nil for a task that the plan does not have.
-  init?(_ wire: WireTaskID, _ plan: JobPlan) {
+  package init?(_ wire: WireTaskID, _ plan: JobPlan) {
     let block = Int(wire.block)
     if wire.kind == .evaluate {
       guard Int(wire.shard) < plan.evaluationCount else { return nil }
@@ -53,7 +53,7 @@ extension TaskID {
       guard Int(wire.shard) < plan.shards.count else { return nil }
       self = .collect(block: block, shard: Int(wire.shard))
     case .recollect:
-      guard plan.repairSite != nil, Int(wire.shard) < plan.shards.count else { return nil }
+      guard Int(wire.shard) < plan.shards.count, plan.recollects(Int(wire.shard)) else { return nil }
       self = .recollect(block: block, shard: Int(wire.shard))
     case .fit:
       guard let linear = plan.linears.firstIndex(where: { $0.name == wire.linear }) else { return nil }
@@ -124,7 +124,6 @@ extension WireJobOptions {
   init(_ options: JobOptions) {
     self.init(options.fit, JobPlan.Propagation(rawValue: options.propagation) ?? .teacher)
     tuneEpochs = UInt32(options.tuneEpochs)
-    sequences = UInt32(options.sequences)
     repair = options.repair
     distillEpochs = UInt32(options.distillEpochs ?? 0)
   }

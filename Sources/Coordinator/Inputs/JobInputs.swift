@@ -33,7 +33,7 @@ struct JobInputs: Sendable {
     }
     let plan = JobPlan(
       blockCount: model.blockCount,
-      linears: model.linears(ofBlock: 0).map {
+      linears: model.linears.map {
         JobPlan.Linear(
           name: $0.name, site: $0.site.rawValue, outFeatures: $0.outFeatures, inFeatures: $0.inFeatures)
       },

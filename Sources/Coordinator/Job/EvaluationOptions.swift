@@ -50,12 +50,6 @@ public struct EvaluationOptions: Codable, Sendable, Equatable {
 extension EvaluationOptions: JobPurpose {
   var isResumable: Bool { false }
 
-  func json() throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    return String(decoding: try encoder.encode(self), as: UTF8.self)
-  }
-
   func wireOptions() -> WireJobOptions {
     // Nothing is fitted, so that the rest are defaults.
     var options = WireJobOptions(FitOptions(), .teacher)

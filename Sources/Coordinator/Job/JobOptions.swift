@@ -102,13 +102,6 @@ public struct JobOptions: Codable, Sendable, Equatable {
 }
 
 extension JobOptions {
-  /// As kept in the job directory.
-  package func json() throws -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    return String(decoding: try encoder.encode(self), as: UTF8.self)
-  }
-
   /// - Throws: ``CoordinatorError`` if the text is none that this release can read.
   package init(json: String, path: String) throws {
     guard let options = try? JSONDecoder().decode(Self.self, from: Data(json.utf8)) else {
@@ -129,7 +122,9 @@ extension JobOptions {
   /// The options that are not as they were, by name, with both values.
   func differences(from before: JobOptions) -> [String] {
     func flat(_ options: JobOptions) -> [String: String] {
-      guard let json = try? options.json(), let value = try? JSONSerialization.jsonObject(with: Data(json.utf8)) else {
+      guard let json = try? JSONForm.record(options),
+        let value = try? JSONSerialization.jsonObject(with: Data(json.utf8))
+      else {
         return [:]
       }
       return Self.flatten(value, "")

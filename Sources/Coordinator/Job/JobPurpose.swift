@@ -2,7 +2,7 @@ import JobGraph
 import Messaging
 
 /// What a job is for: what its workers are told, and what is made of their results. How it runs is the same for all.
-protocol JobPurpose: Sendable {
+protocol JobPurpose: Encodable, Sendable {
   /// The model's directory, absolute.
   var model: String { get }
   /// The token file, absolute.
@@ -10,8 +10,6 @@ protocol JobPurpose: Sendable {
   /// Whether the job's directory outlives its coordinator, so that another one can go on.
   var isResumable: Bool { get }
 
-  /// As kept in the job directory.
-  func json() throws -> String
   /// What workers are told.
   func wireOptions() -> WireJobOptions
   /// Makes the job's output when every task is done.

@@ -22,7 +22,7 @@ extension PreparedJob {
   /// Writes a new job into a directory that holds none.
   init(starting purpose: any JobPurpose, _ inputs: JobInputs, in directory: JobDirectory, _ store: JobStore) throws {
     let record = JobRecord(
-      name: UUID().uuidString.lowercased(), options: try purpose.json(), modelDigest: inputs.modelDigest,
+      name: UUID().uuidString.lowercased(), options: try JSONForm.record(purpose), modelDigest: inputs.modelDigest,
       tokensDigest: inputs.tokensDigest)
     // Of a job that is not resumed nothing has to last.
     let artifacts = try ArtifactStore(

@@ -1,4 +1,4 @@
-import JobGraph
+import Machines
 
 /// What a host says of itself before workers are started there.
 package struct HostProbe: Sendable, Equatable {

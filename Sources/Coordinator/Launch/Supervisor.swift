@@ -22,7 +22,7 @@ final class Supervisor: Sendable {
     var outOfMemoryLine: String? = nil
   }
 
-  private static let stopPatience = 10.0
+  private static let stopPatience = Duration.seconds(10)
   /// In a line of a worker's log that tells of nothing wrong.
   private static let inPassing = " info crvq-worker"
   /// Of a log, as much as is searched for a last line.
@@ -141,8 +141,10 @@ final class Supervisor: Sendable {
         life.process.send(SIGTERM)
       }
     }
-    let deadline = Date(timeIntervalSinceNow: Self.stopPatience)
-    while running.contains(where: \.process.isRunning), Date() < deadline { Thread.sleep(forTimeInterval: 0.05) }
+    let deadline = ContinuousClock.now + Self.stopPatience
+    while running.contains(where: \.process.isRunning), ContinuousClock.now < deadline {
+      Thread.sleep(forTimeInterval: 0.05)
+    }
     for life in running { life.process.send(SIGKILL) }
   }
 

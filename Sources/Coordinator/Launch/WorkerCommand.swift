@@ -1,4 +1,5 @@
 import JobGraph
+import Machines
 
 /// How one `crvq-worker` is started, whatever starts it.
 package struct WorkerCommand: Sendable, Equatable {

@@ -68,8 +68,5 @@ final class BlockMeasurement {
 
 extension ModelAtRest {
   /// A block with decoded weights.
-  func loadBlock(_ index: Int) throws -> DecoderBlock {
-    func load(_ source: some TensorSource) throws -> DecoderBlock { try model.loadBlock(index, from: source) }
-    return try load(tensors)
-  }
+  func loadBlock(_ index: Int) throws -> DecoderBlock { try model.loadBlock(index, from: tensors) }
 }

@@ -39,25 +39,12 @@ public struct ModelEvaluation: Sendable {
     let started = ContinuousClock.now
     var nextLine = started + .seconds(5)
     let tokens = (0..<windows.count).map { windows.tokens($0, of: file) }
-    let losses = try opened.losses(tokens, team: team) { done, count in
+    let losses = try WindowEvaluation(model: opened.model, source: opened.tensors).losses(tokens, team: team) { step in
       if ContinuousClock.now >= nextLine {
         nextLine = ContinuousClock.now + .seconds(5)
-        progress("evaluated step \(done) of \(count)")
+        progress("evaluated step \(step.stepsDone) of \(step.stepCount)")
       }
     }
     return Result(Perplexity(losses), seconds: (ContinuousClock.now - started) / .seconds(1))
-  }
-}
-
-extension ModelAtRest {
-  fileprivate func losses(
-    _ windows: [[Int32]], team: ThreadTeam, progress: (Int, Int) -> Void
-  ) throws -> [WindowLoss] {
-    func run(_ source: some TensorSource) throws -> [WindowLoss] {
-      try WindowEvaluation(model: model, source: source).losses(windows, team: team) {
-        progress($0.stepsDone, $0.stepCount)
-      }
-    }
-    return try run(tensors)
   }
 }

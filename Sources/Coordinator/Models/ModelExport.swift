@@ -37,7 +37,7 @@ public struct ModelExport: Sendable {
         if let prefix = prefix(of: name) {
           try writer.append(packed.linear(prefix).decodeHalf(team: team), to: name)
         } else {
-          try model.checkpoint.forEachChunk(of: name) { try writer.append($0, to: name) }
+          try writer.copy(name, from: model.checkpoint)
         }
       }
       try writer.finish()

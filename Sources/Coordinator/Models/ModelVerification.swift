@@ -95,7 +95,7 @@ public struct ModelVerification: Sendable {
   ) throws -> (linears: [Linear], outputError: Double?, summary: String) {
     let (before, after) = (try original.loadBlock(block), try packed.loadBlock(block))
     let output = try measurement?.advance(before, after, team: team)
-    let linears = try original.model.linears(ofBlock: block).map { spec in
+    let linears = try original.model.linears.map { spec in
       let (weight, decoded) = (before[spec.role].weight, after[spec.role].weight)
       return Linear(
         block: block, name: spec.name, frobeniusError: frobeniusError(weight: weight, decoded: decoded),

@@ -40,11 +40,11 @@ struct ModelAssembler {
     let model = try LanguageModel(config: config)
     let others = try distilled.map { try SafetensorsFile(path: store.verifiedPath(of: $0)) }
     var replaced: Set<String> = []
-    var tensors: [(declaration: TensorDeclaration, source: any TensorBytes)] = []
+    var tensors: [(declaration: TensorDeclaration, source: any StoredTensorSource)] = []
     for (block, artifact) in blocks.enumerated() {
       let packed = try SafetensorsFile(path: store.verifiedPath(of: artifact))
       let file = ReplacedTensors(packed, by: others)
-      replaced.formUnion(model.linears(ofBlock: block).map { $0.tensorName(block: block) })
+      replaced.formUnion(model.linears.map { $0.tensorName(block: block) })
       // A tuned block has norms and biases of its own.
       replaced.formUnion(packed.tensorNames)
       for name in packed.tensorNames { tensors.append((try file.declaration(name), file)) }
@@ -58,9 +58,7 @@ struct ModelAssembler {
       tensors.append((try original.declaration(name), original))
     }
     let writer = try ShardedWriter(directory: directory, plan: ShardPlan(tensors: tensors.map(\.declaration)))
-    for (tensor, source) in tensors {
-      try source.forEachChunk(of: tensor.name) { try writer.append($0, to: tensor.name) }
-    }
+    for (tensor, source) in tensors { try writer.copy(tensor.name, from: source) }
     try writer.finish()
   }
 }

@@ -85,5 +85,5 @@ public final class TerminalDisplay: ProgressDisplay {
     return "  \(name.padded(to: 10)) \(bar) \(done)/\(total)"
   }
 
-  private static func write(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+  private static func write(_ text: String) { FileHandle.say(text) }
 }

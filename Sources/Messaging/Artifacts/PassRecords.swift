@@ -55,7 +55,7 @@ public final class PassRecords: Sendable {
   }
 
   /// Removes artifacts that nobody will ask for again, and the records of passes of which nothing is left.
-  public func remove(_ digests: [Digest]) {
+  public func remove(_ digests: some Collection<Digest>) {
     // One that cannot be removed goes with the store.
     for digest in digests { _ = try? store.remove(digest) }
     let gone = Set(digests)
@@ -78,6 +78,11 @@ public final class PassRecords: Sendable {
       pass.outputs = pass.outputs.filter(isHeld)
       return pass.outputs.isEmpty ? nil : pass
     }
+  }
+
+  /// Whether the artifact is an output of a pass on record.
+  public func names(_ digest: Digest) -> Bool {
+    records.withLock { $0.values.contains { $0.outputs.contains { $0.artifact?.digest == digest } } }
   }
 
   private func isHeld(_ output: WireArtifactRef) -> Bool {

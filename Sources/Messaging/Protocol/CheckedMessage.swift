@@ -77,6 +77,13 @@ func checkCount(_ count: Int, _ field: String, limit: Int) throws(FieldFault) {
   if count > limit { throw FieldFault(field: field, reason: "has \(count) entries, more than \(limit)") }
 }
 
+func checkLease(_ lease: UInt64) throws(FieldFault) {
+  // As large as the coordinator's books can hold; none of its leases is beyond.
+  if lease > UInt64(Int64.max) {
+    throw FieldFault(field: "lease", reason: "is \(lease), expected at most \(Int64.max)")
+  }
+}
+
 func checkFraction(_ value: Double, _ field: String) throws(FieldFault) {
   // Written so that NaN fails.
   if !(value >= 0 && value <= 1) { throw FieldFault(field: field, reason: "is \(value), expected 0 to 1") }

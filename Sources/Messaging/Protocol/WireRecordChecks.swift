@@ -58,6 +58,7 @@ extension WireRunningTask: CheckedMessage {
   func check() throws(FieldFault) {
     try checkPresent(hasTask, "task")
     try checkNested(task, "task")
+    try checkLease(lease)
   }
 }
 

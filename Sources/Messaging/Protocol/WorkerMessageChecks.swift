@@ -9,10 +9,9 @@ extension WireReady: CheckedMessage {
       throw FieldFault(field: "slots", reason: "is \(slots), expected 1 to \(WireLimit.runningTasks)")
     }
     if threads == 0 { throw FieldFault(field: "threads", reason: "is 0") }
-    try checkText(artifactEndpoint, "artifact_endpoint", limit: WireLimit.endpoint)
+    try checkName(artifactEndpoint, "artifact_endpoint", limit: WireLimit.endpoint)
     try checkText(cpu, "cpu", limit: WireLimit.name)
     try checkText(softwareVersion, "software_version", limit: WireLimit.name)
-    try checkText(jobID, "job_id", limit: WireLimit.name)
   }
 }
 
@@ -26,6 +25,7 @@ extension WireProgress: CheckedMessage {
   func check() throws(FieldFault) {
     try checkPresent(hasTask, "task")
     try checkNested(task, "task")
+    try checkLease(lease)
     try checkText(note, "note", limit: WireLimit.text)
   }
 }
@@ -34,6 +34,7 @@ extension WireTaskDone: CheckedMessage {
   func check() throws(FieldFault) {
     try checkPresent(hasTask, "task")
     try checkNested(task, "task")
+    try checkLease(lease)
     let isOfItsKind =
       switch (result, task.kind) {
       case (.collect, .collect), (.collect, .recollect), (.fit, .fit), (.tune, .tune), (.verify, .verify),
@@ -53,12 +54,13 @@ extension WireTaskFailed: CheckedMessage {
   func check() throws(FieldFault) {
     try checkPresent(hasTask, "task")
     try checkNested(task, "task")
+    try checkLease(lease)
     try checkText(message, "message", limit: WireLimit.text)
     switch kind {
     case .missingArtifact:
       try checkPresent(hasMissing, "missing")
       try checkNested(missing, "missing")
-    case .badInput, .outOfMemory, .cancelled, .internal, .outOfSpace: break
+    case .badInput, .cancelled, .internal, .outOfSpace: break
     case .unspecified, .UNRECOGNIZED:
       throw FieldFault(field: "kind", reason: "is \(kind.rawValue), not a kind of failure")
     }

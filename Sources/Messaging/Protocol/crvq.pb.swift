@@ -107,7 +107,6 @@ public nonisolated enum WireFailureKind: SwiftProtobuf.Enum, Swift.CaseIterable 
 
   /// an input could not be had; `missing` says which
   case missingArtifact // = 2
-  case outOfMemory // = 3
   case cancelled // = 4
   case `internal` // = 5
 
@@ -124,7 +123,6 @@ public nonisolated enum WireFailureKind: SwiftProtobuf.Enum, Swift.CaseIterable 
     case 0: self = .unspecified
     case 1: self = .badInput
     case 2: self = .missingArtifact
-    case 3: self = .outOfMemory
     case 4: self = .cancelled
     case 5: self = .internal
     case 6: self = .outOfSpace
@@ -137,7 +135,6 @@ public nonisolated enum WireFailureKind: SwiftProtobuf.Enum, Swift.CaseIterable 
     case .unspecified: return 0
     case .badInput: return 1
     case .missingArtifact: return 2
-    case .outOfMemory: return 3
     case .cancelled: return 4
     case .internal: return 5
     case .outOfSpace: return 6
@@ -150,7 +147,6 @@ public nonisolated enum WireFailureKind: SwiftProtobuf.Enum, Swift.CaseIterable 
     .unspecified,
     .badInput,
     .missingArtifact,
-    .outOfMemory,
     .cancelled,
     .internal,
     .outOfSpace,
@@ -242,14 +238,10 @@ public nonisolated enum WireRefuseCode: SwiftProtobuf.Enum, Swift.CaseIterable {
   public typealias RawValue = Int
   case unspecified // = 0
   case protocolVersion // = 1
-  case jobMismatch // = 2
 
   /// say Ready first; answered by the worker's socket thread
   case introduceYourself // = 3
   case tooManyWorkers // = 4
-
-  /// too little memory, another CPU type where the job asks for one
-  case unsuitable // = 5
   case stopping // = 6
   case UNRECOGNIZED(Int)
 
@@ -261,10 +253,8 @@ public nonisolated enum WireRefuseCode: SwiftProtobuf.Enum, Swift.CaseIterable {
     switch rawValue {
     case 0: self = .unspecified
     case 1: self = .protocolVersion
-    case 2: self = .jobMismatch
     case 3: self = .introduceYourself
     case 4: self = .tooManyWorkers
-    case 5: self = .unsuitable
     case 6: self = .stopping
     default: self = .UNRECOGNIZED(rawValue)
     }
@@ -274,10 +264,8 @@ public nonisolated enum WireRefuseCode: SwiftProtobuf.Enum, Swift.CaseIterable {
     switch self {
     case .unspecified: return 0
     case .protocolVersion: return 1
-    case .jobMismatch: return 2
     case .introduceYourself: return 3
     case .tooManyWorkers: return 4
-    case .unsuitable: return 5
     case .stopping: return 6
     case .UNRECOGNIZED(let i): return i
     }
@@ -287,10 +275,8 @@ public nonisolated enum WireRefuseCode: SwiftProtobuf.Enum, Swift.CaseIterable {
   public static let allCases: [WireRefuseCode] = [
     .unspecified,
     .protocolVersion,
-    .jobMismatch,
     .introduceYourself,
     .tooManyWorkers,
-    .unsuitable,
     .stopping,
   ]
 
@@ -399,8 +385,9 @@ public nonisolated struct WireInputArtifact: Sendable {
   /// Clears the value of `ref`. Subsequent reads from it will return its default value.
   public mutating func clearRef() {self._ref = nil}
 
-  /// for partial sums and hidden states; 0 otherwise
-  public var shard: UInt32 = 0
+  /// Which of its name: the shard of sums and hidden states, the block of a packed one, the linear of a block, the micro-batch of
+  /// gradients; 0 where there is one only.
+  public var index: UInt32 = 0
 
   /// artifact endpoints that have it, preferred first
   public var holders: [String] = []
@@ -599,9 +586,6 @@ public nonisolated struct WireReady: Sendable {
   public var cpu: String = String()
 
   public var softwareVersion: String = String()
-
-  /// the job its cache is from; empty for a fresh worker
-  public var jobID: String = String()
 
   public var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -932,20 +916,11 @@ public nonisolated struct WireJobOptions: Sendable {
   /// most rounds of a fit; 0: default
   public var rounds: UInt32 = 0
 
-  /// width of the feedback pass; 0: default
+  /// width of the search over the codes of a critical group; 0: default
   public var beam: UInt32 = 0
-
-  /// of the feedback pass; 0: default
-  public var damping: Double = 0
-
-  /// 0: no bound
-  public var maxRelativeError: Double = 0
 
   /// evaluate: tokens a window
   public var window: UInt32 = 0
-
-  /// of the token file, the first so many are used
-  public var sequences: UInt32 = 0
 
   /// a block's last linear repairs what the others lost
   public var repair: Bool = false
@@ -1248,7 +1223,7 @@ nonisolated extension WireTaskKind: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension WireFailureKind: SwiftProtobuf._ProtoNameProviding {
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0FAILURE_KIND_UNSPECIFIED\0\u{1}FAILURE_KIND_BAD_INPUT\0\u{1}FAILURE_KIND_MISSING_ARTIFACT\0\u{1}FAILURE_KIND_OUT_OF_MEMORY\0\u{1}FAILURE_KIND_CANCELLED\0\u{1}FAILURE_KIND_INTERNAL\0\u{1}FAILURE_KIND_OUT_OF_SPACE\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0FAILURE_KIND_UNSPECIFIED\0\u{1}FAILURE_KIND_BAD_INPUT\0\u{1}FAILURE_KIND_MISSING_ARTIFACT\0\u{2}\u{2}FAILURE_KIND_CANCELLED\0\u{1}FAILURE_KIND_INTERNAL\0\u{1}FAILURE_KIND_OUT_OF_SPACE\0")
 }
 
 nonisolated extension WireImportance: SwiftProtobuf._ProtoNameProviding {
@@ -1260,7 +1235,7 @@ nonisolated extension WirePropagation: SwiftProtobuf._ProtoNameProviding {
 }
 
 nonisolated extension WireRefuseCode: SwiftProtobuf._ProtoNameProviding {
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0REFUSE_CODE_UNSPECIFIED\0\u{1}REFUSE_CODE_PROTOCOL_VERSION\0\u{1}REFUSE_CODE_JOB_MISMATCH\0\u{1}REFUSE_CODE_INTRODUCE_YOURSELF\0\u{1}REFUSE_CODE_TOO_MANY_WORKERS\0\u{1}REFUSE_CODE_UNSUITABLE\0\u{1}REFUSE_CODE_STOPPING\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0REFUSE_CODE_UNSPECIFIED\0\u{1}REFUSE_CODE_PROTOCOL_VERSION\0\u{2}\u{2}REFUSE_CODE_INTRODUCE_YOURSELF\0\u{1}REFUSE_CODE_TOO_MANY_WORKERS\0\u{2}\u{2}REFUSE_CODE_STOPPING\0")
 }
 
 nonisolated extension WireArtifactErrorCode: SwiftProtobuf._ProtoNameProviding {
@@ -1364,7 +1339,7 @@ nonisolated extension WireArtifactRef: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension WireInputArtifact: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".InputArtifact"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ref\0\u{1}shard\0\u{1}holders\0\u{3}holder_keys\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}ref\0\u{1}index\0\u{1}holders\0\u{3}holder_keys\0")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1373,7 +1348,7 @@ nonisolated extension WireInputArtifact: SwiftProtobuf.Message, SwiftProtobuf._M
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._ref) }()
-      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.shard) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.index) }()
       case 3: try { try decoder.decodeRepeatedStringField(value: &self.holders) }()
       case 4: try { try decoder.decodeRepeatedBytesField(value: &self.holderKeys) }()
       default: break
@@ -1389,8 +1364,8 @@ nonisolated extension WireInputArtifact: SwiftProtobuf.Message, SwiftProtobuf._M
     try { if let v = self._ref {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
-    if self.shard != 0 {
-      try visitor.visitSingularUInt32Field(value: self.shard, fieldNumber: 2)
+    if self.index != 0 {
+      try visitor.visitSingularUInt32Field(value: self.index, fieldNumber: 2)
     }
     if !self.holders.isEmpty {
       try visitor.visitRepeatedStringField(value: self.holders, fieldNumber: 3)
@@ -1403,7 +1378,7 @@ nonisolated extension WireInputArtifact: SwiftProtobuf.Message, SwiftProtobuf._M
 
   public static func ==(lhs: WireInputArtifact, rhs: WireInputArtifact) -> Bool {
     if lhs._ref != rhs._ref {return false}
-    if lhs.shard != rhs.shard {return false}
+    if lhs.index != rhs.index {return false}
     if lhs.holders != rhs.holders {return false}
     if lhs.holderKeys != rhs.holderKeys {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
@@ -1752,7 +1727,7 @@ nonisolated extension WireEvaluateResult: SwiftProtobuf.Message, SwiftProtobuf._
 
 nonisolated extension WireReady: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".Ready"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}worker_id\0\u{1}name\0\u{1}host\0\u{1}pid\0\u{1}threads\0\u{1}slots\0\u{3}memory_bytes\0\u{3}artifact_endpoint\0\u{1}cpu\0\u{3}software_version\0\u{3}job_id\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}worker_id\0\u{1}name\0\u{1}host\0\u{1}pid\0\u{1}threads\0\u{1}slots\0\u{3}memory_bytes\0\u{3}artifact_endpoint\0\u{1}cpu\0\u{3}software_version\0\u{c}\u{b}\u{1}")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -1770,7 +1745,6 @@ nonisolated extension WireReady: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       case 8: try { try decoder.decodeSingularStringField(value: &self.artifactEndpoint) }()
       case 9: try { try decoder.decodeSingularStringField(value: &self.cpu) }()
       case 10: try { try decoder.decodeSingularStringField(value: &self.softwareVersion) }()
-      case 11: try { try decoder.decodeSingularStringField(value: &self.jobID) }()
       default: break
       }
     }
@@ -1807,9 +1781,6 @@ nonisolated extension WireReady: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if !self.softwareVersion.isEmpty {
       try visitor.visitSingularStringField(value: self.softwareVersion, fieldNumber: 10)
     }
-    if !self.jobID.isEmpty {
-      try visitor.visitSingularStringField(value: self.jobID, fieldNumber: 11)
-    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -1824,7 +1795,6 @@ nonisolated extension WireReady: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if lhs.artifactEndpoint != rhs.artifactEndpoint {return false}
     if lhs.cpu != rhs.cpu {return false}
     if lhs.softwareVersion != rhs.softwareVersion {return false}
-    if lhs.jobID != rhs.jobID {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -2396,7 +2366,7 @@ nonisolated extension WireShard: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
 
 nonisolated extension WireJobOptions: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   public static let protoMessageName: String = _protobuf_package + ".JobOptions"
-  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}group_size\0\u{3}codebook_bits\0\u{3}critical_ratio\0\u{1}importance\0\u{1}propagation\0\u{1}seed\0\u{3}tune_epochs\0\u{1}tolerance\0\u{1}rounds\0\u{1}beam\0\u{1}damping\0\u{3}max_relative_error\0\u{1}window\0\u{1}sequences\0\u{1}repair\0\u{3}distill_epochs\0")
+  public static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}group_size\0\u{3}codebook_bits\0\u{3}critical_ratio\0\u{1}importance\0\u{1}propagation\0\u{1}seed\0\u{3}tune_epochs\0\u{1}tolerance\0\u{1}rounds\0\u{1}beam\0\u{2}\u{3}window\0\u{2}\u{2}repair\0\u{3}distill_epochs\0\u{c}\u{b}\u{1}\u{c}\u{c}\u{1}\u{c}\u{e}\u{1}")
 
   public mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -2414,10 +2384,7 @@ nonisolated extension WireJobOptions: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 8: try { try decoder.decodeSingularDoubleField(value: &self.tolerance) }()
       case 9: try { try decoder.decodeSingularUInt32Field(value: &self.rounds) }()
       case 10: try { try decoder.decodeSingularUInt32Field(value: &self.beam) }()
-      case 11: try { try decoder.decodeSingularDoubleField(value: &self.damping) }()
-      case 12: try { try decoder.decodeSingularDoubleField(value: &self.maxRelativeError) }()
       case 13: try { try decoder.decodeSingularUInt32Field(value: &self.window) }()
-      case 14: try { try decoder.decodeSingularUInt32Field(value: &self.sequences) }()
       case 15: try { try decoder.decodeSingularBoolField(value: &self.repair) }()
       case 16: try { try decoder.decodeSingularUInt32Field(value: &self.distillEpochs) }()
       default: break
@@ -2456,17 +2423,8 @@ nonisolated extension WireJobOptions: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if self.beam != 0 {
       try visitor.visitSingularUInt32Field(value: self.beam, fieldNumber: 10)
     }
-    if self.damping.bitPattern != 0 {
-      try visitor.visitSingularDoubleField(value: self.damping, fieldNumber: 11)
-    }
-    if self.maxRelativeError.bitPattern != 0 {
-      try visitor.visitSingularDoubleField(value: self.maxRelativeError, fieldNumber: 12)
-    }
     if self.window != 0 {
       try visitor.visitSingularUInt32Field(value: self.window, fieldNumber: 13)
-    }
-    if self.sequences != 0 {
-      try visitor.visitSingularUInt32Field(value: self.sequences, fieldNumber: 14)
     }
     if self.repair != false {
       try visitor.visitSingularBoolField(value: self.repair, fieldNumber: 15)
@@ -2488,10 +2446,7 @@ nonisolated extension WireJobOptions: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.tolerance != rhs.tolerance {return false}
     if lhs.rounds != rhs.rounds {return false}
     if lhs.beam != rhs.beam {return false}
-    if lhs.damping != rhs.damping {return false}
-    if lhs.maxRelativeError != rhs.maxRelativeError {return false}
     if lhs.window != rhs.window {return false}
-    if lhs.sequences != rhs.sequences {return false}
     if lhs.repair != rhs.repair {return false}
     if lhs.distillEpochs != rhs.distillEpochs {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}

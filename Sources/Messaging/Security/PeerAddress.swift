@@ -14,6 +14,6 @@ enum PeerAddress {
       }
     }
     guard result == 0 else { return nil }
-    return String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return String(upToZero: text)
   }
 }

@@ -38,7 +38,7 @@ struct KeyPair: Sendable, Equatable, CustomStringConvertible {
     var publicText = [CChar](repeating: 0, count: Z85.length + 1)
     var secretText = publicText
     guard zmq_curve_keypair(&publicText, &secretText) == 0 else { throw .last("make a key pair", "libzmq") }
-    guard let pair = KeyPair(z85Secret: Z85.string(secretText)) else { throw .last("make a key pair", "libzmq") }
+    guard let pair = KeyPair(z85Secret: String(upToZero: secretText)) else { throw .last("make a key pair", "libzmq") }
     return pair
   }
 
@@ -46,7 +46,7 @@ struct KeyPair: Sendable, Equatable, CustomStringConvertible {
   init?(z85Secret text: String) {
     var publicText = [CChar](repeating: 0, count: Z85.length + 1)
     guard let secret = Z85.decode(text), zmq_curve_public(&publicText, text) == 0,
-      let publicKey = PublicKey(z85: Z85.string(publicText))
+      let publicKey = PublicKey(z85: String(upToZero: publicText))
     else { return nil }
     self.secret = secret
     self.publicKey = publicKey
@@ -72,10 +72,6 @@ private enum Z85 {
     var text = [CChar](repeating: 0, count: length + 1)
     // Fails only where the count is no multiple of 4.
     zmq_z85_encode(&text, bytes, bytes.count)
-    return string(text)
-  }
-
-  static func string(_ text: [CChar]) -> String {
-    String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    return String(upToZero: text)
   }
 }

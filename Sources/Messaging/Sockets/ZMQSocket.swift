@@ -140,7 +140,7 @@ package final class ZMQSocket {
     var bytes = [CChar](repeating: 0, count: 1024)
     var count = bytes.count
     if zmq_getsockopt(handle, ZMQ_LAST_ENDPOINT, &bytes, &count) != 0 { throw .last("ask for the port", endpoint) }
-    self.endpoint = String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    self.endpoint = String(upToZero: bytes)
     return self.endpoint
   }
 

@@ -5,7 +5,7 @@ import Numerics
 ///
 /// A batch of windows goes through block after block, then through the head. How many windows make a batch depends on the
 /// memory allowed and changes no result.
-public struct WindowEvaluation<Source: TensorSource> {
+public struct WindowEvaluation {
   /// How far an evaluation is.
   public struct Progress: Sendable, Equatable {
     /// Steps done: a block or the head, for one batch.
@@ -16,12 +16,12 @@ public struct WindowEvaluation<Source: TensorSource> {
   }
 
   public let model: LanguageModel
-  public let source: Source
+  public let source: any TensorSource
   /// Bytes of hidden states at a time, the largest part of the memory beside one block or the head.
   public let hiddenBytesMax: Int
 
   /// - Parameter hiddenBytesMax: at least one window is always held.
-  public init(model: LanguageModel, source: Source, hiddenBytesMax: Int = 1 << 30) {
+  public init(model: LanguageModel, source: any TensorSource, hiddenBytesMax: Int = 1 << 30) {
     self.model = model
     self.source = source
     self.hiddenBytesMax = hiddenBytesMax

@@ -27,10 +27,6 @@ public struct PartialGram: Sendable, Equatable {
     if let index = Finite.firstNonFinite(upper) {
       throw TransformerError(.invalidInput, "partial Gram matrix of width \(width): value \(index) is \(upper[index])")
     }
-    self.init(unchecked: width, tokenCount: tokenCount, upper: upper)
-  }
-
-  init(unchecked width: Int, tokenCount: Int, upper: [Float]) {
     self.width = width
     self.tokenCount = tokenCount
     self.upper = upper

@@ -37,6 +37,9 @@ public struct DecoderShape: Sendable, Equatable {
     }
   }
 
+  /// The linears of a block, in the order of the forward pass: the same for every block.
+  public var linears: [LinearSpec] { LinearRole.allCases.map(linear) }
+
   /// A linear's specification.
   public func linear(_ role: LinearRole) -> LinearSpec {
     let outFeatures =

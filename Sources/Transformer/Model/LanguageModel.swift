@@ -23,18 +23,26 @@ public struct LanguageModel: Sendable {
 
   public var blockCount: Int { shape.blockCount }
 
-  /// The linears of a block, in the order of the forward pass. The same for every block.
-  public func linears(ofBlock block: Int) -> [LinearSpec] { LinearRole.allCases.map(shape.linear) }
+  /// The linears of a block: ``DecoderShape/linears``.
+  public var linears: [LinearSpec] { shape.linears }
 
   /// The tensors of a block other than the linears' weights: norms and biases. They are kept as in the original.
   public func otherTensors(ofBlock block: Int) -> [TensorSpec] {
-    let norms = [TensorSpec.inputNorm(block), TensorSpec.mlpNorm(block)].map {
-      TensorSpec(name: $0, shape: [shape.hiddenSize])
-    }
-    let biases = linears(ofBlock: block).compactMap { spec in
+    let norms = [inputNormTensor(ofBlock: block), mlpNormTensor(ofBlock: block)]
+    let biases = linears.compactMap { spec in
       spec.biasName(block: block).map { TensorSpec(name: $0, shape: [spec.outFeatures]) }
     }
     return norms + biases
+  }
+
+  /// The weight of the norm in front of a block's attention, [hidden].
+  public func inputNormTensor(ofBlock block: Int) -> TensorSpec {
+    TensorSpec(name: TensorSpec.inputNorm(block), shape: [shape.hiddenSize])
+  }
+
+  /// The weight of the norm in front of a block's MLP, [hidden].
+  public func mlpNormTensor(ofBlock block: Int) -> TensorSpec {
+    TensorSpec(name: TensorSpec.mlpNorm(block), shape: [shape.hiddenSize])
   }
 
   /// The embedding matrix, [vocabulary, hidden].
@@ -55,7 +63,7 @@ public struct LanguageModel: Sendable {
   public var tensors: [TensorSpec] {
     var all = [embeddingTensor]
     for block in 0..<blockCount {
-      all += linears(ofBlock: block).map {
+      all += linears.map {
         TensorSpec(name: $0.tensorName(block: block), shape: [$0.outFeatures, $0.inFeatures])
       }
       all += otherTensors(ofBlock: block)
@@ -88,21 +96,20 @@ extension LanguageModel {
       throw TransformerError(.invalidInput, "expected a block from 0 to \(blockCount - 1), got \(index)")
     }
     var linears: [LinearRole: Linear] = [:]
-    for spec in self.linears(ofBlock: index) {
+    for spec in self.linears {
       linears[spec.role] = try loadLinear(spec, block: index, from: source, weight: weights[spec.role])
     }
-    let width = [shape.hiddenSize]
     return DecoderBlock(
       index: index, shape: shape,
-      inputNorm: try TensorSpec(name: TensorSpec.inputNorm(index), shape: width).load(from: source),
-      mlpNorm: try TensorSpec(name: TensorSpec.mlpNorm(index), shape: width).load(from: source),
+      inputNorm: try inputNormTensor(ofBlock: index).load(from: source),
+      mlpNorm: try mlpNormTensor(ofBlock: index).load(from: source),
       linears: linears, rotaryCache: rotaryCache)
   }
 
   /// Loads one linear of a block.
   ///
   /// - Parameter weight: if it need not be loaded, [outFeatures, inFeatures].
-  /// - Throws: ``CheckpointError`` as ``loadBlock(_:from:)``.
+  /// - Throws: ``CheckpointError`` as ``loadBlock(_:from:weights:)``.
   public func loadLinear(
     _ spec: LinearSpec, block: Int, from source: some TensorSource, weight known: Matrix? = nil
   ) throws -> Linear {
@@ -116,7 +123,7 @@ extension LanguageModel {
 
   /// Loads the final norm and the head.
   ///
-  /// - Throws: ``CheckpointError`` as ``loadBlock(_:from:)``.
+  /// - Throws: ``CheckpointError`` as ``loadBlock(_:from:weights:)``.
   public func loadHead(from source: some TensorSource) throws -> LanguageModelHead {
     LanguageModelHead(
       norm: try finalNormTensor.load(from: source), normEpsilon: shape.normEpsilon,

@@ -7,7 +7,7 @@ extension LanguageModelHead {
 
   /// How far what one model expects is from what another one expects, both read by this head: the Kullback-Leibler divergence
   ///
-  ///     KL = Σ over words of p · (ln p - ln q),    p = softmax of the expected states' scores, q = that of the states'
+  ///     KL = Σ over tokens of p · (ln p - ln q),    p = softmax of the expected states' scores, q = that of the states'
   ///
   /// of each position, summed over positions, in nats. Distilling a model brings it down (Hinton, Vinyals and Dean, arXiv
   /// 1503.02531).
@@ -57,12 +57,12 @@ extension LanguageModelHead {
     let team: ThreadTeam
 
     private var width: Int { head.weight.columns }
-    private var words: Int { head.weight.rows }
+    private var vocabulary: Int { head.weight.rows }
 
     /// - Parameter gradient: [rows, hidden], zero, receives the gradient; nil if it is not wanted.
     func run(scale: Float, gradient: UnsafeMutablePointer<Float>?) -> Double {
       let rows = divergenceRows
-      let pool = ScratchPool(count: rows * (2 * words + 2 * width + 1) + words + width)
+      let pool = ScratchPool(count: rows * (2 * vocabulary + 2 * width + 1) + vocabulary + width)
       var losses = [Double](repeating: 0, count: hidden.rows)
       losses.withUnsafeMutableBufferPointer { losses in
         nonisolated(unsafe) let (losses, gradient) = (losses, gradient)
@@ -73,12 +73,13 @@ extension LanguageModelHead {
           team.forEachRange(count, grain: rows) { part in
             let range = first + part.lowerBound..<first + part.upperBound
             pool.withBuffer { scratch in
-              let piece = Piece(start: scratch, rows: rows, words: words, width: width)
+              let piece = Piece(start: scratch, rows: rows, vocabulary: vocabulary, width: width)
               score(hidden, range, normed: piece.normed, factors: piece.factors, into: piece.scores)
               score(expected, range, normed: piece.upstream, factors: nil, into: piece.expected)
               for row in 0..<range.count {
                 losses[range.lowerBound + row] = compare(
-                  piece.scores + row * words, piece.expected + row * words, scratch: piece.difference, scale: scale)
+                  piece.scores + row * vocabulary, piece.expected + row * vocabulary, scratch: piece.difference,
+                  scale: scale)
               }
               if let gradient { propagate(piece, range, into: gradient + range.lowerBound * width) }
             }
@@ -99,7 +100,7 @@ extension LanguageModelHead {
           values + range.lowerBound * width, weight: head.norm, epsilon: head.normEpsilon, rows: range.count,
           width: width, into: normed, inverseRMS: factors)
       }
-      head.score(normed, rows: range.count, words: 0..<words, into: scores)
+      head.score(normed, rows: range.count, tokens: 0..<vocabulary, into: scores)
     }
 
     /// The divergence at one position.
@@ -113,16 +114,16 @@ extension LanguageModelHead {
       _ scores: UnsafeMutablePointer<Float>, _ expected: UnsafeMutablePointer<Float>,
       scratch difference: UnsafeMutablePointer<Float>, scale: Float
     ) -> Double {
-      difference.update(from: expected, count: words)
-      BLAS.saxpy(words, -1, scores, difference)
+      difference.update(from: expected, count: vocabulary)
+      BLAS.saxpy(vocabulary, -1, scores, difference)
       let (maximum, expectedMaximum) = (
-        Softmax.maximum(scores, count: words), Softmax.maximum(expected, count: words)
+        Softmax.maximum(scores, count: vocabulary), Softmax.maximum(expected, count: vocabulary)
       )
-      let total = Softmax.exponentialShifted(scores, count: words, shift: maximum)
-      let expectedTotal = Softmax.exponentialShifted(expected, count: words, shift: expectedMaximum)
-      let lead = BLAS.sdot(words, expected, difference) / expectedTotal
-      Softmax.scale(scores, count: words, by: scale / total)
-      BLAS.saxpy(words, -scale / expectedTotal, expected, scores)
+      let total = Softmax.exponentialShifted(scores, count: vocabulary, shift: maximum)
+      let expectedTotal = Softmax.exponentialShifted(expected, count: vocabulary, shift: expectedMaximum)
+      let lead = BLAS.sdot(vocabulary, expected, difference) / expectedTotal
+      Softmax.scale(scores, count: vocabulary, by: scale / total)
+      BLAS.saxpy(vocabulary, -scale / expectedTotal, expected, scores)
       return Double(lead) - Double(expectedMaximum) - log(Double(expectedTotal)) + Double(maximum) + log(Double(total))
     }
 
@@ -132,8 +133,8 @@ extension LanguageModelHead {
         head.weight.values.withUnsafeBufferPointer { weight in
           guard let values = values.baseAddress, let weight = weight.baseAddress else { return }
           BLAS.sgemm(
-            .no, .no, m: range.count, n: width, k: words, piece.scores, lda: words, weight, ldb: width, piece.upstream,
-            ldc: width)
+            .no, .no, m: range.count, n: width, k: vocabulary, piece.scores, lda: vocabulary, weight, ldb: width,
+            piece.upstream, ldc: width)
           RootMeanSquareNorm.backward(
             values + range.lowerBound * width, weight: head.norm, inverseRMS: piece.factors, upstream: piece.upstream,
             rows: range.count, width: width, addingTo: gradient, weightGradient: piece.unused)
@@ -144,7 +145,7 @@ extension LanguageModelHead {
 
   /// The buffers of one piece of work.
   private struct Piece {
-    /// [rows, words].
+    /// [rows, vocabulary].
     let scores: UnsafeMutablePointer<Float>
     let expected: UnsafeMutablePointer<Float>
     /// [rows, width].
@@ -152,19 +153,19 @@ extension LanguageModelHead {
     let upstream: UnsafeMutablePointer<Float>
     /// [rows].
     let factors: UnsafeMutablePointer<Float>
-    /// [words].
+    /// [vocabulary].
     let difference: UnsafeMutablePointer<Float>
     /// The norm's own gradient, which nobody wants: [width].
     let unused: UnsafeMutablePointer<Float>
 
-    init(start: UnsafeMutablePointer<Float>, rows: Int, words: Int, width: Int) {
+    init(start: UnsafeMutablePointer<Float>, rows: Int, vocabulary: Int, width: Int) {
       scores = start
-      expected = scores + rows * words
-      normed = expected + rows * words
+      expected = scores + rows * vocabulary
+      normed = expected + rows * vocabulary
       upstream = normed + rows * width
       factors = upstream + rows * width
       difference = factors + rows
-      unused = difference + words
+      unused = difference + vocabulary
       unused.update(repeating: 0, count: width)
     }
   }

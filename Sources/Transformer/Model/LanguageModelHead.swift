@@ -1,7 +1,7 @@
 import Foundation
 import Numerics
 
-/// The end of a language model: the final norm and the matrix that scores every word of the vocabulary.
+/// The end of a language model: the final norm and the matrix that scores every token of the vocabulary.
 public struct LanguageModelHead: Sendable {
   /// [hidden].
   public let norm: [Float]
@@ -9,7 +9,7 @@ public struct LanguageModelHead: Sendable {
   /// [vocabulary, hidden].
   public let weight: Matrix
 
-  /// Words whose scores are in memory at a time, for each piece of rows.
+  /// Tokens of the vocabulary whose scores are in memory at a time, for each piece of rows.
   private static let vocabularyTile = 2048
 
   /// - Parameters:
@@ -25,7 +25,7 @@ public struct LanguageModelHead: Sendable {
   private var width: Int { weight.columns }
   private var vocabularySize: Int { weight.rows }
 
-  /// The scores of every word at every position, [sequences × length, vocabulary]. For tests and short inputs: the memory
+  /// The scores of every token at every position, [sequences × length, vocabulary]. For tests and short inputs: the memory
   /// is that of the result.
   ///
   /// - Throws: ``TransformerError`` if the width is not the head's.
@@ -35,7 +35,7 @@ public struct LanguageModelHead: Sendable {
     result.values.withUnsafeMutableBufferPointer { logits in
       guard let start = logits.baseAddress else { return }
       forEachPiece(of: hidden, scratchPerRow: 0, team: team) { row, _, count, normed, _ in
-        score(normed, rows: count, words: 0..<vocabularySize, into: start + row * vocabularySize)
+        score(normed, rows: count, tokens: 0..<vocabularySize, into: start + row * vocabularySize)
       }
     }
     return result
@@ -45,7 +45,7 @@ public struct LanguageModelHead: Sendable {
   ///
   /// - Parameters:
   ///   - hidden: the output of the last block, [sequences, length, hidden].
-  ///   - targets: for each sequence the words at positions 1…, at most `length` of them; position p predicts `targets[p]`.
+  ///   - targets: for each sequence the tokens at positions 1…, at most `length` of them; position p predicts `targets[p]`.
   /// - Returns: A value for each target.
   /// - Throws: ``TransformerError`` if a size does not fit or a target lies outside the vocabulary.
   public func negativeLogLikelihood(
@@ -57,10 +57,10 @@ public struct LanguageModelHead: Sendable {
     losses.withUnsafeMutableBufferPointer { losses in
       nonisolated(unsafe) let losses = losses
       forEachPiece(of: hidden, scratchPerRow: Self.vocabularyTile, team: team) { row, position, count, normed, scores in
-        let words = targets[row / hidden.length].dropFirst(position).prefix(count)
-        if words.isEmpty { return }
-        let piece = UnsafeMutableBufferPointer(rebasing: losses[row..<row + words.count])
-        loss(normed, targets: Array(words), scores: scores, into: piece)
+        let tokens = targets[row / hidden.length].dropFirst(position).prefix(count)
+        if tokens.isEmpty { return }
+        let piece = UnsafeMutableBufferPointer(rebasing: losses[row..<row + tokens.count])
+        loss(normed, targets: Array(tokens), scores: scores, into: piece)
       }
     }
     return targets.indices.map { sequence in
@@ -78,19 +78,19 @@ public struct LanguageModelHead: Sendable {
     var totals = [Double](repeating: 0, count: targets.count)
     var targetScores = [Float](repeating: 0, count: targets.count)
     for first in stride(from: 0, to: vocabularySize, by: Self.vocabularyTile) {
-      let words = first..<min(vocabularySize, first + Self.vocabularyTile)
-      score(normed, rows: targets.count, words: words, into: scores)
+      let tokens = first..<min(vocabularySize, first + Self.vocabularyTile)
+      score(normed, rows: targets.count, tokens: tokens, into: scores)
       for row in targets.indices {
-        let rowScores = scores + row * words.count
-        let maximum = max(maxima[row], Softmax.maximum(rowScores, count: words.count))
-        let sum = Softmax.sumOfExponentials(rowScores, count: words.count, shift: maximum)
+        let rowScores = scores + row * tokens.count
+        let maximum = max(maxima[row], Softmax.maximum(rowScores, count: tokens.count))
+        let sum = Softmax.sumOfExponentials(rowScores, count: tokens.count, shift: maximum)
         if maxima[row] < maximum {
           totals[row] *= Double(exp(maxima[row] - maximum))
           maxima[row] = maximum
         }
         totals[row] += Double(sum)
         let target = Int(targets[row])
-        if words.contains(target) { targetScores[row] = rowScores[target - first] }
+        if tokens.contains(target) { targetScores[row] = rowScores[target - first] }
       }
     }
     for row in targets.indices {
@@ -98,15 +98,15 @@ public struct LanguageModelHead: Sendable {
     }
   }
 
-  /// scores [rows, words] ← normed [rows, hidden] · the words' rows of the head.
+  /// scores [rows, tokens] ← normed [rows, hidden] · the tokens' rows of the head.
   func score(
-    _ normed: UnsafePointer<Float>, rows: Int, words: Range<Int>, into scores: UnsafeMutablePointer<Float>
+    _ normed: UnsafePointer<Float>, rows: Int, tokens: Range<Int>, into scores: UnsafeMutablePointer<Float>
   ) {
     weight.values.withUnsafeBufferPointer { weights in
       guard let weights = weights.baseAddress else { return }
       BLAS.sgemm(
-        .no, .yes, m: rows, n: words.count, k: width, normed, lda: width, weights + words.lowerBound * width,
-        ldb: width, scores, ldc: words.count)
+        .no, .yes, m: rows, n: tokens.count, k: width, normed, lda: width, weights + tokens.lowerBound * width,
+        ldb: width, scores, ldc: tokens.count)
     }
   }
 
@@ -141,17 +141,17 @@ public struct LanguageModelHead: Sendable {
       throw TransformerError(
         .invalidInput, "targets: expected those of \(hidden.sequences) sequences, got \(targets.count)")
     }
-    for (sequence, words) in targets.enumerated() {
-      guard words.count <= hidden.length else {
+    for (sequence, tokens) in targets.enumerated() {
+      guard tokens.count <= hidden.length else {
         throw TransformerError(
           .invalidInput,
-          "targets: sequence \(sequence): expected at most \(hidden.length), got \(words.count)")
+          "targets: sequence \(sequence): expected at most \(hidden.length), got \(tokens.count)")
       }
-      if let position = words.firstIndex(where: { $0 < 0 || $0 >= vocabularySize }) {
+      if let position = tokens.firstIndex(where: { $0 < 0 || $0 >= vocabularySize }) {
         throw TransformerError(
           .invalidInput,
           "targets: sequence \(sequence), position \(position): expected an id from 0 to \(vocabularySize - 1), "
-            + "got \(words[position])")
+            + "got \(tokens[position])")
       }
     }
   }

@@ -22,17 +22,19 @@ package struct DistilledTensor: Sendable {
 extension LanguageModel {
   /// The codebooks and scales of a packed block's linears, its norms and biases.
   func distilledTensors(ofBlock block: Int, _ format: PackedFormat, _ options: TuneOptions) -> [DistilledTensor] {
-    let packed = linears(ofBlock: block).flatMap { linear in
+    let packed = linears.flatMap { linear in
       let sizes = format.storedBits(columns: linear.inFeatures).map { format.groupSize << $0 }
       let path = linear.path(block: block)
       return [
         DistilledTensor(
-          name: "\(path).codebooks", shape: [sizes.reduce(0, +) / format.groupSize, format.groupSize], parts: sizes,
+          name: PackedPart.codebooks.name(of: path),
+          shape: [sizes.reduce(0, +) / format.groupSize, format.groupSize], parts: sizes,
           relativeRate: options.codebookRate),
-        DistilledTensor(name: "\(path).scales", shape: [linear.outFeatures], relativeRate: options.scaleRate),
+        DistilledTensor(
+          name: PackedPart.scales.name(of: path), shape: [linear.outFeatures], relativeRate: options.scaleRate),
       ]
     }
-    let biases = Set(linears(ofBlock: block).compactMap { $0.biasName(block: block) })
+    let biases = Set(linears.compactMap { $0.biasName(block: block) })
     let others = otherTensors(ofBlock: block).map {
       DistilledTensor(
         name: $0.name, shape: $0.shape, relativeRate: biases.contains($0.name) ? options.biasRate : options.normRate)

@@ -1,4 +1,5 @@
 import Foundation
+import Messaging
 
 /// The address of this machine by which another can reach it.
 enum LocalAddress {
@@ -25,7 +26,7 @@ enum LocalAddress {
       }
     }
     guard result == 0 else { return nil }
-    let numeric = String(decoding: text.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let numeric = String(upToZero: text)
     return numeric.contains(":") ? "[\(numeric)]" : numeric
   }
 }

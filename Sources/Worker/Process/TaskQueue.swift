@@ -42,15 +42,41 @@ package final class TaskQueue: @unchecked Sendable {
     condition.unlock()
   }
 
-  /// - Returns: whether the task was still waiting, so that nobody else will report on it.
-  package func cancel(_ lease: UInt64) -> Bool {
+  /// Where a task was when it was cancelled.
+  package enum Place: Sendable {
+    /// Nobody else will report on it.
+    case waiting
+    /// It fills its slot until it notices, and is reported on then.
+    case running
+    /// It is over, or was never here.
+    case nowhere
+  }
+
+  package func cancel(_ lease: UInt64) -> Place {
     condition.lock()
     defer { condition.unlock() }
     results[lease] = nil
-    controls[lease]?.cancel()
+    if let control = controls[lease] {
+      control.cancel()
+      return .running
+    }
     let count = waiting.count
     waiting.removeAll { $0.lease == lease }
-    return waiting.count < count
+    return waiting.count < count ? .waiting : .nowhere
+  }
+
+  /// Drops all that is of a job that is served no more: what waits, what runs as soon as it notices, and results that nobody
+  /// will acknowledge.
+  ///
+  /// - Returns: The leases of what is over at once.
+  package func drop() -> [UInt64] {
+    condition.lock()
+    defer { condition.unlock() }
+    let leases = waiting.map(\.lease) + results.keys
+    waiting = []
+    results = [:]
+    for control in controls.values { control.cancel() }
+    return leases
   }
 
   package func acknowledge(_ lease: UInt64) {

@@ -44,6 +44,7 @@ extension WorkerProcess {
   }
 
   private func open(_ welcome: WireWelcome, _ coordinator: ArtifactHolder) throws -> ServedJob {
+    for lease in queue.drop() { link.letGo(lease: lease) }
     // Taken first: what the workers of a machine have in common stays as long as one of them has a berth.
     let berth = try cache.berth(forJob: welcome.jobID, of: id)
     cache.removeOthers(than: welcome.jobID)

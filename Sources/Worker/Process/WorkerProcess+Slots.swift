@@ -34,11 +34,16 @@ extension WorkerProcess {
       defer { copies.release(assign.lease) }
       let inputs = TaskInputs(store: store, inputs: assign.inputs, lease: assign.lease, copies: copies) {
         [client] artifact, holders throws(ArtifactError) in
-        try client.fetch(artifact, from: holders, into: store) { control.wasCancelled }
+        // A large input may take longer than a lease, and gets on all the while.
+        try client.fetch(artifact, from: holders, into: store) {
+          control.pulse()
+          return control.wasCancelled
+        }
       }
       let environment = TaskEnvironment(
         job: service.context, store: store, inputs: inputs, blocks: service.blocks, grams: service.grams,
-        sweep: service.sweep, expected: service.expected, team: team, control: control)
+        sweep: service.sweep, expected: service.expected, passes: service.passes,
+        team: team, control: control)
       let outcome = try TaskControl.$current.withValue(control) {
         try team.observed(by: control.pulse) { try environment.run(assign.task) }
       }

@@ -48,7 +48,7 @@ public final class WorkerProcess: Sendable {
       let coordinator = try Endpoint(options.endpoint)
       try cache.make()
       context = try ZMQContext { logger.warning("\($0)") }
-      let host = coordinator.isLoopback ? "127.0.0.1" : LocalAddress.reaching(coordinator.host) ?? "*"
+      let host = try Self.address(towards: coordinator, within: options.patience)
       server = try ArtifactServer(
         binding: Endpoint(host: host, port: nil).description, serving: nil, context: context, security: security,
         logger: logger)
@@ -58,6 +58,8 @@ public final class WorkerProcess: Sendable {
       link = try WorkerLink(
         connecting: options.endpoint, as: ready, context: context, security: security,
         clocks: WorkerLink.Clocks(patience: options.patience))
+    } catch let error as WorkerError {
+      throw error
     } catch let error as MessagingError {
       switch error {
       case .badEndpoint, .unprotected: throw WorkerError.usage("\(error)")
@@ -66,6 +68,20 @@ public final class WorkerProcess: Sendable {
       throw WorkerError.io("\(error)")
     } catch {
       throw WorkerError.io("\(error)")
+    }
+  }
+
+  /// The address that others on the coordinator's side of the network know this machine by. A name that means nothing yet, or a
+  /// network that is not up yet, is waited for: the coordinator need not be there first.
+  private static func address(towards coordinator: Endpoint, within patience: Duration) throws -> String {
+    if coordinator.isLoopback { return "127.0.0.1" }
+    let deadline = ContinuousClock.now + patience
+    while true {
+      if let address = LocalAddress.reaching(coordinator.host) { return address }
+      if ContinuousClock.now >= deadline {
+        throw WorkerError.lostCoordinator("\(coordinator): no such host, or no way there, for \(patience)")
+      }
+      Thread.sleep(forTimeInterval: glance / .seconds(1))
     }
   }
 
@@ -192,8 +208,12 @@ public final class WorkerProcess: Sendable {
       link.hold(assign.task, lease: assign.lease)
       queue.add(assign)
     case .cancel(let cancel):
-      if queue.cancel(cancel.lease) { report(cancel.task, cancel.lease, TaskError.cancelled) }
-      link.letGo(lease: cancel.lease)
+      switch queue.cancel(cancel.lease) {
+      case .waiting: report(cancel.task, cancel.lease, TaskError.cancelled)
+      // Its slot is not free before it has ended, and the coordinator is not to think so.
+      case .running: break
+      case .nowhere: link.letGo(lease: cancel.lease)
+      }
     case .release(let release):
       service.withLock { $0?.passes }?.remove(release.digests.compactMap { Digest($0) })
     case .resultStored(let stored):

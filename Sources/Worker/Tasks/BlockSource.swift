@@ -29,7 +29,7 @@ final class BlockSource: Sendable {
   /// As ``packed(_:_:)``, with the packed linears themselves.
   func packedBlock(_ index: Int, _ inputs: TaskInputs, team: ThreadTeam) throws -> PackedBlock {
     let tensors = try tensors(index, inputs)
-    let linears = try job.model.linears(ofBlock: index).map { spec in
+    let linears = try job.model.linears.map { spec in
       (spec.role, try linear(spec, ofBlock: index, in: tensors))
     }
     let packed = Dictionary(uniqueKeysWithValues: linears)
@@ -40,12 +40,12 @@ final class BlockSource: Sendable {
   /// The original block with the linears that were fitted first in place of the original ones.
   func partlyPacked(_ index: Int, _ inputs: TaskInputs) throws -> DecoderBlock {
     var block = try original(index)
-    let linears = job.model.linears(ofBlock: index)
+    let linears = job.model.linears
     for input in inputs.all(ArtifactRef.fittedName) {
-      guard linears.indices.contains(Int(input.shard)) else {
-        throw TaskError.badInput("block \(index) has no linear \(input.shard)")
+      guard linears.indices.contains(Int(input.index)) else {
+        throw TaskError.badInput("block \(index) has no linear \(input.index)")
       }
-      let linear = linears[Int(input.shard)]
+      let linear = linears[Int(input.index)]
       let packed = PackedTensors(packed: try inputs.file(input), others: job.original, format: job.fit.format)
       block[linear.role].weight = try self.linear(linear, ofBlock: index, in: packed).decode()
     }
@@ -65,8 +65,8 @@ final class BlockSource: Sendable {
 
   /// The tensors of a packed block, and what a distillation that is over has put in their place.
   func tensors(_ index: Int, _ inputs: TaskInputs) throws -> PackedTensors {
-    let packed = try inputs.file(ArtifactRef.packedName, shard: index)
-    let distilled = try inputs.find(ArtifactRef.distilledName, shard: 0).map(inputs.file)
+    let packed = try inputs.file(ArtifactRef.packedName, index: index)
+    let distilled = try inputs.find(ArtifactRef.distilledName, index: 0).map(inputs.file)
     return PackedTensors(packed: ReplacedTensors(packed, by: distilled), others: job.original, format: job.fit.format)
   }
 }

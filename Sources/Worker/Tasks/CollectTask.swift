@@ -15,22 +15,18 @@ struct CollectTask {
     let job = environment.job
     let stream = job.propagation.stream
     var hidden = try environment.hiddenStates.hidden(stream, block: block, shard: shard)
-    var outputs: [WireArtifactRef] = []
-    if stream == .packed, block > 0 { outputs.append(try environment.store(hidden, stream, block: block)) }
+    let outputs = try environment.outputs { outputs in
+      if stream == .packed, block > 0 { outputs.append(try environment.store(hidden, stream, block: block)) }
 
-    let grams = GramCollector(sites: Set(job.sites(ofShard: shard)), shape: job.model.shape)
-    let observer = ObservedCollector(grams: grams, control: environment.control)
-    try environment.blocks.original(block).forward(&hidden, team: environment.team, observer: observer)
-    try environment.control.progress("storing")
+      let grams = GramCollector(sites: Set(job.sites(ofShard: shard)), shape: job.model.shape)
+      let observer = ObservedCollector(grams: grams, control: environment.control)
+      try environment.blocks.original(block).forward(&hidden, team: environment.team, observer: observer)
+      try environment.control.progress("storing")
 
-    for site in job.sites(ofShard: shard) {
-      let gram = try grams.partial(site)
-      let artifact = try FloatArtifact.put(
-        .gram, sizes: (gram.width, gram.tokenCount, 0), gram.upper, into: environment.store)
-      outputs.append(WireArtifactRef(name: ArtifactRef.gramName(site.rawValue), artifact))
-    }
-    if stream == .original, block + 1 < job.model.blockCount || job.recollects(shard) {
-      outputs.append(try environment.store(hidden, stream, block: block + 1))
+      for site in job.sites(ofShard: shard) { outputs.append(try environment.store(grams.partial(site), of: site)) }
+      if stream == .original, block + 1 < job.model.blockCount || job.recollects(shard) {
+        outputs.append(try environment.store(hidden, stream, block: block + 1))
+      }
     }
     var result = WireCollectResult()
     result.tokens = UInt64(hidden.rows)

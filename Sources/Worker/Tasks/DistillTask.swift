@@ -57,6 +57,6 @@ struct DistillTask {
 extension TaskEnvironment {
   /// The parameters that the step before left; nil before the first step.
   func parameters() throws -> SafetensorsFile? {
-    try inputs.find(ArtifactRef.parametersName, shard: 0).map(inputs.file)
+    try inputs.find(ArtifactRef.parametersName, index: 0).map(inputs.file)
   }
 }

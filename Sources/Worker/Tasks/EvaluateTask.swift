@@ -1,4 +1,3 @@
-import Checkpoint
 import Messaging
 import Transformer
 
@@ -14,13 +13,11 @@ struct EvaluateTask {
     let tokens = windows.tokens(window, of: job.tokens)
     // The attended values are there anyway, so that the lease is renewed within a block at no cost in memory.
     let heartbeat = Heartbeat(control: environment.control, sites: [.attentionOutput])
-    func losses(_ source: some TensorSource) throws -> [WindowLoss] {
-      try WindowEvaluation(model: job.model, source: source)
-        .losses([tokens], team: environment.team, observer: heartbeat) { progress in
-          try environment.control.progress("step \(progress.stepsDone) of \(progress.stepCount)")
-        }
-    }
-    let loss = Perplexity(try losses(job.tensors))
+    let losses = try WindowEvaluation(model: job.model, source: job.tensors)
+      .losses([tokens], team: environment.team, observer: heartbeat) { progress in
+        try environment.control.progress("step \(progress.stepsDone) of \(progress.stepCount)")
+      }
+    let loss = Perplexity(losses)
     var result = WireEvaluateResult()
     result.negativeLogLikelihood = loss.negativeLogLikelihood
     result.tokens = UInt64(loss.predictionCount)

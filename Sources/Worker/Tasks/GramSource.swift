@@ -29,10 +29,10 @@ final class GramSource: Sendable {
   func sum(_ partials: [WireInputArtifact], width: Int, _ inputs: TaskInputs, control: TaskControl) throws -> Matrix {
     var total: GramTotal?
     for input in partials {
-      try control.progress("Gram of shard \(input.shard)")
+      try control.progress("Gram of shard \(input.index)")
       let artifact = try FloatArtifact(.gram, inputs.fetch(input), in: inputs.store)
       guard artifact.sizes.0 == width else {
-        throw TaskError.other("Gram of shard \(input.shard): expected a width of \(width), got \(artifact.sizes.0)")
+        throw TaskError.other("Gram of shard \(input.index): expected a width of \(width), got \(artifact.sizes.0)")
       }
       let partial = try PartialGram(width: artifact.sizes.0, tokenCount: artifact.sizes.1, upper: artifact.values)
       var sum = total ?? GramTotal(width: partial.width)

@@ -24,7 +24,7 @@ struct HiddenStateSource {
   }
 
   private func stored(_ stream: HiddenStream, block: Int, shard: Int) throws -> HiddenStates? {
-    guard let input = inputs.find(ArtifactRef.hiddenName(stream, block), shard: shard) else { return nil }
+    guard let input = inputs.find(ArtifactRef.hiddenName(stream, block), index: shard) else { return nil }
     do {
       let found = try HiddenStates(inputs.fetch(input), in: inputs.store)
       let sizes = (job.shards[shard].sequenceCount, job.tokens.length, job.model.shape.hiddenSize)

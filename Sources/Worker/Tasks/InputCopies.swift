@@ -42,6 +42,9 @@ package final class InputCopies: Sendable {
     }
   }
 
+  /// Whether the artifact is here as a copy.
+  func has(_ digest: Digest) -> Bool { state.withLock { $0.copies[digest] != nil } }
+
   /// This worker made these: they are no copies, if they were before.
   package func disown(_ digests: some Sequence<Digest>) {
     state.withLock { state in for digest in digests { state.copies[digest] = nil } }

@@ -106,7 +106,7 @@ struct JobContext: Sendable {
 
   func recollects(_ shard: Int) -> Bool { repairs && !shards[shard].isHeldOut }
 
-  func linear(named name: String) -> LinearSpec? { model.linears(ofBlock: 0).first { $0.name == name } }
+  func linear(named name: String) -> LinearSpec? { model.linears.first { $0.name == name } }
 }
 
 extension TuneOptions {

@@ -19,25 +19,19 @@ struct RecollectTask {
       try environment.control.progress("sequence \(sequence)")
     }
     let (gram, loss) = try collector.partials()
-    var outputs: [WireArtifactRef] = []
-    switch environment.job.propagation.stream {
-    case .original where block > 0: outputs.append(try environment.store(hidden, .packed, block: block))
-    case .packed where block + 1 < environment.job.model.blockCount:
-      outputs.append(try environment.store(expected, .original, block: block + 1))
-    case .original, .packed: break
+    let outputs = try environment.outputs { outputs in
+      switch environment.job.propagation.stream {
+      case .original where block > 0: outputs.append(try environment.store(hidden, .packed, block: block))
+      case .packed where block + 1 < environment.job.model.blockCount:
+        outputs.append(try environment.store(expected, .original, block: block + 1))
+      case .original, .packed: break
+      }
+      let site = LinearRole.repairing.site
+      outputs.append(try environment.store(gram, of: site))
+      outputs.append(try environment.store(loss, of: site))
     }
-    let site = LinearRole.repairing.site.rawValue
-    let gramArtifact = try FloatArtifact.put(
-      .gram, sizes: (gram.width, gram.tokenCount, 0), gram.upper, into: environment.store)
-    let lossArtifact = try FloatArtifact.put(
-      .loss, sizes: (loss.rows, loss.columns, loss.tokenCount), loss.values, into: environment.store)
     var result = WireCollectResult()
     result.tokens = UInt64(hidden.rows)
-    return TaskOutcome(
-      result: .collect(result),
-      outputs: outputs + [
-        WireArtifactRef(name: ArtifactRef.gramName(site), gramArtifact),
-        WireArtifactRef(name: ArtifactRef.lossName(site), lossArtifact),
-      ])
+    return TaskOutcome(result: .collect(result), outputs: outputs)
   }
 }

@@ -39,7 +39,7 @@ struct RepairSource {
   private func sum(_ inputs: [WireInputArtifact]) throws -> OutputLoss {
     var sum: OutputLoss?
     for input in inputs {
-      try environment.control.progress("loss of shard \(input.shard)")
+      try environment.control.progress("loss of shard \(input.index)")
       let artifact = try FloatArtifact(.loss, environment.inputs.fetch(input), in: environment.store)
       let (rows, columns, tokens) = artifact.sizes
       let partial = try OutputLoss(rows: rows, columns: columns, tokenCount: tokens, values: artifact.values)

@@ -12,6 +12,7 @@ struct TaskEnvironment {
   let grams: GramSource
   let sweep: SweepStates
   let expected: ExpectedStates
+  let passes: PassRecords
   let team: ThreadTeam
   let control: TaskControl
 
@@ -19,9 +20,38 @@ struct TaskEnvironment {
     HiddenStateSource(job: job, inputs: inputs, blocks: blocks, team: team, control: control)
   }
 
-  /// Puts a shard's hidden states in front of a block among the artifacts.
+}
+
+// What passes over shards leave among the artifacts.
+extension TaskEnvironment {
+  /// What `body` puts among the artifacts, one after another. If it fails nothing stays: nobody would know of it, and on a disk
+  /// that is full there would never be space again.
+  func outputs(_ body: (inout [WireArtifactRef]) throws -> Void) throws -> [WireArtifactRef] {
+    var outputs: [WireArtifactRef] = []
+    do { try body(&outputs) } catch {
+      let made = Set(outputs.compactMap { $0.artifact?.digest })
+      passes.remove(made.filter { !passes.names($0) && !inputs.copies.has($0) })
+      throw error
+    }
+    return outputs
+  }
+
+  /// A shard's hidden states in front of a block.
   func store(_ hidden: HiddenStates, _ stream: HiddenStream, block: Int) throws -> WireArtifactRef {
     WireArtifactRef(name: ArtifactRef.hiddenName(stream, block), try hidden.put(into: store))
+  }
+
+  /// A shard's Gram of a site.
+  func store(_ gram: PartialGram, of site: Site) throws -> WireArtifactRef {
+    let artifact = try FloatArtifact.put(.gram, sizes: (gram.width, gram.tokenCount, 0), gram.upper, into: store)
+    return WireArtifactRef(name: ArtifactRef.gramName(site.rawValue), artifact)
+  }
+
+  /// What a block's output lacks over a shard, for the repairing linear of a site.
+  func store(_ loss: OutputLoss, of site: Site) throws -> WireArtifactRef {
+    let sizes = (loss.rows, loss.columns, loss.tokenCount)
+    return WireArtifactRef(
+      name: ArtifactRef.lossName(site.rawValue), try FloatArtifact.put(.loss, sizes: sizes, loss.values, into: store))
   }
 }
 

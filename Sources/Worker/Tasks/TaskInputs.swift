@@ -12,13 +12,13 @@ struct TaskInputs: Sendable {
   /// Brings an artifact into the store from one of the endpoints.
   let fetcher: @Sendable (_ artifact: Artifact, _ holders: [ArtifactHolder]) throws(ArtifactError) -> Void
 
-  func find(_ name: String, shard: Int) -> WireInputArtifact? {
-    inputs.first { $0.ref.name == name && Int($0.shard) == shard }
+  func find(_ name: String, index: Int) -> WireInputArtifact? {
+    inputs.first { $0.ref.name == name && Int($0.index) == index }
   }
 
-  /// All inputs of a name, in shard order.
+  /// All inputs of a name, in the order of their indices.
   func all(_ name: String) -> [WireInputArtifact] {
-    inputs.filter { $0.ref.name == name }.sorted { $0.shard < $1.shard }
+    inputs.filter { $0.ref.name == name }.sorted { $0.index < $1.index }
   }
 
   /// The packed blocks among the inputs, in order.
@@ -50,9 +50,9 @@ struct TaskInputs: Sendable {
   }
 
   /// As ``file(_:)``, by name.
-  func file(_ name: String, shard: Int) throws -> SafetensorsFile {
-    guard let input = find(name, shard: shard) else {
-      throw TaskError.other("the task came without its input \(name) \(shard)")
+  func file(_ name: String, index: Int) throws -> SafetensorsFile {
+    guard let input = find(name, index: index) else {
+      throw TaskError.other("the task came without its input \(name) \(index)")
     }
     return try file(input)
   }

@@ -42,7 +42,7 @@ struct TuneTask {
 
   /// A tune that changed nothing gives back the merged block itself.
   private func unchanged(_ environment: TaskEnvironment) throws -> Artifact {
-    guard let artifact = environment.inputs.find(ArtifactRef.packedName, shard: block)?.ref.artifact else {
+    guard let artifact = environment.inputs.find(ArtifactRef.packedName, index: block)?.ref.artifact else {
       throw TaskError.other("the task came without its merged block")
     }
     return artifact
@@ -51,12 +51,12 @@ struct TuneTask {
   /// As the merged block lies, with the norms and biases behind the linears, all as binary16.
   private func store(_ packed: PackedBlock, _ environment: TaskEnvironment) throws -> Artifact {
     let model = environment.job.model
-    let linears = model.linears(ofBlock: block).flatMap { spec in
+    let linears = model.linears.flatMap { spec in
       packed.linears[spec.role]?.encoded(prefix: spec.path(block: block)) ?? []
     }
     let others = model.otherTensors(ofBlock: block).map { ($0, Half.narrow(packed.values(of: $0, in: model))) }
     let declared =
-      linears.map { TensorDeclaration(name: $0.name, elementType: $0.type, shape: $0.shape) }
+      linears.map(\.declaration)
       + others.map { TensorDeclaration(name: $0.0.name, elementType: .float16, shape: $0.0.shape) }
     return try environment.store.put(declared) { writer in
       for tensor in linears { try writer.append(tensor.bytes, to: tensor.name) }
@@ -68,10 +68,9 @@ struct TuneTask {
 extension PackedBlock {
   /// The norm or bias that a tensor of the model names.
   fileprivate func values(of tensor: TensorSpec, in model: LanguageModel) -> [Float] {
-    for spec in model.linears(ofBlock: block.index) where spec.biasName(block: block.index) == tensor.name {
+    for spec in model.linears where spec.biasName(block: block.index) == tensor.name {
       return block[spec.role].bias ?? []
     }
-    // The norms come first, that of attention before that of the MLP.
-    return tensor == model.otherTensors(ofBlock: block.index).first ? block.inputNorm : block.mlpNorm
+    return tensor == model.inputNormTensor(ofBlock: block.index) ? block.inputNorm : block.mlpNorm
   }
 }

@@ -48,7 +48,7 @@ struct UpdateTask {
   private func take(_ parameters: inout DistilledParameters, _ environment: TaskEnvironment) throws {
     let options = environment.job.tune
     let gradients = try environment.inputs.all(ArtifactRef.gradientName).map { input in
-      try environment.control.progress("micro-batch \(input.shard)")
+      try environment.control.progress("micro-batch \(input.index)")
       return try environment.inputs.file(input)
     }
     let losses = try gradients.map(DistillTask.loss)

@@ -12,7 +12,7 @@ struct VerifyTask {
     let original = try environment.blocks.original(block)
     let packed = try environment.blocks.packed(block, environment.inputs)
     var result = WireVerifyResult()
-    for linear in environment.job.model.linears(ofBlock: block) {
+    for linear in environment.job.model.linears {
       try environment.control.progress(linear.name)
       result.linears.append(try measure(linear, original, packed, environment))
     }

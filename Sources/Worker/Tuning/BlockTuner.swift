@@ -1,33 +1,6 @@
-import CRVQ
-import Foundation
 import JobGraph
 import Numerics
 import Transformer
-
-/// What a block sees and what it should make of it, sequence by sequence.
-package struct TuneExamples: Sendable {
-  package let inputs: HiddenStates
-  package let targets: HiddenStates
-
-  /// Both of the same sizes.
-  package init(inputs: HiddenStates, targets: HiddenStates) {
-    precondition(inputs.values.count == targets.values.count, "every input has a target")
-    self.inputs = inputs
-    self.targets = targets
-  }
-}
-
-/// What came of a tune.
-package struct TuneOutcome: Sendable {
-  /// The tuned block, or nil if no epoch was better than the fitted block.
-  package var block: PackedBlock?
-  /// The validation loss of the fitted block, and of the one that is kept.
-  package var lossBefore: Double
-  package var lossAfter: Double
-  package var epochs = 0
-  /// A loss was not a number: the tune ended there and the fitted block is kept.
-  package var diverged = false
-}
 
 /// Tunes the real-valued parameters of a packed block, its codes fixed: codebooks, scales, norms and biases.
 ///
@@ -118,31 +91,5 @@ package struct BlockTuner {
       sequences += batch.count
     }
     return sum / Double(sequences * examples.inputs.length)
-  }
-}
-
-/// The strength of each step: a few steps of warming up, then half a cosine down to nothing (Loshchilov and Hutter,
-/// arXiv 1608.03983).
-struct TuneSchedule {
-  let steps: Int
-  let warmUp: Int
-  /// Steps begun.
-  private(set) var step = 0
-
-  init(steps: Int, warmUp: Int) {
-    self.steps = steps
-    self.warmUp = warmUp
-  }
-
-  mutating func advance() { step += 1 }
-
-  /// - Parameter step: counts from 1.
-  mutating func advance(to step: Int) { self.step = step }
-
-  /// Of the step begun last.
-  var strength: Float {
-    let rise = min(1, Double(step) / Double(warmUp + 1))
-    let fall = 0.5 * (1 + cos(Double.pi * Double(step - 1) / Double(max(1, steps))))
-    return Float(rise * fall)
   }
 }

@@ -42,7 +42,7 @@ final class SweepStates: Sendable {
   }
 
   private static func digests(below block: Int, _ inputs: TaskInputs) -> [Digest] {
-    inputs.packedBlocks.filter { $0.shard < block }.compactMap { $0.ref.artifact?.digest }
+    inputs.packedBlocks.filter { $0.index < block }.compactMap { $0.ref.artifact?.digest }
   }
 
   private func make(block: Int, _ sequences: Range<Int>, _ environment: TaskEnvironment) throws -> Streams {

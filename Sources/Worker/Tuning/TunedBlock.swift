@@ -2,18 +2,6 @@ import CRVQ
 import Numerics
 import Transformer
 
-/// A packed block as it is stored: linears, and the vectors beside them.
-package struct PackedBlock: Sendable {
-  package var linears: [LinearRole: PackedLinear]
-  /// Norms and biases of this block with their values in the model.
-  package var block: DecoderBlock
-
-  package init(linears: [LinearRole: PackedLinear], block: DecoderBlock) {
-    self.linears = linears
-    self.block = block
-  }
-}
-
 /// The parameters of a packed block while they are tuned; receives the gradients of a backward pass.
 package final class TunedBlock: BlockGradientSink {
   package let linears = Set(LinearRole.allCases)
@@ -51,18 +39,19 @@ package final class TunedBlock: BlockGradientSink {
   /// The gradients of what is tuned, by the names of the tensors in a packed model; codebooks of a linear one after another.
   func gradients(in model: LanguageModel) -> [(name: String, values: [Float])] {
     let index = original.block.index
-    var gradients: [(String, [Float])] = []
-    for spec in model.linears(ofBlock: index) {
+    var gradients: [(name: String, values: [Float])] = []
+    for spec in model.linears {
       guard let linear = tuned[spec.role] else { continue }
       let path = spec.path(block: index)
-      gradients.append(("\(path).codebooks", linear.codebooks.flatMap(\.gradient)))
-      gradients.append(("\(path).scales", linear.scales.gradient))
+      gradients.append((PackedPart.codebooks.name(of: path), linear.codebooks.flatMap(\.gradient)))
+      gradients.append((PackedPart.scales.name(of: path), linear.scales.gradient))
       if let name = spec.biasName(block: index), let bias = biases[spec.role] {
         gradients.append((name, bias.gradient))
       }
     }
-    let names = Self.normNames(model, index)
-    return gradients + [(names.input, inputNorm.gradient), (names.mlp, mlpNorm.gradient)]
+    gradients.append((model.inputNormTensor(ofBlock: index).name, inputNorm.gradient))
+    gradients.append((model.mlpNormTensor(ofBlock: index).name, mlpNorm.gradient))
+    return gradients
   }
 
   /// Takes the values of all vectors from elsewhere, by the names of their tensors.
@@ -75,22 +64,15 @@ package final class TunedBlock: BlockGradientSink {
       if found.count == count { return found }
       throw TaskError.other("tensor \(name): expected \(count) values, got \(found.count)")
     }
-    for spec in model.linears(ofBlock: index) {
+    for spec in model.linears {
       let path = spec.path(block: index)
       try tuned[spec.role]?.replaceValues(checked, path: path)
       if let name = spec.biasName(block: index), let bias = biases[spec.role] {
         biases[spec.role]?.replace(try checked(name, bias.values.count))
       }
     }
-    let names = Self.normNames(model, index)
-    inputNorm.replace(try checked(names.input, inputNorm.values.count))
-    mlpNorm.replace(try checked(names.mlp, mlpNorm.values.count))
-  }
-
-  /// The norms come first among a block's other tensors, that of attention before that of the MLP.
-  private static func normNames(_ model: LanguageModel, _ block: Int) -> (input: String, mlp: String) {
-    let others = model.otherTensors(ofBlock: block)
-    return (others[0].name, others[1].name)
+    inputNorm.replace(try checked(model.inputNormTensor(ofBlock: index).name, inputNorm.values.count))
+    mlpNorm.replace(try checked(model.mlpNormTensor(ofBlock: index).name, mlpNorm.values.count))
   }
 
   /// One step of all parameters.

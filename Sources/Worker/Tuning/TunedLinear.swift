@@ -135,13 +135,14 @@ package struct TunedLinear: Sendable {
   ///   - path: of the linear, in front of the names of its tensors.
   /// - Throws: what `values` throws.
   mutating func replaceValues(_ values: (String, Int) throws -> [Float], path: String) throws {
-    var rest = try values("\(path).codebooks", codebooks.reduce(0) { $0 + $1.values.count })[...]
+    let valueCount = codebooks.reduce(0) { $0 + $1.values.count }
+    var rest = try values(PackedPart.codebooks.name(of: path), valueCount)[...]
     for index in codebooks.indices {
       let count = codebooks[index].values.count
       codebooks[index].replace(rest.prefix(count))
       rest = rest.dropFirst(count)
     }
-    scales.replace(try values("\(path).scales", scales.values.count))
+    scales.replace(try values(PackedPart.scales.name(of: path), scales.values.count))
   }
 
   /// One step of all parameters.

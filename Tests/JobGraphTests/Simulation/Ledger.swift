@@ -25,7 +25,7 @@ struct Ledger {
   private var acknowledged: Set<TaskID> = []
 
   // Of the running coordinator:
-  /// Digests that each worker has said to hold.
+  /// Digests that each worker has said to hold, and has not been told to remove since.
   private var said: [WorkerID: Set<String>] = [:]
   private var slots: [WorkerID: Int] = [:]
   private var storing: [TaskID: Lease] = [:]
@@ -124,7 +124,8 @@ struct Ledger {
       if Set(culprits.map(\.task)) != quarantined { violate("the job ended over \(culprits), not \(quarantined)") }
     case .stop(.badInput): violate("the job ended over bad input that there is not")
     case .finish: checkEnd(store)
-    case .release, .forsake, .merge, .assemble: break
+    case .release(let worker, let artifacts): said[worker]?.subtract(artifacts.map(\.digest))
+    case .forsake, .merge, .assemble: break
     }
   }
 
@@ -222,7 +223,7 @@ struct Ledger {
       if slots[holder] == nil {
         violate("\(task) was sent to \(holder), which is not there, for \(input.artifact.name)")
       } else if said[holder]?.contains(input.artifact.digest) != true {
-        violate("\(task) was sent to \(holder) for \(input.artifact.digest), which it never said to have")
+        violate("\(task) was sent to \(holder) for \(input.artifact.digest), which it never had or was to remove")
       }
     }
     switch task {

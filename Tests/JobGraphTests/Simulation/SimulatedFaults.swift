@@ -19,6 +19,8 @@ struct SimulatedFaults {
   var failureChance = 0.0
   /// A worker on which everything fails.
   var brokenChance = 0.0
+  /// A worker whose artifacts none but itself can fetch.
+  var unreachableChance = 0.0
   var leaveRate = 0.0
   var joinRate = 0.0
   /// How much clocks run apart: 0.1 is from 10 % slow to 10 % fast.
@@ -61,6 +63,7 @@ struct SimulatedFaults {
     hangChance = some([0.02, 0.1], &random)
     failureChance = some([0.02, 0.1], &random)
     brokenChance = some([0.3], &random)
+    unreachableChance = some([0.3], &random)
     leaveRate = some([0.01, 0.05], &random)
     joinRate = some([0.01, 0.05], &random)
     clockSpread = some([0.05, 0.3], &random)

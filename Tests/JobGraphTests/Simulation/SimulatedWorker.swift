@@ -31,6 +31,7 @@ struct SimulatedWorker {
   /// Of the worker's clock to the true time.
   let clockRate: Double
   let isBroken: Bool
+  let isUnreachable: Bool
   var isWelcomed = false
   var jobs: [Job] = []
   /// Results that are not acknowledged.
@@ -48,7 +49,9 @@ struct SimulatedWorker {
   private var jobCount = 0
 
   init(
-    _ id: WorkerID, slots: Int, clockRate: Double, isBroken: Bool, cache: SimulatedCache?, isForeign: Bool, now: Int
+    _ id: WorkerID, slots: Int, clockRate: Double, isBroken: Bool, isUnreachable: Bool, cache: SimulatedCache?,
+    isForeign: Bool,
+    now: Int
   ) {
     predecessor = cache?.owner
     self.cache = cache ?? SimulatedCache(owner: id)
@@ -58,6 +61,7 @@ struct SimulatedWorker {
     self.slots = slots
     self.clockRate = clockRate
     self.isBroken = isBroken
+    self.isUnreachable = isUnreachable
     lastHeard = now
   }
 
@@ -110,9 +114,10 @@ struct SimulatedWorker {
   }
 
   private mutating func cancel(_ task: TaskID, _ lease: Lease) -> [SimulatedMessage] {
-    leases[lease] = nil
     results[lease] = nil
     for index in jobs.indices where jobs[index].lease == lease { jobs[index].isCancelled = true }
+    // What runs is told of until it has noticed.
+    if !jobs.contains(where: { $0.lease == lease && !$0.isWaiting }) { leases[lease] = nil }
     let waiting = jobs.filter { $0.lease == lease && $0.isWaiting }
     jobs.removeAll { $0.lease == lease && $0.isWaiting }
     return waiting.map { _ in .failed(task, lease, .cancelled) }
@@ -127,7 +132,7 @@ struct SimulatedWorker {
 
   mutating func finish(_ job: Job, _ outputs: [ArtifactRef]) -> SimulatedMessage {
     jobs.removeAll { $0.number == job.number }
-    results[job.lease] = (job.task, outputs)
+    if !job.isCancelled { results[job.lease] = (job.task, outputs) }
     cache.add(job.task, outputs)
     return .done(job.task, job.lease, outputs)
   }

@@ -16,6 +16,7 @@ extension Simulation {
   func reach(_ holder: WorkerID, from asker: Party, for digests: [String]) -> Reach {
     if asker == .worker(holder) { return holds(holder, digests) ? .there : .missing }
     guard let worker = workers[holder] else { return .missing }
+    if hasFaults && worker.isUnreachable { return .noAnswer }
     if worker.frozenUntil > now || cutEnd(.worker(holder), asker) != nil { return .noAnswer }
     return holds(holder, digests) ? .there : .missing
   }

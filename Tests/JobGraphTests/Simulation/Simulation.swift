@@ -176,7 +176,8 @@ struct Simulation {
     started += 1
     let id = WorkerID("w\(started)")
     workers[id] = SimulatedWorker(
-      id, slots: random.draw(1...2), clockRate: drawnRate(), isBroken: strikes(faults.brokenChance), cache: takeCache(),
+      id, slots: random.draw(1...2), clockRate: drawnRate(), isBroken: strikes(faults.brokenChance),
+      isUnreachable: strikes(faults.unreachableChance), cache: takeCache(),
       isForeign: strikes(faults.foreignCacheChance), now: now)
     events.push(.beat(id), at: now + random.draw(1...1000))
   }

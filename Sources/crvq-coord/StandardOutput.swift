@@ -1,0 +1,26 @@
+import Coordinator
+import Foundation
+
+/// Where results go. One that does not arrive whole is an error: whoever reads it is not to take a part for all.
+enum StandardOutput {
+  /// What `--json` prints: one object, and nothing else.
+  ///
+  /// - Throws: ``CoordinatorError/io(_:)``.
+  static func print(json value: some Encodable) throws { try write(JSONForm.data(value)) }
+
+  /// - Throws: ``CoordinatorError/io(_:)``.
+  static func print(_ text: String, terminator: String = "\n") throws { try write(Data((text + terminator).utf8)) }
+
+  private static func write(_ data: Data) throws {
+    var rest = data[...]
+    while !rest.isEmpty {
+      let count = rest.withUnsafeBytes { Foundation.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+      if count < 0 && errno == EINTR { continue }
+      if count < 0 { throw CoordinatorError.io("standard output: \(String(cString: strerror(errno)))") }
+      rest = rest.dropFirst(count)
+    }
+  }
+}
+
+/// A line for people, on standard error so that standard output stays for results.
+func report(_ line: String) { FileHandle.say(line + "\n") }

@@ -1,0 +1,133 @@
+"""What stands between workers and their coordinator: it says what they say more than once, or keeps some of it back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jobs import Job
+from processes import Arguments, Process, wait_until
+from protocol import HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, fit_of, kind_of
+from zeromq import Socket, readable
+
+
+class Relay:
+    """Where workers of a job can connect to in place of its coordinator. All that the coordinator says is passed on."""
+
+    def __init__(self, library: Any, job: Job) -> None:
+        self._library, self.job = library, job
+        self._front = Socket(library, "router")
+        self._backs: dict[bytes, Socket] = {}
+        self.endpoint = self._front.bind()
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._is_over.set()
+        self._thread.join()
+        for end in (self._front, *self._backs.values()):
+            end.close()
+
+    def worker(self, name: str, *options: Arguments) -> Process:
+        return self.job.programs.worker(self.endpoint, name, *options)
+
+    def local(self, workers: int) -> tuple[Arguments, ...]:
+        """Options of a coordinator that starts workers of one thread each itself; they connect here."""
+        # The coordinator's endpoint comes first. One that has just begun to run the job again is known by nothing else.
+        note = f'echo "$2" > "{self._told}.$$" && mv "{self._told}.$$" "{self._told}"'
+        self._write_program(f'test "$1" = --connect && {note} && shift 2 && set -- --connect {self.endpoint} "$@"')
+        cluster = self.job.directory / "relayed.yaml"
+        cluster.write_text(f"engine: local\nworkers: {workers}\nthreads: 1\nprogram: {self._program}\n")
+        return "--cluster", cluster
+
+    def pass_by(self) -> None:
+        """Workers that a coordinator starts from now on connect to it."""
+        self._write_program(":")
+
+    @property
+    def _program(self) -> Path:
+        return self.job.directory / "relayed-worker"
+
+    @property
+    def _told(self) -> Path:
+        """Where the workers that a coordinator starts leave what they were told to connect to."""
+        return self.job.directory / "relayed-to"
+
+    def _write_program(self, first: str) -> None:
+        self._program.write_text(f'#!/bin/sh\n{first} && exec "{self.job.programs.worker_program}" "$@"\n')
+        self._program.chmod(0o755)
+
+    def say(self, back: Socket, message: list[bytes]) -> None:
+        """Passes on what a worker says."""
+        back.send(*message)
+
+    def look(self) -> None:
+        """A moment has passed."""
+
+    def _serve(self) -> None:
+        while not self._is_over.is_set():
+            for end in readable(self._library, [self._front, *self._backs.values()], seconds=0.1):
+                frames = end.receive()
+                assert frames is not None
+                if end is self._front:
+                    self.say(self._back(frames[0]), frames[1:])
+                else:
+                    worker = next(worker for worker, back in self._backs.items() if back is end)
+                    self._front.send(worker, *frames)
+            self.look()
+
+    def _back(self, worker: bytes) -> Socket:
+        if worker not in self._backs:
+            back = Socket(self._library, "dealer", linger=0)
+            told = self._told.read_text().strip() if self._told.exists() else ""
+            back.connect(told or self.job.programs.endpoint(self.job.job))
+            self._backs[worker] = back
+        return self._backs[worker]
+
+
+class Echo(Relay):
+    """Whatever a worker says arrives twice, with a truncated copy in between and something it said long ago after that."""
+
+    def __init__(self, library: Any, job: Job) -> None:
+        self.repeated: list[list[bytes]] = []
+        super().__init__(library, job)
+
+    def say(self, back: Socket, message: list[bytes]) -> None:
+        super().say(back, message)
+        # A Ready or Goodbye of long ago would be a worker that comes and goes.
+        if kind_of(message) in (HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED):
+            back.send(message[0], message[1][:-1] if message[1] else b"\x80")
+            back.send(*message)
+            self.repeated.append(message)
+            back.send(*self.repeated[len(self.repeated) // 3])
+
+
+class Gate(Relay):
+    """Keeps back the results of some fits until it is opened: the job is under way, and does not end however fast it is."""
+
+    def __init__(self, library: Any, job: Job, holds: Callable[[int, str], bool]) -> None:
+        self._holds = holds
+        self._kept: list[tuple[Socket, list[bytes]]] = []
+        self._is_open = threading.Event()
+        super().__init__(library, job)
+
+    def wait_until_it_holds(self) -> None:
+        wait_until(lambda: self._kept, "a result is kept back")
+
+    def open(self) -> None:
+        self._is_open.set()
+
+    def say(self, back: Socket, message: list[bytes]) -> None:
+        fit = fit_of(message[1]) if kind_of(message) == TASK_DONE else None
+        if fit and not self._is_open.is_set() and self._holds(*fit):
+            self._kept.append((back, message))
+        else:
+            super().say(back, message)
+
+    def look(self) -> None:
+        while self._kept and self._is_open.is_set():
+            back, message = self._kept.pop(0)
+            super().say(back, message)
