@@ -19,7 +19,7 @@ public struct Distillation: Sendable, Equatable {
   public let batchesPerDescent: Int
 
   /// Fewest and most micro-batches a descent; in between an epoch has so many descents.
-  private static let batchesRange = 4...16
+  private static let batchesRange = 2...16
   private static let descentsPerEpoch = 48
 
   /// - Parameter epochs: at least 1.

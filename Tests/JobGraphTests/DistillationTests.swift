@@ -25,10 +25,10 @@ import Testing
     for epoch in 0..<epochs { #expect(seen[epoch] == Array(plan.batches.training.indices)) }
   }
 
-  @Test func aDescentHasFourToSixteenBatches() {
+  @Test func aDescentHasTwoToSixteenBatches() {
     func size(_ fitted: Int) -> Int {
       Distillation(epochs: 1, MicroBatches(fitted: fitted, heldOut: 1, length: 1024)).batchesPerDescent
     }
-    #expect([size(1), size(224), size(480), size(10_000)] == [4, 4, 10, 16])
+    #expect([size(1), size(143), size(144), size(480), size(10_000)] == [2, 2, 3, 10, 16])
   }
 }

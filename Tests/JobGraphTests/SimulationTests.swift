@@ -66,8 +66,8 @@ import Testing
     let simulation = quiet(plan, workers: workers)
     let fitShards = plan.shards.filter { !$0.isHeldOut }.count
     let ofBlocks = 5 * (plan.shards.count + fitShards + plan.linears.count + 2)
-    // Two epochs of three descents on nine batches, three validations on one.
-    #expect(simulation.ledger.assignments.count == ofBlocks + 9 + 2 * 9 + 3)
+    // Two epochs of five descents on nine batches, three validations on one; an update each.
+    #expect(simulation.ledger.assignments.count == ofBlocks + (2 * 9 + 3) + (2 * 5 + 3))
   }
 
   @Test(arguments: [1, 3])

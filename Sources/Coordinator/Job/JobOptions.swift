@@ -10,7 +10,7 @@ public struct JobOptions: Codable, Sendable, Equatable {
   /// fit neither.
   static let currentMethod = 3
   /// The same for jobs that tune or distill, which are counted on their own.
-  private static let tuningMethod = 5
+  private static let tuningMethod = 6
   /// The first that knows a model by its manifest.
   private static let manifestMethod = 3
 
