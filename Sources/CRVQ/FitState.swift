@@ -106,8 +106,11 @@ package final class FitState: Sendable {
     scratch = ScratchPool(rows: grain, columns: columns, d: d, books: books.count)
   }
 
+  /// The most rows that a thread works on at a time.
+  package static let grainMax = 128
+
   /// Enough rows that sgemm packs H rarely, enough pieces that threads end together.
-  static func grain(rows: Int) -> Int { max(16, min(128, (rows / 6 + 3) / 4 * 4)) }
+  static func grain(rows: Int) -> Int { max(16, min(grainMax, (rows / 6 + 3) / 4 * 4)) }
 
   /// Lanes of a sum over all rows.
   var lanes: Int { min(PartialSums.maximumLanes, pieces) }

@@ -1,7 +1,7 @@
 /// What a job consists of: everything the scheduler needs to know about the model and the tokens.
 public struct JobPlan: Sendable, Equatable {
   /// Which activations a block sees while it is being fitted.
-  public enum Propagation: String, Sendable, CaseIterable {
+  public enum Propagation: String, Codable, Sendable, CaseIterable {
     /// The original model's: blocks do not wait for one another's fits.
     case teacher
     /// Those of the quantized blocks before it: a block waits until the one before it is packed.

@@ -42,15 +42,15 @@ extension Scheduler {
     record.failedTasks.insert(task)
     workers[worker] = record
     if record.failedTasks.count >= policy.failedTasksPerWorker {
-      setAside(worker, because: record.failedTasks.sorted(), &actions)
+      setAside(worker, because: .failures(of: record.failedTasks.sorted()), &actions)
     }
   }
 
-  /// - Parameter tasks: that failed because of it.
-  mutating func setAside(_ worker: WorkerID, because tasks: [TaskID], _ actions: inout [SchedulerAction]) {
+  /// A worker that is set aside already stays so for no longer.
+  mutating func setAside(_ worker: WorkerID, because reason: SetAsideReason, _ actions: inout [SchedulerAction]) {
     guard var record = workers[worker], record.setAsideUntil <= now else { return }
     let pause = policy.setAside(times: record.timesSetAside)
-    actions.append(.setAside(worker, for: pause, failed: tasks))
+    actions.append(.setAside(worker, for: pause, because: reason))
     record.setAsideUntil = now + pause
     record.timesSetAside += 1
     record.failedTasks = []
@@ -58,7 +58,7 @@ extension Scheduler {
     for (shard, owner) in shardOwners where owner == worker { shardOwners[shard] = nil }
   }
 
-  /// A result has come from it. One that lies there still may be out of reach.
+  /// A result has come from it, or what it made for others has. What lies there still may be out of reach.
   mutating func count(successOn worker: WorkerID) {
     workers[worker]?.failedTasks = []
     workers[worker]?.timesSetAside = 0

@@ -82,18 +82,18 @@ extension Scheduler {
   }
 
   /// Who is to blame for an input that was not there. The task is not, the first time: a cache that is lost or damaged lacks
-  /// many of its inputs, and each is made again. If one is missing again it may be the way to its holder, who is then given
-  /// nothing for a while: what it makes reaches nobody.
+  /// many of its inputs, and each is made again. If one is missing again it may be the way there; and if it was made again by the
+  /// same holder, that one is given nothing for a while: what it makes may reach nobody.
   private mutating func missed(
     _ digest: String, by task: TaskID, sources: Set<WorkerID>, _ actions: inout [SchedulerAction]
   ) -> AttemptEnd {
-    let isFirst = !sources.isEmpty && !record(task).missed.contains(digest)
-    update(task) { $0.missed.insert(digest) }
     // The coordinator's own are never given up.
     if sources.isEmpty { return .failed }
+    let before = record(task).missed[digest]
+    update(task) { $0.missed[digest, default: []].formUnion(sources) }
     let holders = disown(digest, of: sources)
-    if isFirst || holders.isEmpty { return .returned }
-    for holder in holders.sorted() { setAside(holder, because: [task], &actions) }
+    guard let before, !holders.isEmpty else { return .returned }
+    for holder in holders.intersection(before).sorted() { setAside(holder, because: .outOfReach(of: task), &actions) }
     return .failed
   }
 
@@ -125,7 +125,8 @@ extension Scheduler {
       $0.state = .done
       $0.accept([], of: worker)
     }
-    count(successOn: worker)
+    // What it was made of has come from others.
+    for source in attempt.sources.values.reduce(Set([worker]), { $0.union($1) }) { count(successOn: source) }
     if workers[worker] != nil {
       actions.append(.acknowledge(worker, task, lease))
       if !outputs.isEmpty { actions.append(.release(worker, outputs)) }

@@ -18,8 +18,8 @@ public enum SchedulerAction: Sendable, Equatable {
   case quarantine(QuarantinedTask)
   /// One of those workers is back, and the task with it.
   case readmit(TaskID)
-  /// The worker is given nothing for a while, because these tasks failed on it in a row.
-  case setAside(WorkerID, for: Duration, failed: [TaskID])
+  /// The worker is given nothing for a while.
+  case setAside(WorkerID, for: Duration, because: SetAsideReason)
   /// Merge the fits of a block into one artifact, then report ``SchedulerEvent/merged(block:_:)``.
   case merge(block: Int)
   /// Every block is verified, or every window evaluated: make the job's output, then report ``SchedulerEvent/assembled``.
@@ -38,4 +38,12 @@ public enum StopReason: Sendable, Equatable {
   case attemptsExhausted(TaskID, String)
   /// All is done but these and what needs them.
   case quarantined([QuarantinedTask])
+}
+
+/// Why a worker is given nothing for a while.
+public enum SetAsideReason: Sendable, Equatable {
+  /// These failed on it in a row.
+  case failures(of: [TaskID])
+  /// What it has made again for this task could not be fetched from it again.
+  case outOfReach(of: TaskID)
 }

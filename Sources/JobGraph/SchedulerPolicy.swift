@@ -20,9 +20,9 @@ public struct SchedulerPolicy: Sendable, Equatable {
   /// A worker on which a task failed gets it again this much later than others may.
   public var secondChancePause: Duration = .seconds(10)
 
-  /// A worker on which this many tasks failed in a row is set aside.
+  /// A worker on which this many tasks failed, with no result from there in between, is set aside.
   public var failedTasksPerWorker = 3
-  /// For how long, at first; it doubles until a task succeeds there, at most ``setAsideDoublings`` times.
+  /// For how long, at first; it doubles until a result comes from there, at most ``setAsideDoublings`` times.
   public var setAsidePause: Duration = .seconds(60)
   public var setAsideDoublings = 4
 

@@ -28,8 +28,8 @@ struct TaskRecord: Sendable {
   var failures = 0
   /// Workers on which it failed.
   var failedOn: Set<WorkerID> = []
-  /// Digests of inputs that were not where they should be.
-  var missed: Set<String> = []
+  /// Inputs that were not where they should be, by digest, and the workers that should have had them.
+  var missed: [String: Set<WorkerID>] = [:]
   /// Workers that were lost with it in hand, and have not come back.
   var deaths: [WorkerID] = []
 
@@ -78,7 +78,7 @@ struct TaskRecord: Sendable {
     self.outputs = outputs
     failures = 0
     failedOn = []
-    missed = []
+    missed = [:]
     deaths = []
   }
 }

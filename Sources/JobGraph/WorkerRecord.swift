@@ -7,10 +7,10 @@ struct WorkerRecord: Sendable {
   /// When each was given out.
   var givenOut: [Lease: Duration] = [:]
 
-  /// Tasks that failed on it since its last success.
+  /// Tasks that failed on it since a result has come from it, or what it made for others.
   var failedTasks: Set<TaskID> = []
   /// Given nothing before this time, while there are others.
   var setAsideUntil = Duration.zero
-  /// How often it was set aside since its last success.
+  /// How often it was set aside since then.
   var timesSetAside = 0
 }

@@ -10,7 +10,7 @@ public enum BLAS {
     case no
     case yes
 
-    fileprivate var cblas: CBLAS_TRANSPOSE { self == .no ? CblasNoTrans : CblasTrans }
+    var cblas: CBLAS_TRANSPOSE { self == .no ? CblasNoTrans : CblasTrans }
   }
 
   /// Makes OpenBLAS single-threaded. Runs once; every entry point below calls it.
@@ -35,16 +35,24 @@ public enum BLAS {
       alpha, a, blas(lda), b, blas(ldb), beta, c, blas(ldc))
   }
 
-  /// The upper triangle of C [n, n] ← alpha · op(A) · op(A)ᵀ + beta · C, where op(A) is [n, k].
-  /// With `.yes`, A is stored [k, n]: the Gram matrix of k rows of n channels. The lower triangle is left alone.
-  public static func ssyrkUpper(
-    _ transpose: Transpose, n: Int, k: Int, alpha: Float = 1, _ a: UnsafePointer<Float>, lda: Int,
+  /// A half of a symmetric matrix, the diagonal included.
+  public enum Triangle: Sendable {
+    case upper
+    case lower
+
+    fileprivate var cblas: CBLAS_UPLO { self == .upper ? CblasUpper : CblasLower }
+  }
+
+  /// A triangle of C [n, n] ← alpha · op(A) · op(A)ᵀ + beta · C, where op(A) is [n, k]. The other one is left alone.
+  /// With `.yes`, A is stored [k, n]: the Gram matrix of k rows of n channels.
+  public static func ssyrk(
+    _ triangle: Triangle, _ transpose: Transpose, n: Int, k: Int, alpha: Float = 1, _ a: UnsafePointer<Float>, lda: Int,
     beta: Float, _ c: UnsafeMutablePointer<Float>, ldc: Int
   ) {
     if n == 0 { return }
     singleThreaded
     cblas_ssyrk(
-      CblasRowMajor, CblasUpper, transpose.cblas, blas(n), blas(k), alpha, a, blas(lda), beta, c, blas(ldc))
+      CblasRowMajor, triangle.cblas, transpose.cblas, blas(n), blas(k), alpha, a, blas(lda), beta, c, blas(ldc))
   }
 
   /// The inner product of two vectors of `count` values.
@@ -63,5 +71,5 @@ public enum BLAS {
 
   /// OpenBLAS counts in 32 bits; every dimension here comes from a validated tensor shape below 2³¹.
   @inline(__always)
-  private static func blas(_ value: Int) -> blasint { blasint(value) }
+  static func blas(_ value: Int) -> blasint { blasint(value) }
 }

@@ -83,7 +83,8 @@ package struct BlockedCholesky {
           .no, .yes, m: height, n: width, k: block.count, alpha: -1, lower, lda: n, upper, ldb: n, beta: 1,
           a + top * n + left, ldc: n)
       } else {
-        BLAS.ssyrkLower(n: height, k: block.count, alpha: -1, lower, lda: n, beta: 1, a + top * n + left, ldc: n)
+        BLAS.ssyrk(
+          .lower, .no, n: height, k: block.count, alpha: -1, lower, lda: n, beta: 1, a + top * n + left, ldc: n)
       }
     }
   }

@@ -20,6 +20,7 @@ public struct EnergyLoss: Sendable {
   /// Lost energy as a share of the whole: 0 where none is lost, infinite where some is lost of none, and not a number where one
   /// of the two is none. Rounding may leave either just below zero where a metric is singular.
   public static func share(_ lost: Double, of whole: Double) -> Double {
+    if lost.isNaN || whole.isNaN { return .nan }
     if lost <= 0 { return 0 }
     return whole <= 0 ? .infinity : lost / whole
   }

@@ -5,7 +5,7 @@ import Messaging
 import Program
 import UnixSignals
 
-/// Runs a prepared job in the foreground: display and signals. The first Ctrl-C or SIGTERM stops it where it is.
+/// Runs a prepared job in the foreground: display and signals. The first Ctrl-C, SIGTERM or hang-up stops it where it is.
 struct JobRun {
   private let job: PreparedJob
   private let launch: Launch

@@ -23,4 +23,4 @@ enum StandardOutput {
 }
 
 /// A line for people, on standard error so that standard output stays for results.
-func report(_ line: String) { FileHandle.say(line + "\n") }
+func report(_ line: String) { StandardError.write(line + "\n") }

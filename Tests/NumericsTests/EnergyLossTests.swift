@@ -30,5 +30,7 @@ import Testing
     #expect(loss.share.isNaN)
     #expect(EnergyLoss.share(.nan, of: 1).isNaN)
     #expect(EnergyLoss.share(1, of: .nan).isNaN)
+    #expect(EnergyLoss.share(0, of: .nan).isNaN)
+    #expect(EnergyLoss.share(.nan, of: 0).isNaN)
   }
 }

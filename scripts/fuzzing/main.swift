@@ -26,7 +26,7 @@ private func readTensors(_ path: String) throws {
   for name in file.tensorNames {
     let info = try file.info(name)
     let count = try info.elementType.isFloatingPoint ? file.floats(name).count : file.integers(name).count
-    precondition(count == info.elementCount)
+    precondition(count == info.byteRange.count / info.elementType.byteCount)
   }
 }
 

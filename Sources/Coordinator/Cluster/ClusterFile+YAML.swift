@@ -1,6 +1,5 @@
 import Checkpoint
 import Foundation
-import JobGraph
 import Yams
 
 extension ClusterFile {

@@ -63,7 +63,7 @@ public struct JobShape: Sendable, Equatable {
       purpose: .evaluation)
   }
 
-  var linears: [LinearSpec] { LinearRole.allCases.map(decoder.linear) }
+  var linears: [LinearSpec] { decoder.linears }
   var sequences: Int { shards.reduce(0, +) }
   var tokens: Double { Double(sequences) * Double(length) }
   /// Weights of a block.

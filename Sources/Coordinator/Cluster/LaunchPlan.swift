@@ -1,4 +1,3 @@
-import JobGraph
 import Machines
 
 /// What would run where, and whether it can: decided from a cluster file, machines and shapes, before anything is started.

@@ -1,3 +1,4 @@
+import CRVQ
 import JobGraph
 import Machines
 import Transformer
@@ -16,10 +17,10 @@ public struct MemoryNeed: Sendable, Equatable {
   /// The program itself, its threads and its queues.
   static let process = ByteSize(bytes: UInt64(96 << 20))
   private static let float = Double(MemoryLayout<Float>.stride)
-  /// Activations that a pass holds beside the hidden states; `DecoderBlock.workingBytesMax`.
-  private static let activations = Double(256 << 20)
-  /// Rows that a thread of the solver works on at a time, three buffers of them; see the article Solver.
-  private static let solverRows = 3.0 * 128
+  /// Activations that a pass holds beside the hidden states.
+  private static let activations = Double(DecoderBlock.workingBytesMax)
+  /// Rows of three buffers that a thread of the solver works on; see the article Solver.
+  private static let solverRows = 3 * Double(FitState.grainMax)
 
   /// The largest task of each kind, the largest first.
   public let tasks: [Task]

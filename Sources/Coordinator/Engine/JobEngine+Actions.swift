@@ -26,7 +26,7 @@ extension JobEngine {
     case .forsake(let worker): forsake(worker)
     case .quarantine(let culprit): quarantine(culprit)
     case .readmit(let task): readmit(task)
-    case .setAside(let worker, let pause, let failed): setAside(worker, for: pause, failed)
+    case .setAside(let worker, let pause, let reason): setAside(worker, for: pause, reason)
     case .merge(let block): merge(block)
     case .assemble: assemble()
     case .finish: outcome = .finished

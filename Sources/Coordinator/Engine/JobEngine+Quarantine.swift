@@ -16,11 +16,15 @@ extension JobEngine {
     history.append(.readmitted(task))
   }
 
-  func setAside(_ worker: WorkerID, for pause: Duration, _ failed: [TaskID]) {
+  func setAside(_ worker: WorkerID, for pause: Duration, _ reason: SetAsideReason) {
     let seconds = pause / .seconds(1)
-    note(
-      "worker \(roster.name(of: worker)) is set aside for \(seconds.asTime): \(failed.count) tasks in a row failed on it, "
-        + failed.map(\.description).joined(separator: ", "))
+    let account =
+      switch reason {
+      case .failures(let tasks):
+        "\(tasks.count.counted("task")) in a row failed on it, \(tasks.map(name).joined(separator: ", "))"
+      case .outOfReach(let task): "what it made again for \(name(of: task)) could not be fetched from it again"
+      }
+    note("worker \(roster.name(of: worker)) is set aside for \(seconds.asTime): \(account)")
     history.append(.setAside(worker, until: Date(timeIntervalSinceNow: seconds)))
   }
 

@@ -122,7 +122,7 @@ extension WorkerDescription {
 
 extension WireJobOptions {
   init(_ options: JobOptions) {
-    self.init(options.fit, JobPlan.Propagation(rawValue: options.propagation) ?? .teacher)
+    self.init(options.fit, options.propagation)
     tuneEpochs = UInt32(options.tuneEpochs)
     repair = options.repair
     distillEpochs = UInt32(options.distillEpochs ?? 0)

@@ -28,16 +28,13 @@ struct JobInputs: Sendable {
       throw CoordinatorError.badInput(
         "\(options.calibration): the job uses \(options.sequences) sequences, the file has \(tokenFile.sequenceCount)")
     }
-    guard let propagation = JobPlan.Propagation(rawValue: options.propagation) else {
-      throw CoordinatorError.usage("--propagation is '\(options.propagation)', expected teacher or student")
-    }
     let plan = JobPlan(
       blockCount: model.blockCount,
       linears: model.linears.map {
         JobPlan.Linear(
           name: $0.name, site: $0.site.rawValue, outFeatures: $0.outFeatures, inFeatures: $0.inFeatures)
       },
-      shards: options.plannedShards, propagation: propagation, isTuned: options.tuneEpochs > 0,
+      shards: options.plannedShards, propagation: options.propagation, isTuned: options.tuneEpochs > 0,
       repairSite: options.repair ? LinearRole.repairing.site.rawValue : nil,
       distillation: try options.distillEpochs.map { epochs in
         guard let batches = MicroBatches(options.plannedShards, length: tokenFile.length) else {

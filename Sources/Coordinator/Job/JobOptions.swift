@@ -23,7 +23,7 @@ public struct JobOptions: Codable, Sendable, Equatable {
   /// Where the packed model goes, absolute.
   public var output: String
   public var fit: FitOptions
-  public var propagation: String
+  public var propagation: JobPlan.Propagation
   /// Whether each block's last linear is fitted after the others, to repair what they lost.
   public var repair: Bool
   /// Epochs of block tuning at most; 0 for none.
@@ -58,7 +58,7 @@ public struct JobOptions: Codable, Sendable, Equatable {
     self.calibration = calibration
     self.output = output
     self.fit = fit
-    self.propagation = propagation.rawValue
+    self.propagation = propagation
     self.repair = repair
     self.tuneEpochs = tuneEpochs
     self.distillEpochs = distillEpochs

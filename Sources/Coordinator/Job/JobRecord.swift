@@ -37,11 +37,12 @@ public struct JobRecord: Codable, Sendable, Equatable, FetchableRecord, Persista
     case rowCheck = "row_check"
   }
 
-  /// The first lease of a new job: random, so that a worker's late result of another job means nothing in this one.
-  public static var firstLease: Int64 { .random(in: 1...1 << 62) }
+  /// The first lease of a new job: a worker's late result of another job then means nothing in this one.
+  public static func randomFirstLease() -> Int64 { .random(in: 1...1 << 62) }
 
   public init(
-    name: String, options: String, modelDigest: String, tokensDigest: String, nextLease: Int64 = Self.firstLease,
+    name: String, options: String, modelDigest: String, tokensDigest: String,
+    nextLease: Int64 = Self.randomFirstLease(),
     state: State = .running
   ) {
     self.name = name

@@ -1,5 +1,4 @@
 import Foundation
-import JobGraph
 import Machines
 import Synchronization
 

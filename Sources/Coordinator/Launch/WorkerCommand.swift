@@ -1,4 +1,3 @@
-import JobGraph
 import Machines
 
 /// How one `crvq-worker` is started, whatever starts it.

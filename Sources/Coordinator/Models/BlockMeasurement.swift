@@ -39,14 +39,12 @@ final class BlockMeasurement {
     shape = original.model.shape
     let tokens = try TokenFile(path: path, vocabularySize: shape.vocabularySize)
     let options = report.options
-    guard options.sequences >= 2, (1..<options.sequences).contains(options.heldOut),
-      let propagation = JobPlan.Propagation(rawValue: options.propagation)
-    else {
+    guard options.sequences >= 2, (1..<options.sequences).contains(options.heldOut) else {
       throw CoordinatorError.badInput(
-        "\(packed.directory)/\(JobReport.fileName): options: held_out is \(options.heldOut) of \(options.sequences) sequences, "
-          + "propagation is '\(options.propagation)'; no job has that")
+        "\(packed.directory)/\(JobReport.fileName): options: held_out is \(options.heldOut) of \(options.sequences) sequences; "
+          + "no job has that")
     }
-    self.propagation = propagation
+    propagation = options.propagation
     repeatsReport =
       try FileDigest.of(path: path).hex == report.digests.tokens && options.sequences <= tokens.sequenceCount
     let range =

@@ -85,5 +85,5 @@ public final class TerminalDisplay: ProgressDisplay {
     return "  \(name.padded(to: 10)) \(bar) \(done)/\(total)"
   }
 
-  private static func write(_ text: String) { FileHandle.say(text) }
+  private static func write(_ text: String) { StandardError.write(text) }
 }

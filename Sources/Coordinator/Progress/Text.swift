@@ -2,11 +2,6 @@ import Foundation
 
 // How numbers and columns are written for people.
 
-extension FileHandle {
-  /// Writes for people, to standard error. Where that is full or gone, the job goes on without.
-  public static func say(_ text: String) { try? standardError.write(contentsOf: Data(text.utf8)) }
-}
-
 extension Double {
   /// With a fixed number of decimals.
   public func fixed(_ decimals: Int) -> String { String(format: "%.\(decimals)f", self) }

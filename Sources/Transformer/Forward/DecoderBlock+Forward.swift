@@ -3,7 +3,7 @@ import Numerics
 extension DecoderBlock {
   /// The most bytes of activations held beside the hidden states, as long as one sequence fits; longer batches go through
   /// in several groups of sequences.
-  static let workingBytesMax = 256 << 20
+  package static let workingBytesMax = 256 << 20
 
   /// Advances hidden states through the block, in place.
   ///

@@ -40,7 +40,7 @@ public final class GramAccumulator {
     let rowCount = min(Self.tile, width - row)
     let target = sum.start + row * width + column
     if row == column {
-      BLAS.ssyrkUpper(.yes, n: rowCount, k: count, rows + row, lda: width, beta: 1, target, ldc: width)
+      BLAS.ssyrk(.upper, .yes, n: rowCount, k: count, rows + row, lda: width, beta: 1, target, ldc: width)
     } else {
       BLAS.sgemm(
         .yes, .no, m: rowCount, n: min(Self.tile, width - column), k: count, rows + row, lda: width,

@@ -53,6 +53,9 @@ public struct WorkerOptions: Sendable {
     self.isInsecure = isInsecure
     self.parent = parent
   }
+
+  /// Whether the process that this one is to end with has ended.
+  var isOrphaned: Bool { parent.map { getppid() != $0 } ?? false }
 }
 
 /// Why a worker ends other than by being told to. One line; the case gives the exit code.

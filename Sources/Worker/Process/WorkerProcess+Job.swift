@@ -69,7 +69,7 @@ extension WorkerProcess {
 
   /// Whether what this thread waits for is no longer wanted. A task that waits keeps its lease.
   private var isUnwanted: Bool {
-    guard let control = TaskControl.current else { return stopReason.withLock { $0 != nil } || isOrphaned }
+    guard let control = TaskControl.current else { return stopReason.withLock { $0 != nil } || options.isOrphaned }
     control.pulse()
     return control.wasCancelled
   }

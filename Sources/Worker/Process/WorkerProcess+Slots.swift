@@ -58,6 +58,8 @@ extension WorkerProcess {
       done.outputs = outcome.outputs
       allocation.finished(assign.task, seconds: done.seconds)
       queue.finish(assign.lease, done)
+      // Said once: nobody waits for it, and the slot is free.
+      if control.wasCancelled { link.letGo(lease: assign.lease) }
       send(.taskDone(done))
     } catch {
       queue.finish(assign.lease, nil)

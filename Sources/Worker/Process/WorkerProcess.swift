@@ -48,7 +48,7 @@ public final class WorkerProcess: Sendable {
       let coordinator = try Endpoint(options.endpoint)
       try cache.make()
       context = try ZMQContext { logger.warning("\($0)") }
-      let host = try Self.address(towards: coordinator, within: options.patience)
+      let host = try Self.address(towards: coordinator, options, logger)
       server = try ArtifactServer(
         binding: Endpoint(host: host, port: nil).description, serving: nil, context: context, security: security,
         logger: logger)
@@ -73,14 +73,22 @@ public final class WorkerProcess: Sendable {
 
   /// The address that others on the coordinator's side of the network know this machine by. A name that means nothing yet, or a
   /// network that is not up yet, is waited for: the coordinator need not be there first.
-  private static func address(towards coordinator: Endpoint, within patience: Duration) throws -> String {
+  ///
+  /// - Throws: ``WorkerError/lostCoordinator(_:)`` after the usual patience, which the link then has once more.
+  private static func address(
+    towards coordinator: Endpoint, _ options: WorkerOptions, _ logger: Logger
+  ) throws -> String {
     if coordinator.isLoopback { return "127.0.0.1" }
+    let patience = min(options.patience, WorkerOptions.usualPatience)
     let deadline = ContinuousClock.now + patience
+    var isNoted = false
     while true {
       if let address = LocalAddress.reaching(coordinator.host) { return address }
-      if ContinuousClock.now >= deadline {
+      if ContinuousClock.now >= deadline || options.isOrphaned {
         throw WorkerError.lostCoordinator("\(coordinator): no such host, or no way there, for \(patience)")
       }
+      if !isNoted { logger.warning("\(coordinator): no such host, or no way there; trying for \(patience)") }
+      isNoted = true
       Thread.sleep(forTimeInterval: glance / .seconds(1))
     }
   }
@@ -152,14 +160,11 @@ public final class WorkerProcess: Sendable {
         sayGoodbye(reason)
         return .sentAway
       }
-      if isOrphaned {
+      if options.isOrphaned {
         throw WorkerError.lostCoordinator("the coordinator's process \(options.parent ?? 0) has ended")
       }
     }
   }
-
-  /// Whether the process that this one is to end with has ended.
-  var isOrphaned: Bool { options.parent.map { getppid() != $0 } ?? false }
 
   /// Standard input carries nothing more: it ends when the connection does by which this worker was started.
   private func watchInput() {

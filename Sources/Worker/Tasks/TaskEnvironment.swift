@@ -25,10 +25,12 @@ struct TaskEnvironment {
 // What passes over shards leave among the artifacts.
 extension TaskEnvironment {
   /// What `body` puts among the artifacts, one after another. If it fails nothing stays: nobody would know of it, and on a disk
-  /// that is full there would never be space again.
+  /// that is full there would never be space again. Of a task that is cancelled it stays: another attempt may be at the same.
   func outputs(_ body: (inout [WireArtifactRef]) throws -> Void) throws -> [WireArtifactRef] {
     var outputs: [WireArtifactRef] = []
-    do { try body(&outputs) } catch {
+    do { try body(&outputs) } catch TaskError.cancelled {
+      throw TaskError.cancelled
+    } catch {
       let made = Set(outputs.compactMap { $0.artifact?.digest })
       passes.remove(made.filter { !passes.names($0) && !inputs.copies.has($0) })
       throw error

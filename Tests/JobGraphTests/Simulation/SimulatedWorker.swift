@@ -132,7 +132,11 @@ struct SimulatedWorker {
 
   mutating func finish(_ job: Job, _ outputs: [ArtifactRef]) -> SimulatedMessage {
     jobs.removeAll { $0.number == job.number }
-    if !job.isCancelled { results[job.lease] = (job.task, outputs) }
+    if job.isCancelled {
+      leases[job.lease] = nil
+    } else {
+      results[job.lease] = (job.task, outputs)
+    }
     cache.add(job.task, outputs)
     return .done(job.task, job.lease, outputs)
   }
