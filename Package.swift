@@ -93,17 +93,19 @@ let package = Package(
       ]
     ),
 
-    .testTarget(name: "CRVQTests", dependencies: ["CRVQ", "Checkpoint", "Numerics"]),
+    .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .testTarget(name: "CRVQTests", dependencies: ["CRVQ", "Checkpoint", "Numerics", "TestSupport"]),
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Numerics"], exclude: ["Golden"]),
     .testTarget(
       name: "CoordinatorTests",
       dependencies: ["CRVQ", "Checkpoint", "Coordinator", "JobGraph", "Machines", "Messaging", "Transformer"]),
     .testTarget(name: "JobGraphTests", dependencies: ["JobGraph"]),
     .testTarget(name: "MessagingTests", dependencies: ["Messaging"]),
-    .testTarget(name: "NumericsTests", dependencies: ["Numerics"]),
-    .testTarget(name: "TransformerTests", dependencies: ["Transformer"], exclude: ["Golden"]),
+    .testTarget(name: "NumericsTests", dependencies: ["Numerics", "TestSupport"]),
+    .testTarget(name: "TransformerTests", dependencies: ["Transformer", "TestSupport"], exclude: ["Golden"]),
     .testTarget(
-      name: "WorkerTests", dependencies: ["CRVQ", "Checkpoint", "Messaging", "Numerics", "Transformer", "Worker"]),
+      name: "WorkerTests",
+      dependencies: ["CRVQ", "Checkpoint", "Messaging", "Numerics", "Transformer", "Worker", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -101,21 +101,20 @@ extension Scheduler {
   ///
   /// - Returns: Those of its sources that were still held to have it: none if they are lost, or it has been made again meanwhile.
   private mutating func disown(_ digest: String, of sources: Set<WorkerID>) -> Set<WorkerID> {
-    var holders: Set<WorkerID> = []
-    for (task, record) in tasks.sorted(by: { $0.key < $1.key }) where record.isDone {
-      guard let holder = record.worker, sources.contains(holder),
-        record.outputs.contains(where: { $0.digest == digest })
-      else { continue }
-      holders.insert(holder)
+    let lost = tasks.compactMap { task, record -> (task: TaskID, holder: WorkerID)? in
+      guard record.isDone, let holder = record.worker, sources.contains(holder) else { return nil }
+      return record.outputs.contains { $0.digest == digest } ? (task, holder) : nil
+    }
+    let now = now
+    for (task, holder) in lost {
       makeAgain(task)
-      let now = now
       update(task) {
         $0.failedOn.insert(holder)
         $0.notBefore = now
       }
       if case .collect(_, let shard) = task { shardOwners[shard] = nil }
     }
-    return holders
+    return Set(lost.map(\.holder))
   }
 
   mutating func stored(_ task: TaskID, _ lease: Lease, _ actions: inout [SchedulerAction]) {
@@ -126,7 +125,7 @@ extension Scheduler {
       $0.accept([], of: worker)
     }
     // What it was made of has come from others.
-    for source in attempt.sources.values.reduce(Set([worker]), { $0.union($1) }) { count(successOn: source) }
+    for source in Set(attempt.sources.values.joined()).union([worker]) { count(successOn: source) }
     if workers[worker] != nil {
       actions.append(.acknowledge(worker, task, lease))
       if !outputs.isEmpty { actions.append(.release(worker, outputs)) }

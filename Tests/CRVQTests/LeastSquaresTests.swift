@@ -1,6 +1,7 @@
 import CRVQ
 import Foundation
 import Numerics
+import TestSupport
 import Testing
 
 /// The exact steps of a round beside naive solutions in double precision.

@@ -1,4 +1,5 @@
 import Numerics
+import TestSupport
 import Testing
 
 /// Known answers: the bytes of a job depend on these streams, on every machine and in every release.

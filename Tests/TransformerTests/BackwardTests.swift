@@ -1,6 +1,7 @@
 import Checkpoint
 import Foundation
 import Numerics
+import TestSupport
 import Testing
 import Transformer
 

@@ -3,6 +3,7 @@ import Checkpoint
 import Foundation
 import JobGraph
 import Numerics
+import TestSupport
 import Testing
 import Transformer
 import Worker

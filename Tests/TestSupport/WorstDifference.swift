@@ -4,7 +4,7 @@ import Testing
 ///
 /// Infinite where a distance is not finite, which a maximum alone would pass over, and where there are not as many of one as of
 /// the other, which is recorded as an issue.
-func worstDifference<Got: BinaryFloatingPoint, Expected: BinaryFloatingPoint>(
+public func worstDifference<Got: BinaryFloatingPoint, Expected: BinaryFloatingPoint>(
   _ got: [Got], _ expected: [Expected], sourceLocation: SourceLocation = #_sourceLocation
 ) -> Double {
   guard got.count == expected.count else {
