@@ -1,6 +1,8 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
+/// Programs of their own in place of package-benchmark, which compares absolute times with those of earlier runs: what counts here
+/// are ratios of two things measured by turns in one run.
 let package = Package(
   name: "Benchmarks",
   dependencies: [.package(name: "crvq", path: "..")],

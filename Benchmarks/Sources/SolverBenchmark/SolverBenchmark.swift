@@ -5,7 +5,7 @@ import Foundation
 @main struct SolverBenchmark {
   var options = FitOptions()
   var threads = 2
-  var shared = ProcessInfo.processInfo.environment["CRVQ_SHARED"] ?? "../../shared"
+  var shared = ProcessInfo.processInfo.environment["CRVQ_SHARED"] ?? "../shared"
   var cases: [String] = []
 
   static func main() {
@@ -32,11 +32,11 @@ import Foundation
       case "--threads": threads = value()
       case "--case": cases.append(value())
       case "--rounds": options.maximumRounds = value()
-      case "--annealing": options.annealingRounds = value()
-      case "--sweeps": options.sweeps = value()
-      case "--temperature": options.temperature = value()
-      case "--steps": options.codebookSteps = value()
-      case "--damping": options.damping = value()
+      case "--annealing": options.schedule.annealingRounds = value()
+      case "--sweeps": options.schedule.sweeps = value()
+      case "--temperature": options.schedule.temperature = value()
+      case "--steps": options.schedule.codebookSteps = value()
+      case "--damping": options.schedule.damping = value()
       case "--beam": options.beamWidth = value()
       case "--seed": options.seed = value()
       case "--tolerance": options.tolerance = value()

@@ -15,7 +15,7 @@ enum Thresholds {
   static let slackBytes = 160 << 20
 }
 
-/// The authors' released code on the same W and H (SmolLM2-135M block 0; d = 8, e = 8,8,8,8, λ = 2 %).
+/// The authors' released code on the same W and H (SmolLM2-135M-Instruct, block 0; d = 8, e = 8,8,8,8, λ = 2 %).
 struct Published {
   let linear: String
   let site: String
