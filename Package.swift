@@ -16,6 +16,7 @@ let package = Package(
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-crypto", from: "4.5.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+    // For the dashboard, without Hummingbird: that brings swift-numerics, whose module has the name of our Numerics.
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
     .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     .package(url: "https://github.com/groue/GRDB.swift", from: "7.10.0"),
@@ -93,14 +94,16 @@ let package = Package(
       ]
     ),
 
-    .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["Checkpoint"], path: "Tests/TestSupport"),
     .testTarget(name: "CRVQTests", dependencies: ["CRVQ", "Checkpoint", "Numerics", "TestSupport"]),
-    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Numerics"], exclude: ["Golden"]),
+    .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Numerics", "TestSupport"], exclude: ["Golden"]),
     .testTarget(
       name: "CoordinatorTests",
-      dependencies: ["CRVQ", "Checkpoint", "Coordinator", "JobGraph", "Machines", "Messaging", "Transformer"]),
-    .testTarget(name: "JobGraphTests", dependencies: ["JobGraph"]),
-    .testTarget(name: "MessagingTests", dependencies: ["Messaging"]),
+      dependencies: [
+        "CRVQ", "Checkpoint", "Coordinator", "JobGraph", "Machines", "Messaging", "Transformer", "TestSupport",
+      ]),
+    .testTarget(name: "JobGraphTests", dependencies: ["JobGraph", "TestSupport"]),
+    .testTarget(name: "MessagingTests", dependencies: ["Messaging", "TestSupport"]),
     .testTarget(name: "NumericsTests", dependencies: ["Numerics", "TestSupport"]),
     .testTarget(name: "TransformerTests", dependencies: ["Transformer", "TestSupport"], exclude: ["Golden"]),
     .testTarget(

@@ -4,7 +4,7 @@ public struct CRVQError: Error, Sendable, Equatable, CustomStringConvertible {
   public enum Kind: String, Sendable {
     /// An option outside its range.
     case option
-    /// A weight or Gram matrix that cannot be fitted: wrong shape, NaN, infinity.
+    /// A weight or Gram matrix that cannot be fitted: wrong shape, NaN, infinity, an H that no inputs can have.
     case input
     /// Packed tensors that do not say what the format asks for.
     case malformed

@@ -79,7 +79,7 @@ struct ChannelOrder {
           }
         }
       }
-      return KMeans(points: points, groups: groups, perGroup: chosen.count, d: d, weights: weights.base, team: team)
+      return KMeans(points: points, groups: groups, perGroup: chosen.count, d: d, weights: weights, team: team)
     }
     let sample = stream.sample(max(8, count * KMeans.pointsPerCodeword / groups), of: problem.rows)
     let centers = means(of: sample).codebook(count: count, stream: &stream)

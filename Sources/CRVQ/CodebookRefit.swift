@@ -27,8 +27,8 @@ package final class CodebookRefit: Sendable {
 
   package init(_ state: FitState) {
     let count = state.codebooks.count
-    gradient = PartialSums(count: count, lanes: state.lanes)
-    product = PartialSums(count: count, lanes: state.lanes)
+    gradient = PartialSums(count: count, bands: state.bands)
+    product = PartialSums(count: count, bands: state.bands)
     residual = Buffer(count)
     z = Buffer(count)
     direction = Buffer(count)
@@ -82,7 +82,7 @@ package final class CodebookRefit: Sendable {
   private func applyNormal(_ state: FitState) {
     let n = state.columns
     product.clear()
-    state.forEachPieceByLane { lane, range, scratch in
+    state.forEachPieceByBand { band, range, scratch in
       let (u, r) = (scratch.u.base, scratch.r.base)
       for row in range {
         state.reconstruct(row: row, into: u + (row - range.lowerBound) * n, from: direction.base)
@@ -91,7 +91,7 @@ package final class CodebookRefit: Sendable {
       for row in range {
         let scale = state.scales.base[row]
         state.scatter(
-          row: row, r + (row - range.lowerBound) * n, factor: scale * scale, into: product.part(lane))
+          row: row, r + (row - range.lowerBound) * n, factor: scale * scale, into: product.part(band))
       }
     }
     product.add()

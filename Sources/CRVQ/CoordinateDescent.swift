@@ -13,19 +13,19 @@ extension FitState {
   /// - Parameters:
   ///   - noise: standard deviation of what is added to each coordinate of a query (a temperature); with 0 no row's error rises.
   ///   - key: names the noise.
-  func descend(sweeps: Int = 1, noise: Float = 0, key: UInt64 = 0) {
+  package func descend(sweeps: Int, noise: Float, key: UInt64) {
     refreshNorms(metric: hBlocks)
+    let (criticalBlocks, otherBlocks) = (liveBlocks(of: 0..<critical), liveBlocks(of: critical..<groups))
     forEachPiece { _, range, scratch in
       residual(range, u: scratch.u.base, e: scratch.e.base)
       invertScales(range, into: scratch.inverseScales.base)
-      descendCritical(range, scratch, noise: noise, key: key)
-      let block = Self.blockColumns
-      for start in stride(from: critical * d, to: columns, by: block) {
-        let width = min(block, columns - start)
+      descendCritical(criticalBlocks, range, scratch, noise: noise, key: key)
+      for block in otherBlocks {
+        let (book, g) = (books[0], block.lowerBound)
+        let (start, width) = (g * d, block.count * d)
         residualProduct(range, start..<start + width, scratch)
-        let (book, g) = (books[0], start / d)
         Annealing.Block(
-          groups: width / d, d: d, h: h.base + start * columns + start, ldh: columns,
+          groups: block.count, d: d, h: h.base + start * columns + start, ldh: columns,
           diagonal: hBlocks.base + g * d * d, codebook: codebooks.base, table: tables.base,
           norms: norms.base + g * book.stride, stride: book.stride
         ).sweep(
@@ -37,6 +37,17 @@ extension FitState {
     }
   }
 
+  /// Some of the groups, by the block, without those within which H is zero. There every code is as good as any other, and a
+  /// search would give all rows the first; the codes that the feedback chose are near W.
+  private func liveBlocks(of groups: Range<Int>) -> [Range<Int>] {
+    let size = Self.blockColumns / d
+    return stride(from: groups.lowerBound, to: groups.upperBound, by: size).flatMap { first in
+      (first..<min(groups.upperBound, first + size)).split { g in
+        (0..<d * d).allSatisfy { hBlocks.base[g * d * d + $0] == 0 }
+      }
+    }
+  }
+
   /// R of some columns, [rows of the piece, width of the block].
   private func residualProduct(_ range: Range<Int>, _ block: Range<Int>, _ scratch: Scratch) {
     BLAS.sgemm(
@@ -44,14 +55,16 @@ extension FitState {
       ldb: columns, scratch.r.base, ldc: block.count)
   }
 
-  private func descendCritical(_ range: Range<Int>, _ scratch: Scratch, noise: Float, key: UInt64) {
+  private func descendCritical(
+    _ blocks: [Range<Int>], _ range: Range<Int>, _ scratch: Scratch, noise: Float, key: UInt64
+  ) {
     let n = columns
     let (u, e, r) = (scratch.u.base, scratch.e.base, scratch.r.base)
     let encoder = GroupEncoder(state: self, scratch: scratch, range: range, metric: hBlocks)
-    for start in stride(from: 0, to: critical * d, by: Self.blockColumns) {
-      let width = min(Self.blockColumns, critical * d - start)
+    for block in blocks {
+      let (start, width) = (block.lowerBound * d, block.count * d)
       residualProduct(range, start..<start + width, scratch)
-      for g in start / d..<(start + width) / d {
+      for g in block {
         let column = g * d
         Codewords.queries(
           x: r + column - start, ldx: width, inverseScale: scratch.inverseScales.base, b: nil,

@@ -2,7 +2,7 @@ import Numerics
 
 extension FitState {
   /// Chooses all codes afresh with error feedback.
-  func feedBack(_ factor: FeedbackFactor) {
+  package func feedBack(_ factor: FeedbackFactor) {
     refreshNorms(metric: factor.metric)
     forEachPiece { _, range, scratch in
       let n = columns

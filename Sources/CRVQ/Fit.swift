@@ -9,11 +9,13 @@ import Numerics
 ///
 /// - Parameters:
 ///   - weight: W, [out, in].
-///   - gram: H, [in, in], symmetric: the mean of x xᵀ over the inputs of the linear. It may be singular or slightly indefinite.
+///   - gram: H, [in, in], symmetric: the mean of x xᵀ over the inputs of the linear. It may be singular, and
+///     indefinite as far as rounding makes it so. For one of zeros the identity is taken: all weights count alike.
 ///   - streamKey: names the linear ("block 3 q_proj"): with the seed it determines every random choice, so that a linear fits
 ///     to the same bytes whoever fits it, with any number of threads.
 ///   - progress: called after every round with its number from 1 and the relative error; false stops the fit.
-/// - Throws: ``CRVQError``: an option out of range, a shape that does not belong, a value that is not a number, a cancelled fit.
+/// - Throws: ``CRVQError``: an option out of range, a shape that does not belong, a value that is not a number, an H that no
+///   inputs can have, a cancelled fit.
 public func fit(
   weight: consuming Matrix, gram: consuming Matrix, options: FitOptions = FitOptions(), streamKey: String = "",
   team: ThreadTeam, progress: (_ round: Int, _ relativeError: Double) -> Bool = { _, _ in true }
@@ -24,6 +26,7 @@ public func fit(
   var steps = FitSteps()
   var (weight, gram) = (consume weight, consume gram)
   try Problem.check(weight, gram)
+  if gram.isOfZeroInputs { gram = .identity(gram.rows) }
   let shape = FitShape(rows: weight.rows, channels: weight.columns, format: options.format)
   let order = steps.measure(.importance) {
     ChannelOrder(Problem(weight: weight, gram: gram), options: options, streamKey: streamKey, team: team).channels
@@ -40,11 +43,12 @@ public func fit(
         state.layOut(order)
         state.prepareProducts()
       }
+      try state.requireEnergy(state.energies.array.reduce(0, +), of: "tr(W H Wᵀ)")
       steps.measure(.start) { state.start(options, streamKey: streamKey) }
       let rounds = try state.alternate(options, streamKey: streamKey, steps: &steps, progress: progress)
       return try steps.measure(.packing) {
         let packed = try state.pack(order: order)
-        return (packed, state.errorsOfPacked(), rounds)
+        return (packed, try state.errorsOfPacked(), rounds)
       }
     }
   }

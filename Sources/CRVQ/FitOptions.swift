@@ -12,6 +12,31 @@ public struct FitOptions: Sendable, Codable, Equatable {
     case random
   }
 
+  /// What the rounds go through. The same in every job, so that it is neither stored with one nor sent to workers.
+  public struct Schedule: Sendable, Equatable {
+    /// Rounds after the first that choose codes at a temperature, which falls to 0.
+    public var annealingRounds: Int
+    /// The temperature where that starts, in units of the mean error a weight after the first round.
+    public var temperature: Double
+    /// Sweeps over all codes in one round, but for those of critical groups, which have one each visit.
+    public var sweeps: Int
+    /// Added to the diagonal of H while the first codes are chosen with error feedback, as a share of its mean.
+    public var damping: Double
+    /// Conjugate gradient steps for the codebooks in one round.
+    public var codebookSteps: Int
+
+    public init(
+      annealingRounds: Int = 8, temperature: Double = 0.9, sweeps: Int = 5, damping: Double = 0.001,
+      codebookSteps: Int = 1
+    ) {
+      self.annealingRounds = annealingRounds
+      self.temperature = temperature
+      self.sweeps = sweeps
+      self.damping = damping
+      self.codebookSteps = codebookSteps
+    }
+  }
+
   /// Group size, codebooks and critical ratio: all that the packed form depends on.
   public var format: PackedFormat
   public var importance: Importance
@@ -19,23 +44,15 @@ public struct FitOptions: Sendable, Codable, Equatable {
   public var tolerance: Double
   /// The fit ends after this many rounds at the latest.
   public var maximumRounds: Int
-  /// Rounds whose codes are chosen afresh with error feedback (at least the first); later rounds start from the codes they
-  /// find.
-  public var feedbackRounds: Int
-  /// Rounds after the first that choose codes at a temperature, which falls to 0.
-  public var annealingRounds: Int
-  /// The temperature where that starts, in units of the mean error a weight after the first round.
-  public var temperature: Double
-  /// Sweeps over all codes in one round, but for those of critical groups, which have one each visit.
-  public var sweeps: Int
   /// Hypotheses a row that are kept while the codewords of a critical group are chosen, one codebook after another.
   public var beamWidth: Int
-  /// Added to the diagonal of H for the feedback pass, as a share of its mean.
-  public var damping: Double
-  /// Conjugate gradient steps for the codebooks in one round.
-  public var codebookSteps: Int
   /// Seed of every random choice; see ``fit(weight:gram:options:streamKey:team:progress:)``.
   public var seed: UInt64
+  public var schedule = Schedule()
+
+  private enum CodingKeys: CodingKey {
+    case format, importance, tolerance, maximumRounds, beamWidth, seed
+  }
 
   /// The largest number of rounds that can be asked for.
   public static let roundLimit = 1000
@@ -45,22 +62,16 @@ public struct FitOptions: Sendable, Codable, Equatable {
   /// Options outside their ranges are found by ``validate()``.
   public init(
     groupSize: Int = 8, codebookBits: [Int] = [8, 8, 8, 8], criticalRatio: Double = 0.02,
-    importance: Importance = .activation, tolerance: Double = 0.01, maximumRounds: Int = 12, feedbackRounds: Int = 1,
-    annealingRounds: Int = 8, temperature: Double = 0.9, sweeps: Int = 5, beamWidth: Int = 8, damping: Double = 0.001,
-    codebookSteps: Int = 1, seed: UInt64 = 0
+    importance: Importance = .activation, tolerance: Double = 0.01, maximumRounds: Int = 12, beamWidth: Int = 8,
+    seed: UInt64 = 0, schedule: Schedule = Schedule()
   ) {
     format = PackedFormat(groupSize: groupSize, codebookBits: codebookBits, criticalRatio: criticalRatio)
     self.importance = importance
     self.tolerance = tolerance
     self.maximumRounds = maximumRounds
-    self.feedbackRounds = feedbackRounds
-    self.annealingRounds = annealingRounds
-    self.temperature = temperature
-    self.sweeps = sweeps
     self.beamWidth = beamWidth
-    self.damping = damping
-    self.codebookSteps = codebookSteps
     self.seed = seed
+    self.schedule = schedule
   }
 
   /// - Throws: ``CRVQError`` (`option`) naming the first value outside its range.
@@ -73,14 +84,13 @@ public struct FitOptions: Sendable, Codable, Equatable {
     let limit = Self.roundLimit
     try require((1...limit).contains(maximumRounds), "maximum rounds are \(maximumRounds); expected 1 to \(limit)")
     try require(
-      (0...limit).contains(feedbackRounds), "feedback rounds are \(feedbackRounds); expected 0 to \(limit)")
-    try require(
-      (0...limit).contains(annealingRounds), "annealing rounds are \(annealingRounds); expected 0 to \(limit)")
+      (1...Self.beamLimit).contains(beamWidth), "beam width is \(beamWidth); expected 1 to \(Self.beamLimit)")
+    let (annealing, temperature, sweeps) = (schedule.annealingRounds, schedule.temperature, schedule.sweeps)
+    try require((0...limit).contains(annealing), "annealing rounds are \(annealing); expected 0 to \(limit)")
     try require(temperature >= 0 && temperature <= 100, "temperature is \(temperature); expected 0 to 100")
     try require((1...1000).contains(sweeps), "sweeps are \(sweeps); expected 1 to 1000")
-    try require(
-      (1...Self.beamLimit).contains(beamWidth), "beam width is \(beamWidth); expected 1 to \(Self.beamLimit)")
+    let (damping, steps) = (schedule.damping, schedule.codebookSteps)
     try require(damping > 0 && damping <= 10, "damping is \(damping); expected more than 0 and at most 10")
-    try require((0...1000).contains(codebookSteps), "codebook steps are \(codebookSteps); expected 0 to 1000")
+    try require((0...1000).contains(steps), "codebook steps are \(steps); expected 0 to 1000")
   }
 }

@@ -33,7 +33,9 @@ extension FitState {
   }
 
   /// The errors of what ``pack(order:)`` made, by decoding it as a reader would.
-  func errorsOfPacked() -> (relative: Double, frobenius: Double) {
+  ///
+  /// - Throws: ``CRVQError`` as ``requireEnergy(_:of:)``.
+  func errorsOfPacked() throws -> (relative: Double, frobenius: Double) {
     let n = columns
     let sums = Buffer<SIMD3<Double>>(pieces)
     forEachPiece { piece, range, scratch in
@@ -55,6 +57,7 @@ extension FitState {
       sums.base[piece] = sum
     }
     let sum = sums.array.reduce(SIMD3(), +)
+    try requireEnergy(sum.x, of: "tr((W-Ŵ) H (W-Ŵ)ᵀ)")
     return (EnergyLoss.share(sum.x, of: energies.array.reduce(0, +)), EnergyLoss.share(sum.y, of: sum.z))
   }
 

@@ -1,25 +1,24 @@
 import Numerics
 
 extension FitState {
-  /// Rounds of codes, scales and codebooks: some at a falling temperature, then cold ones until one gains too little.
+  /// The first codes, then rounds of codes, scales and codebooks: some at a falling temperature, then cold ones until one gains
+  /// too little.
   ///
   /// - Returns: the number of rounds.
   func alternate(
     _ options: FitOptions, streamKey: String, steps: inout FitSteps, progress: (Int, Double) -> Bool
   ) throws -> Int {
+    steps.measure(.feedback) {
+      let factor = factorise(damping: options.schedule.damping)
+      feedBack(factor)
+      restoreGram(factor)
+    }
     var stream = RandomStream(seed: options.seed, key: "\(streamKey) annealing")
     let refit = CodebookRefit(self)
     let schedule = CoolingSchedule(options, columns: columns)
     var meanError = 0.0
     var last = Double.infinity
     for round in 1...options.maximumRounds {
-      if round <= max(1, options.feedbackRounds) {
-        steps.measure(.feedback) {
-          let factor = factorise(damping: options.damping)
-          feedBack(factor)
-          restoreGram(factor)
-        }
-      }
       steps.measure(.descent) {
         for visit in 0..<schedule.visits {
           let temperature = schedule.temperature(round: round, visit: visit)
@@ -32,9 +31,7 @@ extension FitState {
       let error = relativeError
       guard progress(round, error) else { throw CRVQError(.cancelled, "the fit was cancelled in round \(round)") }
       if error == 0 { return round }
-      if round > max(schedule.lastHotRound, options.feedbackRounds), last - error < options.tolerance * last {
-        return round
-      }
+      if round > schedule.lastHotRound, last - error < options.tolerance * last { return round }
       last = error
     }
     return options.maximumRounds

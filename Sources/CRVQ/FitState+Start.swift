@@ -7,13 +7,13 @@ extension FitState {
     // moves much of their error to others.
     let weights = Buffer<Float>(columns)
     for c in 0..<columns { weights.base[c] = max(0, h.base[c * columns + c]).squareRoot() }
-    startCodebooks(weights: weights.base, seed: options.seed, streamKey: streamKey)
+    startCodebooks(weights: weights, seed: options.seed, streamKey: streamKey)
   }
 
   /// Scales at the rows' root mean squares, codebooks by residual k-means of W/s.
   ///
   /// - Parameter weights: what an error in a channel counts, [columns].
-  private func startCodebooks(weights: UnsafePointer<Float>, seed: UInt64, streamKey: String) {
+  private func startCodebooks(weights: Buffer<Float>, seed: UInt64, streamKey: String) {
     for row in 0..<rows {
       let sum = BLAS.sdot(columns, w.base + row * columns, w.base + row * columns)
       scales.base[row] = (sum / Float(columns)).squareRoot()
@@ -53,7 +53,7 @@ extension FitState {
   }
 
   /// Codes of one codebook in the critical groups, so that the next codebook sees what it leaves.
-  private func assignCritical(_ book: Codebook, weights: UnsafePointer<Float>) {
+  private func assignCritical(_ book: Codebook, weights: Buffer<Float>) {
     let all = Buffer<Float>(critical * rows * d)
     for row in 0..<rows {
       let inverse = scales.base[row] > 0 ? 1 / scales.base[row] : 0

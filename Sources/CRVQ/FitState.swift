@@ -1,24 +1,4 @@
 import Numerics
-import Synchronization
-
-/// One codebook of a fit, and where its parts lie in the shared buffers of ``FitState``.
-package struct Codebook: Sendable {
-  package let index: Int
-  /// Codewords.
-  package let count: Int
-  /// Codewords rounded up to whole vectors: a row of the table.
-  let stride: Int
-  /// Groups it covers: all for the first, the critical ones for the others.
-  package let groups: Int
-  /// Start in ``FitState/codebooks``, [count, d].
-  package let offset: Int
-  /// Start in ``FitState/tables``, [d, stride].
-  let tableOffset: Int
-  /// Start in ``FitState/norms``, [groups, stride].
-  let normOffset: Int
-  /// Start in ``FitState/codes``, [rows, groups].
-  package let codeOffset: Int
-}
 
 /// Everything a fit works on, in packed channel order and padded to whole groups: the problem (W, H), the unknowns (scales,
 /// codebooks, codes), and tables derived from them.
@@ -62,7 +42,7 @@ package final class FitState: Sendable {
   /// (w-ŵ) H (w-ŵ)ᵀ of every row, by the scale step.
   package let rowErrors: Buffer<Double>
 
-  let scratch: ScratchPool
+  let scratch: Pool<Scratch>
 
   var pieces: Int { (rows + grain - 1) / grain }
 
@@ -103,7 +83,9 @@ package final class FitState: Sendable {
     tables = Buffer(tableOffset)
     norms = Buffer(normOffset)
     rowErrors = Buffer(rows, filledWith: 0)
-    scratch = ScratchPool(rows: grain, columns: columns, d: d, books: books.count)
+    scratch = Pool { [grain, columns, d, books] in
+      Scratch(rows: grain, columns: columns, d: d, books: books.count)
+    }
   }
 
   /// The most rows that a thread works on at a time.
@@ -112,18 +94,18 @@ package final class FitState: Sendable {
   /// Enough rows that sgemm packs H rarely, enough pieces that threads end together.
   static func grain(rows: Int) -> Int { max(16, min(grainMax, (rows / 6 + 3) / 4 * 4)) }
 
-  /// Lanes of a sum over all rows.
-  var lanes: Int { min(PartialSums.maximumLanes, pieces) }
+  /// Bands of a sum over all rows, each of as many pieces, more or less.
+  var bands: Int { min(PartialSums.maximumBands, pieces) }
 
-  /// Runs `body` on every piece, lane by lane: pieces of a lane come one after another.
-  func forEachPieceByLane(_ body: (_ lane: Int, _ rows: Range<Int>, _ scratch: Scratch) -> Void) {
-    let (pieces, lanes) = (pieces, lanes)
-    team.forEach(lanes) { lane in
-      let scratch = scratch.take()
-      for piece in lane * pieces / lanes..<(lane + 1) * pieces / lanes {
-        body(lane, piece * grain..<min(rows, (piece + 1) * grain), scratch)
+  /// Runs `body` on every piece, band by band: pieces of a band come one after another.
+  func forEachPieceByBand(_ body: (_ band: Int, _ rows: Range<Int>, _ scratch: Scratch) -> Void) {
+    let (pieces, bands) = (pieces, bands)
+    team.forEach(bands) { band in
+      scratch.withElement { scratch in
+        for piece in band * pieces / bands..<(band + 1) * pieces / bands {
+          body(band, piece * grain..<min(rows, (piece + 1) * grain), scratch)
+        }
       }
-      self.scratch.giveBack(scratch)
     }
   }
 
@@ -135,9 +117,7 @@ package final class FitState: Sendable {
   /// Runs `body` on pieces of at most ``grain`` of other rows than all.
   func forEachPiece(rows: Int, grain: Int, _ body: (_ piece: Int, _ rows: Range<Int>, _ scratch: Scratch) -> Void) {
     team.forEachRange(rows, grain: grain) { range in
-      let scratch = scratch.take()
-      body(range.lowerBound / grain, range, scratch)
-      self.scratch.giveBack(scratch)
+      scratch.withElement { body(range.lowerBound / grain, range, $0) }
     }
   }
 

@@ -9,7 +9,6 @@ public struct FitWork: Sendable, Equatable {
   private let visits: Double
   private let sweeps: Double
   private let codebookProducts: Double
-  private let feedbackRounds: Double
 
   init(_ shape: FitShape, _ options: FitOptions, rounds: Int) {
     let schedule = CoolingSchedule(options, columns: shape.columns)
@@ -23,7 +22,6 @@ public struct FitWork: Sendable, Equatable {
       let steps = schedule.codebookSteps(round: round)
       return sum + (steps == 1 ? CodebookRefit.sampledShare(rows: shape.rows) : Double(steps))
     }
-    feedbackRounds = Double(min(rounds, max(1, options.feedbackRounds)))
   }
 
   /// One product with H.
@@ -35,7 +33,7 @@ public struct FitWork: Sendable, Equatable {
   public func operations(of step: FitStep) -> Double {
     switch step {
     case .preparation: product
-    case .feedback: feedbackRounds * (columns * columns * columns / 3 + product / 2 + search)
+    case .feedback: columns * columns * columns / 3 + product / 2 + search
     case .descent: rounds * (visits * product + sweeps * search)
     case .scales: rounds * product
     case .codebooks: codebookProducts * product
@@ -50,7 +48,7 @@ public struct FitWork: Sendable, Equatable {
     return switch step {
     case .preparation: 2 * (2 * h + 2 * w) + h + 2 * w
     case .importance: 2 * w
-    case .feedback: feedbackRounds * (4 * h + w)
+    case .feedback: 4 * h + w
     case .descent: rounds * visits * (h + w)
     case .scales: rounds * (h + 2 * w)
     case .codebooks: rounds * h

@@ -78,7 +78,7 @@ struct GroupEncoder {
     let d = state.d
     let books = state.books
     let searched = books.map { book in
-      Beam.codebook(
+      Beam.Codebook(
         state.codebooks.base + book.offset, table: state.tables.base + book.tableOffset,
         norms: state.norms.base + book.normOffset + g * book.stride, stride: book.stride)
     }

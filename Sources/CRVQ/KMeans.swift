@@ -1,14 +1,14 @@
 import Numerics
 
 /// k-means of points that are sorted by group, where all points of a group share a weight for each coordinate.
-struct KMeans {
+package struct KMeans {
   /// [groups, perGroup, d].
   let points: Buffer<Float>
   let groups: Int
   let perGroup: Int
   let d: Int
   /// [groups, d], not negative.
-  let weights: UnsafePointer<Float>
+  let weights: Buffer<Float>
   let team: ThreadTeam
 
   /// Points a codeword is fitted to at least, where there are as many.
@@ -16,8 +16,19 @@ struct KMeans {
   private static let iterations = 10
   private static let groupsOfPiece = 8
 
+  package init(
+    points: Buffer<Float>, groups: Int, perGroup: Int, d: Int, weights: Buffer<Float>, team: ThreadTeam
+  ) {
+    self.points = points
+    self.groups = groups
+    self.perGroup = perGroup
+    self.d = d
+    self.weights = weights
+    self.team = team
+  }
+
   /// `count` codewords, [count, d], which start at points drawn with replacement; some are drawn twice.
-  func codebook(count: Int, stream: inout RandomStream) -> Buffer<Float> {
+  package func codebook(count: Int, stream: inout RandomStream) -> Buffer<Float> {
     let centers = Buffer<Float>(count * d)
     for k in 0..<count { drawPoint(into: centers.base + k * d, &stream) }
     for _ in 0..<Self.iterations { improve(centers, count: count, &stream) }
@@ -30,7 +41,7 @@ struct KMeans {
 
   /// Assigns every point to its nearest center and moves the centers to their points' weighted means; a center without
   /// points goes to a random one.
-  private func improve(_ centers: Buffer<Float>, count: Int, _ stream: inout RandomStream) {
+  package func improve(_ centers: Buffer<Float>, count: Int, _ stream: inout RandomStream) {
     let size = count * d
     let pieces = (groups + Self.groupsOfPiece - 1) / Self.groupsOfPiece
     let sums = Buffer<Float>(pieces * size, filledWith: 0)
@@ -42,7 +53,7 @@ struct KMeans {
         for i in g * perGroup..<(g + 1) * perGroup {
           let target = at + Int(assignment.base[i]) * d
           for t in 0..<d {
-            let weight = weights[g * d + t]
+            let weight = weights.base[g * d + t]
             sums.base[target + t] += weight * points.base[i * d + t]
             masses.base[target + t] += weight
           }
@@ -68,7 +79,7 @@ struct KMeans {
   }
 
   /// The nearest center of every point.
-  func assign(to centers: Buffer<Float>, count: Int) -> Buffer<UInt16> {
+  package func assign(to centers: Buffer<Float>, count: Int) -> Buffer<UInt16> {
     let stride = Codewords.stride(count)
     let table = Buffer<Float>(stride * d)
     Codewords.makeTable(centers.base, count: count, d: d, into: table.base)
@@ -79,11 +90,11 @@ struct KMeans {
       let queries = Buffer<Float>(perGroup * d)
       let scores = Buffer<Float>(perGroup)
       for g in range {
-        for t in 0..<d { metric.base[t * d + t] = weights[g * d + t] }
+        for t in 0..<d { metric.base[t * d + t] = weights.base[g * d + t] }
         Codewords.norms(table: table.base, count: count, stride: stride, d: d, metric: metric.base, into: norms.base)
         for i in 0..<perGroup {
           for t in 0..<d {
-            queries.base[i * d + t] = points.base[(g * perGroup + i) * d + t] * weights[g * d + t]
+            queries.base[i * d + t] = points.base[(g * perGroup + i) * d + t] * weights.base[g * d + t]
           }
         }
         Codewords.nearest(

@@ -6,6 +6,7 @@ public struct PackedTensors: TensorSource {
   private let packed: any StoredTensorSource
   private let others: any TensorSource
   private let format: PackedFormat
+  private let team: ThreadTeam
 
   public let tensorNames: [String]
 
@@ -14,22 +15,27 @@ public struct PackedTensors: TensorSource {
   /// - Parameters:
   ///   - packed: the packed linears; where it has other tensors (tuned norms), it has them for good.
   ///   - others: its weights of packed linears are not used.
-  public init(packed: some StoredTensorSource, others: any TensorSource, format: PackedFormat) {
-    self.init(raw: packed, names: packed.tensorNames, others: others, format: format)
+  ///   - team: of the one who reads.
+  public init(packed: some StoredTensorSource, others: any TensorSource, format: PackedFormat, team: ThreadTeam) {
+    self.init(raw: packed, names: packed.tensorNames, others: others, format: format, team: team)
   }
 
-  /// A packed model, wherever its tensors are.
+  /// A packed model, wherever its tensors are. Decodes on the thread that reads: several may share a model, but not a team.
   ///
   /// - Throws: ``CRVQError`` if the configuration's `quantization_config` is not this method's.
   public init(_ model: some StoredTensorSource, config: ModelConfig) throws {
     let format = try QuantizationConfig(config).format
-    self.init(raw: model, names: model.tensorNames, others: model, format: format)
+    self.init(
+      raw: model, names: model.tensorNames, others: model, format: format, team: ThreadTeam(threads: 1))
   }
 
-  private init(raw: any StoredTensorSource, names: [String], others: any TensorSource, format: PackedFormat) {
+  private init(
+    raw: any StoredTensorSource, names: [String], others: any TensorSource, format: PackedFormat, team: ThreadTeam
+  ) {
     packed = raw
     self.others = others
     self.format = format
+    self.team = team
     let suffix = PackedPart.codes.suffix
     let weights = names.filter { $0.hasSuffix(suffix) }.map { $0.dropLast(suffix.count) + ".weight" }
     let parts = Set(names.filter(Self.isPart))
@@ -70,7 +76,14 @@ public struct PackedTensors: TensorSource {
 
   public func floats(_ name: String) throws -> [Float] {
     guard let prefix = prefix(name) else { return try source(of: name).floats(name) }
-    return try linear(prefix).decode().values
+    return try linear(prefix).decode(team: team).values
+  }
+
+  public func finiteFloats(_ name: String) throws -> [Float] {
+    guard prefix(name) != nil else { return try source(of: name).finiteFloats(name) }
+    let values = try floats(name)
+    try checkFinite(values, of: name)
+    return values
   }
 
   public func floats(_ name: String, rows: Range<Int>) throws -> [Float] {

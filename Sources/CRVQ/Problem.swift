@@ -1,7 +1,7 @@
 import Foundation
 import Numerics
 
-/// The weight and Gram matrix of one linear, checked: shapes that belong together, every value a number.
+/// The weight and Gram matrix of one linear, checked: shapes that belong together, every value a number, an H that can be one.
 struct Problem {
   let weight: Matrix
   let gram: Matrix
@@ -29,7 +29,7 @@ struct Problem {
     try requireFinite(weight, "weight", limit: largestWeight)
     let scale = factor(meanDiagonal: meanDiagonal(gram))
     try requireFinite(gram, "Gram matrix", limit: min(.greatestFiniteMagnitude, largestGram / scale))
-    try requireSymmetric(gram, scale: 1 / scale)
+    try requireGram(gram, scale: 1 / scale)
   }
 
   init(weight: Matrix, gram: Matrix) {
@@ -55,11 +55,26 @@ struct Problem {
   /// The decoded form is float16; half its range leaves room for a reconstruction that overshoots.
   private static let largestWeight: Float = 32752
 
-  /// How far apart two entries that mirror each other may be, as a share of the larger or of the mean diagonal: a product adds
-  /// in another order on each side, and a short type rounds what comes.
-  private static let asymmetry: Float = 0.01
+  /// How far apart two entries that mirror each other may be, as a share of the larger or of the mean diagonal, and how far an
+  /// entry may be beyond what the diagonal allows: a product adds in another order on each side, and a short type rounds what
+  /// comes.
+  static let rounding: Float = 0.01
 
-  private static func requireSymmetric(_ gram: Matrix, scale: Float) throws {
+  /// As a share of the largest diagonal entry, what rounding leaves in places where there should be nothing.
+  static let roundingOfLargest: Float = 1e-6
+
+  /// H is symmetric, not negative on the diagonal, and |E[x y]| is at most √(E[x²] · E[y²]). All that does not make it positive
+  /// semidefinite; what is lacking shows where something has less energy than none: ``FitState/requireEnergy(_:of:)``.
+  private static func requireGram(_ gram: Matrix, scale: Float) throws {
+    let diagonal = (0..<gram.rows).map { gram[$0, $0] }
+    let slack = roundingOfLargest * max(0, diagonal.max() ?? 0)
+    if let bad = diagonal.firstIndex(where: { $0 < -slack }) {
+      throw CRVQError(
+        .input,
+        "Gram matrix[\(bad), \(bad)] is \(diagonal[bad]); expected 0 or more on the diagonal, as in a mean of x xᵀ")
+    }
+    // Squares of what is very small are 0 where their products with others are not.
+    let roots = diagonal.map { (max(0, $0) + Float.leastNormalMagnitude).squareRoot() }
     // In squares, so that both sides of the diagonal come from the cache.
     let side = 64
     for top in stride(from: 0, to: gram.rows, by: side) {
@@ -67,10 +82,19 @@ struct Problem {
         for i in top..<min(gram.rows, top + side) {
           for j in left..<min(i + 1, left + side) {
             let (lower, upper) = (gram[i, j], gram[j, i])
-            if abs(lower - upper) <= asymmetry * max(abs(lower), abs(upper), scale) { continue }
-            throw CRVQError(
-              .input,
-              "the Gram matrix has \(lower) at [\(i), \(j)] and \(upper) at [\(j), \(i)]; expected a symmetric matrix")
+            let larger = max(abs(lower), abs(upper))
+            guard abs(lower - upper) <= rounding * max(larger, scale) else {
+              throw CRVQError(
+                .input,
+                "the Gram matrix has \(lower) at [\(i), \(j)] and \(upper) at [\(j), \(i)]; "
+                  + "expected a symmetric matrix")
+            }
+            guard larger <= (1 + rounding) * roots[i] * roots[j] + slack else {
+              throw CRVQError(
+                .input,
+                "Gram matrix[\(i), \(j)] is \(lower), with \(diagonal[i]) and \(diagonal[j]) on the diagonal; "
+                  + "expected at most the root of their product in magnitude, as in a mean of x xᵀ")
+            }
           }
         }
       }
@@ -85,4 +109,10 @@ struct Problem {
     let range = limit == .greatestFiniteMagnitude ? "finite values" : "values of at most \(limit) in magnitude"
     throw CRVQError(.input, "\(name)[\(row), \(column)] is \(value); expected \(range)")
   }
+}
+
+extension Matrix {
+  /// Whether this is the Gram matrix of inputs that are all zero, as its diagonal tells. They say nothing of which weights
+  /// matter: the identity stands for it, by which all matter alike.
+  var isOfZeroInputs: Bool { (0..<rows).allSatisfy { self[$0, $0] == 0 } }
 }

@@ -1,10 +1,12 @@
 import Numerics
 
 /// tr((W-Ŵ) H (W-Ŵ)ᵀ) / tr(W H Wᵀ): the share of a layer's output energy that is lost (`weight` and `decoded` [out, in],
-/// `gram` [in, in] symmetric). Zero where both are zero; infinite where only the output energy is.
+/// `gram` [in, in] symmetric). Zero where both are zero; infinite where only the output energy is. With a Gram matrix of zeros
+/// that of the identity, ``frobeniusError(weight:decoded:)``, as a fit has it.
 public func relativeError(weight: Matrix, decoded: Matrix, gram: Matrix, team: ThreadTeam) -> Double {
   precondition(weight.rows == decoded.rows && weight.columns == decoded.columns, "two weights of one shape")
   precondition(gram.rows == weight.columns && gram.columns == weight.columns, "a Gram matrix of the weight's channels")
+  if gram.isOfZeroInputs { return frobeniusError(weight: weight, decoded: decoded) }
   let lost = outputEnergy(rows: weight.rows, gram: gram, team: team) { row, column in
     weight.values[row * weight.columns + column] - decoded.values[row * weight.columns + column]
   }

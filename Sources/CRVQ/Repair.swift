@@ -12,15 +12,18 @@ import Numerics
 ///   - whole: What was seen and lost.
 ///   - part: The same over some of the whole's tokens, about a quarter, on which λ is judged; nil if they cannot be told
 ///     apart, then λ follows from their number.
-/// - Returns: [out, in]; W itself where nothing can be repaired.
+/// - Returns: [out, in]; W itself where nothing can be repaired, or only by values too large for a fit.
 public func repairedWeight(
   _ weight: Matrix, from whole: RepairSums, judgedOn part: RepairSums?, team: ThreadTeam
 ) -> Matrix {
   precondition(whole.loss.rows == weight.rows && whole.loss.columns == weight.columns, "a loss of the weight's shape")
   let ridge = part.map { Ridge.best(for: whole, judgedOn: $0, team: team) } ?? Ridge.unjudged(whole)
   guard let ridge, let change = whole.change(ridge: ridge, team: team) else { return weight }
-  return Matrix(
+  let repaired = Matrix(
     rows: weight.rows, columns: weight.columns, values: zip(weight.values, change.values).map { $0 + $1 })
+  // Of a weight that is too large no fit is made, and the model would be blamed.
+  do { try Problem.check(repaired, whole.gram) } catch { return weight }
+  return repaired
 }
 
 private enum Ridge {

@@ -17,6 +17,11 @@ public struct RepairSums: Sendable {
     self.tokens = tokens
   }
 
+  /// A channel with less than this share of the mean energy is dead. Its values are sums of products in single precision, and at
+  /// 1e-5 of the usual loudness they are rounding for the most part; least squares would fit what is lost to that, with a weight
+  /// that is the larger the quieter the channel. No real channel is near: a thousand times quieter than the loudest is 1e-6.
+  private static let deadShare = 1e-10
+
   /// The same without some of its tokens.
   func without(_ part: RepairSums) -> RepairSums {
     precondition(part.tokens < tokens, "a part is not the whole")
@@ -27,13 +32,16 @@ public struct RepairSums: Sendable {
     return RepairSums(gram: rest(gram, part.gram), loss: rest(loss, part.loss), tokens: tokens - part.tokens)
   }
 
-  /// Δ = L · (H + λ · diag H)⁻¹ [out, in], what to add to the weight; nil where that is not positive definite even so.
+  /// Δ = L · (H + λ · diag H)⁻¹ [out, in], what to add to the weight, 0 in dead channels; nil where that is not positive
+  /// definite even so.
   ///
   /// A ridge a channel, not one for all, because some channels are a thousand times louder than others.
   func change(ridge: Float, team: ThreadTeam) -> Matrix? {
     let n = gram.columns
     // With D = diag(H): (H + λD)⁻¹ = D^-½ (D^-½ H D^-½ + λ)⁻¹ D^-½, whose inner matrix single precision can factorise.
-    let roots = (0..<n).map { gram[$0, $0] > 0 ? 1 / gram[$0, $0].squareRoot() : 0 }
+    let energy = (0..<n).reduce(0.0) { $0 + Double(gram[$1, $1]) }
+    let least = Float(max(0, Self.deadShare * energy / Double(n)))
+    let roots = (0..<n).map { gram[$0, $0] > least ? 1 / gram[$0, $0].squareRoot() : 0 }
     var factor = gram
     let isPositive = factor.values.withUnsafeMutableBufferPointer { values in
       guard let start = values.baseAddress else { return false }

@@ -9,7 +9,7 @@ extension FitState {
   package func rescale(gradient: PartialSums?) {
     let n = columns
     gradient?.clear()
-    forEachPieceByLane { lane, range, scratch in
+    forEachPieceByBand { band, range, scratch in
       let (u, e, r) = (scratch.u.base, scratch.e.base, scratch.r.base)
       residual(range, u: u, e: e)
       BLAS.sgemm(.no, .no, m: range.count, n: n, k: n, e, lda: n, h.base, ldb: n, r, ldc: n)
@@ -24,7 +24,7 @@ extension FitState {
             let wh = wh.base + row * n
             for c in 0..<n { r[at + c] -= share * (wh[c] - r[at + c]) }
           }
-          scatter(row: row, r + at, factor: new, into: gradient.part(lane))
+          scatter(row: row, r + at, factor: new, into: gradient.part(band))
         }
       }
     }

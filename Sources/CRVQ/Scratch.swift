@@ -1,5 +1,4 @@
 import Numerics
-import Synchronization
 
 /// Memory for one piece of rows, used by one thread at a time.
 final class Scratch: Sendable {
@@ -34,26 +33,4 @@ final class Scratch: Sendable {
     scores = Buffer(rows)
     inverseScales = Buffer(rows)
   }
-}
-
-/// Scratch memory that outlives a loop: as many as threads ever worked at once.
-final class ScratchPool: Sendable {
-  private let free = Mutex<[Scratch]>([])
-  private let rows: Int
-  private let columns: Int
-  private let d: Int
-  private let books: Int
-
-  init(rows: Int, columns: Int, d: Int, books: Int) {
-    self.rows = rows
-    self.columns = columns
-    self.d = d
-    self.books = books
-  }
-
-  func take() -> Scratch {
-    free.withLock { $0.popLast() } ?? Scratch(rows: rows, columns: columns, d: d, books: books)
-  }
-
-  func giveBack(_ scratch: Scratch) { free.withLock { $0.append(scratch) } }
 }

@@ -36,6 +36,11 @@ public struct CheckpointError: Error, Sendable, Equatable, CustomStringConvertib
     CheckpointError(.io, path: path, "\(action): \(String(cString: strerror(code)))")
   }
 
+  /// A value of a tensor that is NaN or infinite, and its coordinates.
+  package static func notFinite(_ value: Float, at place: [Int], of name: String, path: String) -> CheckpointError {
+    CheckpointError(.malformed, path: path, "tensor \(name): expected finite values, got \(value) at \(place)")
+  }
+
   /// A failed `open` for reading.
   static func opening(_ path: String, _ code: Int32) -> CheckpointError {
     code == ENOENT || code == ENOTDIR

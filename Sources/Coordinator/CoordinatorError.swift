@@ -17,7 +17,13 @@ public enum CoordinatorError: Error, Sendable, Equatable, CustomStringConvertibl
     }
   }
 
-  var canBeResumed: Bool { if case .tryAgain = self { true } else { false } }
+  /// Whether the same job can go on: then it is not a failed one, and its user is told how.
+  var canBeResumed: Bool {
+    switch self {
+    case .io, .tryAgain: true
+    case .usage, .badInput, .internal: false
+    }
+  }
 
   /// The exit code of sysexits.h.
   public var exitCode: Int32 {

@@ -30,6 +30,20 @@ extension Scheduler {
     releaseUnneeded(spent, on: worker, &actions)
   }
 
+  /// A release may have been lost with the worker's last connection: what it still has and nobody wants is released again. Not
+  /// what its attempts use and make, which is on nobody's books yet: their results may be on the way.
+  mutating func listed(
+    _ worker: WorkerID, _ passes: [TaskID: [ArtifactRef]], _ actions: inout [SchedulerAction]
+  ) {
+    heard(worker, &actions)
+    guard workers[worker] != nil else { return }
+    let attempts = attempts(of: worker)
+    let inUse = Set(attempts.flatMap { $0.attempt.sources.keys })
+    let idle = passes.filter { task, _ in !attempts.contains { $0.task == task } }
+    let spent = idle.values.joined().filter { !inUse.contains($0.digest) }
+    releaseUnneeded(spent.sorted { ($0.digest, $0.name) < ($1.digest, $1.name) }, on: worker, &actions)
+  }
+
   /// Whoever is at it may stop.
   private mutating func accept(
     _ task: TaskID, _ outputs: [ArtifactRef], of worker: WorkerID, _ actions: inout [SchedulerAction]

@@ -54,6 +54,13 @@ public struct JobPlan: Sendable, Equatable {
   /// How the packed blocks are tuned all together, once they are all made; nil if they are not.
   public let distillation: Distillation?
 
+  // Made once, because every plan of who does what next asks for them.
+  let fitShards: [Int]
+  let heldOutShards: [Int]
+  private let fitsByBlock: [[TaskID]]
+  private let firstFitsByBlock: [[TaskID]]
+  private let repairingFitsByBlock: [[TaskID]]
+
   public init(
     blockCount: Int, linears: [Linear], shards: [Shard], propagation: Propagation, isTuned: Bool = false,
     repairSite: String? = nil, distillation: Distillation? = nil
@@ -65,6 +72,15 @@ public struct JobPlan: Sendable, Equatable {
     self.isTuned = isTuned
     self.repairSite = repairSite
     self.distillation = distillation
+    fitShards = shards.indices.filter { !shards[$0].isHeldOut }
+    heldOutShards = shards.indices.filter { shards[$0].isHeldOut }
+    func fits(where isIncluded: (Linear) -> Bool) -> [[TaskID]] {
+      let included = linears.indices.filter { isIncluded(linears[$0]) }
+      return (0..<blockCount).map { block in included.map { TaskID.fit(block: block, linear: $0) } }
+    }
+    fitsByBlock = fits { _ in true }
+    firstFitsByBlock = fits { $0.site != repairSite }
+    repairingFitsByBlock = fits { $0.site == repairSite }
   }
 
   /// The sites of a block in the order of their first linear.
@@ -74,22 +90,15 @@ public struct JobPlan: Sendable, Equatable {
     }
   }
 
-  var fitShards: [Int] { shards.indices.filter { !shards[$0].isHeldOut } }
-  var heldOutShards: [Int] { shards.indices.filter { shards[$0].isHeldOut } }
-
-  func fits(ofBlock block: Int) -> [TaskID] { linears.indices.map { .fit(block: block, linear: $0) } }
+  func fits(ofBlock block: Int) -> [TaskID] { fitsByBlock[block] }
 
   func repairs(_ linear: Int) -> Bool { linears[linear].site == repairSite }
 
   /// The fits that need nothing but collects.
-  func firstFits(ofBlock block: Int) -> [TaskID] {
-    linears.indices.filter { !repairs($0) }.map { .fit(block: block, linear: $0) }
-  }
+  func firstFits(ofBlock block: Int) -> [TaskID] { firstFitsByBlock[block] }
 
   /// The fits that wait for the first ones.
-  func repairingFits(ofBlock block: Int) -> [TaskID] {
-    linears.indices.filter { repairs($0) }.map { .fit(block: block, linear: $0) }
-  }
+  func repairingFits(ofBlock block: Int) -> [TaskID] { repairingFitsByBlock[block] }
 
   /// What makes the Gram that a fit needs for a shard.
   func gramSource(block: Int, linear: Int, shard: Int) -> TaskID {

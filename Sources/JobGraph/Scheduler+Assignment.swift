@@ -2,16 +2,20 @@ extension Scheduler {
   /// Fills free slots, one task a worker at a time so that work spreads before it piles up.
   mutating func giveOut(_ actions: inout [SchedulerAction]) {
     setAside = workersSetAside
-    let available = workers.keys.filter { !setAside.contains($0) }.sorted()
-    var hungry = available
+    let idle = workers.keys.filter { !setAside.contains($0) && hasFreeSlot($0) }.sorted()
+    if idle.isEmpty { return }
+    var ready = readyWork
+    var hungry = idle
     while !hungry.isEmpty {
       hungry = hungry.filter { worker in
-        guard hasFreeSlot(worker), let task = nextTask(for: worker) else { return false }
+        guard hasFreeSlot(worker), let task = nextTask(for: worker, of: ready) else { return false }
         assign(task, to: worker, &actions)
+        // What is given out may make other work ready, or needless.
+        ready = readyWork
         return true
       }
     }
-    giveOutCopies(to: available, &actions)
+    giveOutCopies(to: idle, &actions)
   }
 
   mutating func assign(_ task: TaskID, to worker: WorkerID, _ actions: inout [SchedulerAction]) {
@@ -36,170 +40,96 @@ extension Scheduler {
   /// Collecting comes first, because everything waits for it, but only within the window; then verifying, which closes
   /// blocks and moves the window on; then tuning, which is a chain; then fits; at the last another worker's shard. Once
   /// all blocks are made, they are distilled together. A job that evaluates has nothing but evaluations.
-  private func nextTask(for worker: WorkerID) -> TaskID? {
+  private func nextTask(for worker: WorkerID, of ready: ReadyWork) -> TaskID? {
     if plan.isEvaluation { return nextEvaluation(for: worker) }
-    return nextPass(for: worker) ?? nextVerify(for: worker) ?? nextTune(for: worker) ?? nextFit(for: worker)
-      ?? nextStolenPass(for: worker) ?? nextDistill(for: worker)
+    return nextPass(for: worker, of: ready) ?? nextVerify(for: worker, of: ready) ?? nextTune(for: worker, of: ready)
+      ?? nextFit(for: worker, of: ready) ?? nextStolenPass(for: worker, of: ready) ?? nextStep(for: worker, of: ready)
   }
 
   private func nextEvaluation(for worker: WorkerID) -> TaskID? {
     let open = lowestOpenEvaluation..<plan.evaluationCount
-    return open.lazy.map { .evaluate(shard: $0) }.first { isDue($0, for: worker) }
-  }
-
-  /// The blocks that may be worked on now. Enough for every slot to have a fit, and no more: Grams take space.
-  private var window: Range<Int> {
-    let slots = workers.values.reduce(0) { $0 + $1.slots }
-    let blocksForSlots = (slots + plan.linears.count - 1) / max(1, plan.linears.count)
-    return lowestOpenBlock..<min(plan.blockCount, lowestOpenBlock + 1 + policy.lookaheadBlocks + blocksForSlots)
-  }
-
-  func isDue(_ task: TaskID, for worker: WorkerID) -> Bool {
-    let record = record(task)
-    if !record.isPending || now < record.notBefore || isTooLarge(task, for: worker) { return false }
-    // Another worker may do better, if there is one.
-    if record.failedOn.contains(worker), now < record.notBefore + policy.secondChancePause,
-      workers.keys.contains(where: { !record.failedOn.contains($0) })
-    {
-      return false
-    }
-    return !isSuspect(task) || workers[worker]?.running.isEmpty == true
+    return open.lazy.map { TaskID.evaluate(shard: $0) }.first { isOpen($0) && isAdmissible(worker, for: $0) }
   }
 }
 
-// Collect and recollect: passes of a block over a shard.
+// Which worker may have a task.
 extension Scheduler {
-  /// Whether anyone still waits for what the collect makes. A lost Gram of a block whose fits are all under way or done
-  /// is not made again, unless one of them comes back.
-  private func isNeeded(block: Int, shard: Int) -> Bool {
-    plan.shards[shard].isHeldOut
-      ? isWanted(.verify(block: block))
-      : plan.firstFits(ofBlock: block).contains(where: isWanted)
+  /// Whether a worker may have a task that is open.
+  private func isAdmissible(_ worker: WorkerID, for task: TaskID) -> Bool {
+    if isTooLarge(task, for: worker) || isPassedOver(worker, for: task) { return false }
+    return !isSuspect(task) || workers[worker]?.running.isEmpty == true
   }
 
-  /// Whether a fit still needs what the recollect makes, or may need it again.
-  func isRecollectAwaited(_ task: TaskID) -> Bool {
-    !record(task).isDone && plan.repairingFits(ofBlock: task.block).contains { !record($0).isDone }
+  /// Whether others may have the task first: one of them may do better.
+  private func isPassedOver(_ worker: WorkerID, for task: TaskID) -> Bool {
+    let record = record(task)
+    guard record.passedOver.contains(worker) else { return false }
+    let secondChance = record.notBefore + policy.secondChance(after: record.failures[worker] ?? 0)
+    return now < secondChance && workers.keys.contains { suits(task, $0) }
   }
 
-  private func isRecollectReady(block: Int, shard: Int, for worker: WorkerID) -> Bool {
-    let task = TaskID.recollect(block: block, shard: shard)
-    guard plan.recollects(shard) else { return false }
-    return isReady(task, for: worker) && isWanted(task) && plan.repairingFits(ofBlock: block).contains(where: isWanted)
+  /// Whether others may wait for the worker to take the task.
+  func suits(_ task: TaskID, _ worker: WorkerID) -> Bool {
+    isAble(worker, for: task) && !record(task).passedOver.contains(worker)
   }
 
-  /// What the worker can run over shards of a block now, whoever has them.
-  private func readyPasses(block: Int, for worker: WorkerID) -> [(task: TaskID, shard: Int)] {
-    var ready: [(task: TaskID, shard: Int)] = []
-    for shard in plan.shards.indices {
-      if isRecollectReady(block: block, shard: shard, for: worker) {
-        ready.append((.recollect(block: block, shard: shard), shard))
-      }
-      if isCollectReady(block: block, shard: shard, for: worker) {
-        ready.append((.collect(block: block, shard: shard), shard))
-      }
-    }
-    return ready
+  /// Whether the worker is given tasks at all, and is not too small for this one.
+  func isAble(_ worker: WorkerID, for task: TaskID) -> Bool {
+    !setAside.contains(worker) && !isTooLarge(task, for: worker)
   }
+}
 
-  /// Whether the task is to be done, and can be some day.
-  private func isWanted(_ task: TaskID) -> Bool { record(task).isPending && !quarantine.blocked.contains(task) }
-
-  private func isCollectReady(block: Int, shard: Int, for worker: WorkerID) -> Bool {
-    let task = TaskID.collect(block: block, shard: shard)
-    guard isDue(task, for: worker), isWanted(task), isNeeded(block: block, shard: shard) else { return false }
-    // Only the verification waits for it. Made early, it takes space for long, and may be lost before it is of use.
-    let isHeldOut = plan.shards[shard].isHeldOut
-    if isHeldOut, !isDistilled { return false }
-    if isHeldOut, plan.fits(ofBlock: block).contains(where: { record($0).isPending }) { return false }
-    if block == 0 { return true }
-    if plan.propagation == .student, packed(block - 1) == nil { return false }
-    return record(.collect(block: block - 1, shard: shard)).isDone || !isNeeded(block: block - 1, shard: shard)
-  }
-
-  private func nextPass(for worker: WorkerID) -> TaskID? {
-    for block in window {
-      for (task, shard) in readyPasses(block: block, for: worker) {
-        guard let owner = shardOwners[shard], owner != worker else { return task }
-        if setAside.contains(owner) || isTooLarge(task, for: owner) { return task }
-      }
-    }
-    return nil
+// What comes first of what is ready.
+extension Scheduler {
+  private func nextPass(for worker: WorkerID, of ready: ReadyWork) -> TaskID? {
+    ready.passes.first { pass in
+      (pass.owner == nil || pass.owner == worker) && isAdmissible(worker, for: pass.task)
+    }?.task
   }
 
   /// A shard of a worker that is busy and has more than one waiting.
-  private func nextStolenPass(for worker: WorkerID) -> TaskID? {
+  private func nextStolenPass(for worker: WorkerID, of ready: ReadyWork) -> TaskID? {
     var waiting: [WorkerID: [TaskID]] = [:]
-    for block in window {
-      for (task, shard) in readyPasses(block: block, for: worker) {
-        if let owner = shardOwners[shard], !hasFreeSlot(owner) {
-          waiting[owner, default: []].append(task)
-        }
-      }
+    for (task, owner) in ready.passes {
+      guard let owner, !hasFreeSlot(owner), isAdmissible(worker, for: task) else { continue }
+      waiting[owner, default: []].append(task)
     }
     let busiest = waiting.max { ($0.value.count, $1.key) < ($1.value.count, $0.key) }
     guard let busiest, busiest.value.count > 1 else { return nil }
     return busiest.value.last
   }
-}
-
-// Fit, tune and verify.
-extension Scheduler {
-  /// Workers that had a hand in the block's fits.
-  private func fitters(ofBlock block: Int) -> Set<WorkerID> {
-    Set(plan.fits(ofBlock: block).flatMap { record($0).hands })
-  }
-
-  /// Workers that had a hand in making the block.
-  func makers(ofBlock block: Int) -> Set<WorkerID> {
-    fitters(ofBlock: block).union(plan.isTuned ? record(.tune(block: block)).hands : [])
-  }
-
-  /// Whether others may wait for the worker to take the task.
-  private func suits(_ task: TaskID, _ worker: WorkerID) -> Bool {
-    !setAside.contains(worker) && !isTooLarge(task, for: worker) && !record(task).failedOn.contains(worker)
-  }
-
-  private func isReady(_ task: TaskID, for worker: WorkerID) -> Bool { isDue(task, for: worker) && hasInputs(task) }
 
   /// A block's fits go to one worker while there is other work for the others: it has the Grams, and another can verify.
   /// Within a block the costliest first.
-  private func nextFit(for worker: WorkerID) -> TaskID? {
+  private func nextFit(for worker: WorkerID, of ready: ReadyWork) -> TaskID? {
     var best: (key: (Int, Int, Double), task: TaskID)?
-    for block in window {
-      let fitters = fitters(ofBlock: block)
+    for (task, fitters) in ready.fits where isAdmissible(worker, for: task) {
+      guard case .fit(let block, let linear) = task else { continue }
       let isForeign = fitters.isEmpty || fitters.contains(worker) ? 0 : 1
-      for linear in plan.linears.indices where isReady(.fit(block: block, linear: linear), for: worker) {
-        let key = (isForeign, block, -plan.linears[linear].cost)
-        if best.map({ key < $0.key }) ?? true { best = (key, .fit(block: block, linear: linear)) }
-      }
+      let key = (isForeign, block, -plan.linears[linear].cost)
+      if best.map({ key < $0.key }) ?? true { best = (key, task) }
     }
     return best?.task
   }
 
   /// A block is tuned on what the tuned blocks before it make. The worker that tuned the last one holds that, so it has the
   /// next one too, as long as it lives and can.
-  private func nextTune(for worker: WorkerID) -> TaskID? {
-    guard plan.isTuned else { return nil }
-    for block in window where merged[block] != nil && isDue(.tune(block: block), for: worker) {
-      if block == 0 { return .tune(block: block) }
-      guard tuned[block - 1] != nil else { return nil }
-      let last = record(.tune(block: block - 1)).worker
-      let isFree = last.map { workers[$0] == nil || !suits(.tune(block: block), $0) } ?? true
-      return last == worker || isFree ? .tune(block: block) : nil
-    }
-    return nil
+  private func nextTune(for worker: WorkerID, of ready: ReadyWork) -> TaskID? {
+    guard let task = ready.tunes.first(where: { isAdmissible(worker, for: $0) }) else { return nil }
+    if task.block == 0 { return task }
+    guard tuned[task.block - 1] != nil else { return nil }
+    let last = record(.tune(block: task.block - 1)).worker
+    let isFree = last.map { workers[$0] == nil || !suits(task, $0) } ?? true
+    return last == worker || isFree ? task : nil
   }
 
   /// Not by one that fitted or tuned the block, where there is another.
-  private func nextVerify(for worker: WorkerID) -> TaskID? {
-    for block in window where packed(block) != nil && isReady(.verify(block: block), for: worker) {
-      let makers = makers(ofBlock: block)
-      let hasOther = workers.keys.contains {
-        !makers.contains($0) && suits(.verify(block: block), $0)
-      }
-      if !hasOther || !makers.contains(worker) { return .verify(block: block) }
-    }
-    return nil
+  private func nextVerify(for worker: WorkerID, of ready: ReadyWork) -> TaskID? {
+    ready.verifications.first { !$0.makers.contains(worker) && isAdmissible(worker, for: $0.task) }?.task
+  }
+
+  /// Any worker will do.
+  private func nextStep(for worker: WorkerID, of ready: ReadyWork) -> TaskID? {
+    ready.steps.first { isAdmissible(worker, for: $0) }
   }
 }

@@ -1,9 +1,11 @@
 /// How an attempt came to nothing.
 enum AttemptEnd: Sendable, Equatable {
-  /// Nobody is to blame: cancelled, never arrived, or wanting what a lost worker held.
+  /// Nobody is to blame: cancelled, or wanting what a lost worker held.
   case returned
+  /// The worker does not have it: it never arrived, or was turned down.
+  case declined
   /// The task, or the worker, may be at fault.
-  case failed
+  case failed(because: String)
   /// The worker was lost with the task in hand.
   case death
 }
@@ -13,36 +15,47 @@ extension Scheduler {
   /// Takes an attempt off its task. Without another one the task is given out again after a pause, or not any more if too
   /// much is wrong with it.
   mutating func giveUp(
-    _ task: TaskID, _ lease: Lease, of worker: WorkerID, _ end: AttemptEnd, because reason: String,
-    _ actions: inout [SchedulerAction]
+    _ task: TaskID, _ lease: Lease, of worker: WorkerID, _ end: AttemptEnd, _ actions: inout [SchedulerAction]
   ) {
     update(task) {
       $0.remove(lease)
       switch end {
       case .returned: break
+      case .declined: $0.passedOver.insert(worker)
       case .failed:
-        $0.failures += 1
-        $0.failedOn.insert(worker)
+        $0.failures[worker, default: 0] += 1
+        $0.passedOver.insert(worker)
       case .death: $0.deaths.append(worker)
       }
     }
-    if end == .failed { count(failureOf: task, on: worker, &actions) }
+    if case .failed = end { count(failureOf: task, on: worker, &actions) }
     let record = record(task)
     guard record.isPending else { return }
     if let shard = task.shard, shardOwners[shard] == worker { shardOwners[shard] = nil }
     if record.deaths.count >= policy.deathsPerTask { return quarantine(task, &actions) }
-    if record.failures >= policy.attemptsPerTask { return stop(.attemptsExhausted(task, reason), &actions) }
-    let notBefore = now + policy.pause(before: task, after: record.failures + record.deaths.count)
+    if case .failed(let reason) = end, isExhausted(task) { return stop(.attemptsExhausted(task, reason), &actions) }
+    let notBefore = now + policy.pause(before: task, after: record.failureCount + record.deaths.count)
     update(task) { $0.notBefore = notBefore }
   }
 
-  /// A worker on which task after task fails is given nothing for a while. It keeps what it holds, but not its shards.
+  /// Whether a task has failed too often to be tried again. If it failed on one worker alone, that may be at fault: then
+  /// another is to try it first, as long as there is one that has a slot free, or will have.
+  private func isExhausted(_ task: TaskID) -> Bool {
+    let record = record(task)
+    guard record.failureCount >= policy.attemptsPerTask else { return false }
+    if record.failures.count >= policy.workersPerTask { return true }
+    return !workers.keys.contains {
+      record.failures[$0] == nil && isAble($0, for: task) && (hasFreeSlot($0) || !attempts(of: $0).isEmpty)
+    }
+  }
+
+  /// A worker on which attempt after attempt fails is given nothing for a while. It keeps what it holds, but not its shards.
   private mutating func count(failureOf task: TaskID, on worker: WorkerID, _ actions: inout [SchedulerAction]) {
     guard var record = workers[worker] else { return }
-    record.failedTasks.insert(task)
+    record.failedTasks.append(task)
     workers[worker] = record
-    if record.failedTasks.count >= policy.failedTasksPerWorker {
-      setAside(worker, because: .failures(of: record.failedTasks.sorted()), &actions)
+    if record.failedTasks.count >= policy.failuresPerWorker {
+      setAside(worker, because: .failures(of: record.failedTasks), &actions)
     }
   }
 
@@ -55,6 +68,7 @@ extension Scheduler {
     record.timesSetAside += 1
     record.failedTasks = []
     workers[worker] = record
+    setAside = workersSetAside
     for (shard, owner) in shardOwners where owner == worker { shardOwners[shard] = nil }
   }
 

@@ -13,13 +13,12 @@ extension Scheduler {
     (0..<(plan.distillation?.batchCount(ofStep: step) ?? 0)).map { .distill(step: step, batch: $0) }
   }
 
-  /// A micro-batch of the step that is due, or its end. Any worker will do.
-  func nextDistill(for worker: WorkerID) -> TaskID? {
+  /// Micro-batches of the step that is due, or its end.
+  var readySteps: [TaskID] {
     // While the update runs it has what it needs; if it has not, it comes back.
-    guard let step = openStep, record(.update(step: step)).isPending else { return nil }
-    if let batch = batches(ofStep: step).first(where: { isDue($0, for: worker) }) { return batch }
+    guard let step = openStep, record(.update(step: step)).isPending else { return [] }
     let update = TaskID.update(step: step)
-    return hasInputs(update) && isDue(update, for: worker) ? update : nil
+    return batches(ofStep: step).filter(isOpen) + (isReady(update) ? [update] : [])
   }
 
   /// Whether the distillation goes on: a step is due, and something of it can be done.
@@ -35,7 +34,7 @@ extension Scheduler {
     updated = outputs.first
     // It may be over before its last epoch.
     stepsDone = updated?.name == ArtifactRef.distilledName ? plan.steps.upperBound : step + 1
-    for task in batches(ofStep: step) { release(task, &actions) { _ in true } }
+    release(batches(ofStep: step), &actions) { _ in true }
     for step in step..<stepsDone {
       // Nobody will ask for them again, whoever made them and whatever becomes of those.
       for task in batches(ofStep: step) + [.update(step: step)] {

@@ -26,9 +26,9 @@ extension Scheduler {
 
   /// A worker that was lost is back, and the same process: whatever it had in hand did not kill it.
   mutating func exonerate(_ worker: WorkerID, _ actions: inout [SchedulerAction]) {
-    for (task, record) in tasks.sorted(by: { $0.key < $1.key }) where record.deaths.contains(worker) {
+    for task in tasks.filter({ $0.value.deaths.contains(worker) }).keys.sorted() {
       update(task) { $0.deaths.removeAll { $0 == worker } }
-      if record.state == .quarantined, self.record(task).deaths.count < policy.deathsPerTask {
+      if record(task).state == .quarantined, record(task).deaths.count < policy.deathsPerTask {
         update(task) { $0.state = .pending }
         quarantine.tasks.remove(task)
         lowestOpenBlock = 0

@@ -17,8 +17,8 @@ extension Scheduler {
     if let lacking = lacking(outputs, of: task) {
       actions.append(.cancel(worker, task, lease))
       releaseUnneeded(outputs, on: worker, &actions)
-      return giveUp(
-        task, lease, of: worker, .failed, because: "worker \(worker): its result has no \(lacking)", &actions)
+      let reason = "worker \(worker): its result has no \(lacking)"
+      return giveUp(task, lease, of: worker, .failed(because: reason), &actions)
     }
     for other in record(task).attempts where other != attempt {
       actions.append(.cancel(other.worker, task, other.lease))
@@ -71,30 +71,32 @@ extension Scheduler {
     case .badInput(let message):
       stop(.badInput(task, message), &actions)
     case .missingArtifact(let digest):
-      let end = missed(digest, by: task, sources: attempt.sources[digest] ?? [], &actions)
+      let isFailure = missed(digest, by: task, sources: attempt.sources[digest] ?? [], &actions)
       let reason = "worker \(worker) could not get artifact \(digest.prefix(12))"
-      giveUp(task, lease, of: worker, end, because: reason, &actions)
+      giveUp(task, lease, of: worker, isFailure ? .failed(because: reason) : .returned, &actions)
     case .cancelled:
-      giveUp(task, lease, of: worker, .returned, because: "worker \(worker) gave it back", &actions)
+      giveUp(task, lease, of: worker, .returned, &actions)
     case .other(let message):
-      giveUp(task, lease, of: worker, .failed, because: "worker \(worker): \(message)", &actions)
+      giveUp(task, lease, of: worker, .failed(because: "worker \(worker): \(message)"), &actions)
     }
   }
 
   /// Who is to blame for an input that was not there. The task is not, the first time: a cache that is lost or damaged lacks
   /// many of its inputs, and each is made again. If one is missing again it may be the way there; and if it was made again by the
   /// same holder, that one is given nothing for a while: what it makes may reach nobody.
+  ///
+  /// - Returns: whether the attempt counts as a failure.
   private mutating func missed(
     _ digest: String, by task: TaskID, sources: Set<WorkerID>, _ actions: inout [SchedulerAction]
-  ) -> AttemptEnd {
+  ) -> Bool {
     // The coordinator's own are never given up.
-    if sources.isEmpty { return .failed }
+    if sources.isEmpty { return true }
     let before = record(task).missed[digest]
     update(task) { $0.missed[digest, default: []].formUnion(sources) }
     let holders = disown(digest, of: sources)
-    guard let before, !holders.isEmpty else { return .returned }
+    guard let before, !holders.isEmpty else { return false }
     for holder in holders.intersection(before).sorted() { setAside(holder, because: .outOfReach(of: task), &actions) }
-    return .failed
+    return true
   }
 
   /// An artifact is not where the worker was told: it is made again, on another worker if there is one.
@@ -109,7 +111,7 @@ extension Scheduler {
     for (task, holder) in lost {
       makeAgain(task)
       update(task) {
-        $0.failedOn.insert(holder)
+        $0.passedOver.insert(holder)
         $0.notBefore = now
       }
       if case .collect(_, let shard) = task { shardOwners[shard] = nil }
@@ -144,8 +146,8 @@ extension Scheduler {
   /// The result could not be fetched: from a worker that is still there, that is a failure; else nobody's fault.
   mutating func storeFailed(_ task: TaskID, _ lease: Lease, _ reason: String, _ actions: inout [SchedulerAction]) {
     guard case .storing(let attempt) = record(task).state, attempt.lease == lease else { return }
-    let end: AttemptEnd = workers[attempt.worker] == nil ? .returned : .failed
-    giveUp(task, lease, of: attempt.worker, end, because: reason, &actions)
+    let end: AttemptEnd = workers[attempt.worker] == nil ? .returned : .failed(because: reason)
+    giveUp(task, lease, of: attempt.worker, end, &actions)
   }
 
   mutating func didMerge(_ block: Int, _ artifact: ArtifactRef, _ actions: inout [SchedulerAction]) {
@@ -160,27 +162,25 @@ extension Scheduler {
     let site = plan.linears[linear].site
     let fits = plan.linears.indices.filter { plan.linears[$0].site == site }
     guard fits.allSatisfy({ record(.fit(block: block, linear: $0)).isDone }) else { return }
-    for shard in plan.fitShards {
-      release(plan.gramSource(block: block, linear: linear, shard: shard), &actions) {
-        $0 == ArtifactRef.gramName(site) || $0 == ArtifactRef.lossName(site)
-      }
-      if plan.repairs(linear) { releaseHidden(shard: shard, around: block, &actions) }
-    }
+    let names: Set = [ArtifactRef.gramName(site), ArtifactRef.lossName(site)]
+    let sources = plan.fitShards.map { plan.gramSource(block: block, linear: linear, shard: $0) }
+    release(sources, &actions) { names.contains($0) }
+    guard plan.repairs(linear) else { return }
+    for shard in plan.fitShards { releaseHidden(shard: shard, around: block, &actions) }
   }
 
   private mutating func releaseHeldOut(block: Int, _ actions: inout [SchedulerAction]) {
-    for shard in plan.heldOutShards {
-      release(.collect(block: block, shard: shard), &actions, where: ArtifactRef.isGram)
-      releaseHidden(shard: shard, around: block, &actions)
-    }
+    let collects = plan.heldOutShards.map { TaskID.collect(block: block, shard: $0) }
+    release(collects, &actions, where: ArtifactRef.isGram)
+    for shard in plan.heldOutShards { releaseHidden(shard: shard, around: block, &actions) }
   }
 
   /// Releases the states around a block that no task waits for any more.
   private mutating func releaseHidden(shard: Int, around block: Int, _ actions: inout [SchedulerAction]) {
     for stream in HiddenStream.allCases {
-      for input in block - 1...block + 1 where !isHiddenAwaited(stream, block: input, shard: shard) {
+      for input in max(0, block - 1)...block + 1 where !isHiddenAwaited(stream, block: input, shard: shard) {
         guard let producer = plan.producer(of: stream, block: input, shard: shard) else { continue }
-        release(producer, &actions) { $0 == ArtifactRef.hiddenName(stream, input) }
+        release([producer], &actions) { $0 == ArtifactRef.hiddenName(stream, input) }
       }
     }
   }
@@ -207,23 +207,37 @@ extension Scheduler {
       ? !record(.verify(block: block)).isDone : plan.firstFits(ofBlock: block).contains { !record($0).isDone }
   }
 
+  /// Takes what matches of the tasks' outputs off the books.
   mutating func release(
-    _ task: TaskID, _ actions: inout [SchedulerAction], where matches: (String) -> Bool
+    _ tasks: [TaskID], _ actions: inout [SchedulerAction], where matches: (String) -> Bool
   ) {
-    let record = record(task)
-    let gone = record.outputs.filter { matches($0.name) }
-    guard let holder = record.worker, workers[holder] != nil, !gone.isEmpty else { return }
-    update(task) { $0.outputs.removeAll { matches($0.name) } }
-    releaseUnneeded(gone, on: holder, &actions)
+    var gone: [WorkerID: [ArtifactRef]] = [:]
+    for task in tasks {
+      let record = record(task)
+      guard let holder = record.worker, workers[holder] != nil else { continue }
+      let outputs = record.outputs.filter { matches($0.name) }
+      if outputs.isEmpty { continue }
+      update(task) { $0.outputs.removeAll { matches($0.name) } }
+      gone[holder, default: []] += outputs
+    }
+    releaseUnneeded(gone, &actions)
   }
 
-  /// Releases those of a worker's artifacts that are on nobody's books. An artifact is its content: a result that arrives twice
-  /// names what the first one brought, and sequences that are the same make the same hidden states and Grams.
   func releaseUnneeded(_ artifacts: [ArtifactRef], on worker: WorkerID, _ actions: inout [SchedulerAction]) {
+    if !artifacts.isEmpty { releaseUnneeded([worker: artifacts], &actions) }
+  }
+
+  /// Releases those of workers' artifacts that are on nobody's books. An artifact is its content: a result that arrives twice
+  /// names what the first one brought, and sequences that are the same make the same hidden states and Grams.
+  private func releaseUnneeded(_ artifacts: [WorkerID: [ArtifactRef]], _ actions: inout [SchedulerAction]) {
+    if artifacts.isEmpty { return }
     var rest = artifacts
-    for record in tasks.values where record.worker == worker && !record.outputs.isEmpty {
-      rest.removeAll { artifact in record.outputs.contains { $0.digest == artifact.digest } }
+    for record in tasks.values where !record.outputs.isEmpty {
+      guard let worker = record.worker, rest[worker] != nil else { continue }
+      rest[worker]?.removeAll { artifact in record.outputs.contains { $0.digest == artifact.digest } }
     }
-    if !rest.isEmpty { actions.append(.release(worker, rest)) }
+    for (worker, artifacts) in rest.sorted(by: { $0.key < $1.key }) where !artifacts.isEmpty {
+      actions.append(.release(worker, artifacts))
+    }
   }
 }

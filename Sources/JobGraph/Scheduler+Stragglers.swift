@@ -33,7 +33,7 @@ extension Scheduler {
   /// A verification stays with those that had no hand in the block.
   private func isAdmissible(_ worker: WorkerID, forCopyOf task: TaskID) -> Bool {
     let record = record(task)
-    if record.hands.contains(worker) || record.failedOn.contains(worker) { return false }
+    if record.hands.contains(worker) || record.passedOver.contains(worker) { return false }
     if isTooLarge(task, for: worker) { return false }
     return task.kind != .verify || !makers(ofBlock: task.block).contains(worker)
   }

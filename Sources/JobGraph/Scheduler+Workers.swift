@@ -30,7 +30,14 @@ extension Scheduler {
       guard holds(worker, task, lease) else { continue }
       // In case it is still on its way.
       actions.append(.cancel(worker, task, lease))
-      giveUp(task, lease, of: worker, .returned, because: "worker \(worker) does not have it", &actions)
+      giveUp(task, lease, of: worker, .declined, &actions)
+    }
+  }
+
+  /// What the worker is at under a living lease.
+  func attempts(of worker: WorkerID) -> [(task: TaskID, attempt: Attempt)] {
+    (workers[worker]?.running ?? [:]).compactMap { lease, task in
+      record(task).attempt(lease, on: worker).map { (task: task, attempt: $0) }
     }
   }
 
@@ -56,7 +63,7 @@ extension Scheduler {
       makeAgain(task)
     }
     for (lease, task) in running.sorted(by: { $0.key < $1.key }) where holds(worker, task, lease) {
-      giveUp(task, lease, of: worker, end, because: "worker \(worker) was lost", &actions)
+      giveUp(task, lease, of: worker, end, &actions)
     }
   }
 
@@ -76,13 +83,11 @@ extension Scheduler {
       actions.append(.dismiss(worker, reason: "no word for \(now - record.lastHeard)"))
       lose(worker, .death, &actions)
     }
-    let overdue = tasks.flatMap { task, record in
-      record.attempts.filter { $0.deadline < now }.map { (task: task, attempt: $0) }
-    }
+    let overdue = workers.keys.flatMap { worker in attempts(of: worker).filter { $0.attempt.deadline < now } }
     for (task, attempt) in overdue.sorted(by: { $0.attempt.lease < $1.attempt.lease }) {
       actions.append(.cancel(attempt.worker, task, attempt.lease))
       let reason = "no progress within its lease on worker \(attempt.worker)"
-      giveUp(task, attempt.lease, of: attempt.worker, .failed, because: reason, &actions)
+      giveUp(task, attempt.lease, of: attempt.worker, .failed(because: reason), &actions)
     }
   }
 
@@ -91,9 +96,9 @@ extension Scheduler {
     for worker in workers.keys {
       workers[worker]?.lastHeard += gap
       for lease in workers[worker]?.givenOut.keys.map({ $0 }) ?? [] { workers[worker]?.givenOut[lease]? += gap }
-    }
-    for (task, record) in tasks {
-      for attempt in record.attempts { update(task) { $0.renew(attempt.lease, until: attempt.deadline + gap) } }
+      for (task, attempt) in attempts(of: worker) {
+        update(task) { $0.renew(attempt.lease, until: attempt.deadline + gap) }
+      }
     }
   }
 

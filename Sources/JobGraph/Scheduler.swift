@@ -44,9 +44,9 @@ public struct Scheduler: Sendable {
   var durations = TaskDurations()
 
   /// Results dropped because their lease was over.
-  public internal(set) var staleResults = 0
+  package internal(set) var staleResults = 0
   /// Workers dismissed or gone while the job ran.
-  public internal(set) var lostWorkers = 0
+  package internal(set) var lostWorkers = 0
 
   /// A job at its start, or as far as an earlier coordinator brought it.
   ///
@@ -108,17 +108,24 @@ public struct Scheduler: Sendable {
     if phase == .ended { return [] }
     self.now = max(self.now, now)
     var actions: [SchedulerAction] = []
+    // A heartbeat may bring none: what waits for a time, and not for others, is given out with a tick.
+    var isNews = true
     switch event {
     case .joined(let worker, let slots, let memory, let inventory):
       memories[worker] = memory
       join(worker, slots: slots, inventory, &actions)
     case .heard(let worker, let holding):
+      let inHand = workers[worker]?.running.count
       heard(worker, &actions)
       reconcile(worker, holding, &actions)
+      isNews = !actions.isEmpty || workers[worker]?.running.count != inHand
+    case .listed(let worker, let passes): listed(worker, passes, &actions)
     case .left(let worker): lose(worker, .returned, &actions)
     case .lost(let worker): lose(worker, .death, &actions)
     case .outOfMemory(let worker): ranOutOfMemory(worker)
-    case .progressed(let worker, let task, let lease): progressed(worker, task, lease, &actions)
+    case .progressed(let worker, let task, let lease):
+      progressed(worker, task, lease, &actions)
+      isNews = !actions.isEmpty
     case .finished(let worker, let task, let lease, let outputs): finished(worker, task, lease, outputs, &actions)
     case .failed(let worker, let task, let lease, let failure): failed(worker, task, lease, failure, &actions)
     case .stored(let task, let lease): stored(task, lease, &actions)
@@ -130,7 +137,7 @@ public struct Scheduler: Sendable {
     case .tick: expire(&actions)
     case .stoodStill(let gap): allow(gap)
     }
-    advance(&actions)
+    if isNews { advance(&actions) }
     return actions
   }
 

@@ -4,6 +4,8 @@ public enum SchedulerEvent: Sendable, Equatable {
   case joined(WorkerID, slots: Int, memory: Int = 0, Inventory = Inventory())
   /// A worker's heartbeat, with what it holds: tasks in hand and results not yet acknowledged.
   case heard(WorkerID, holding: [Lease: TaskID])
+  /// A worker of the job lists the passes that its cache has, on a connection made anew.
+  case listed(WorkerID, passes: [TaskID: [ArtifactRef]])
   /// A worker said goodbye.
   case left(WorkerID)
   /// A worker cannot be reached any more, or its process ended.

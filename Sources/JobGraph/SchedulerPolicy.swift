@@ -6,8 +6,10 @@ public struct SchedulerPolicy: Sendable, Equatable {
   public var leaseDuration: Duration = .seconds(120)
   /// A worker that does not list a lease this long after it was given never got it, or lost it.
   public var assignmentTimeout: Duration = .seconds(10)
-  /// A task that failed this often without a result ends the job.
+  /// A task that failed this often without a result ends the job…
   public var attemptsPerTask = 5
+  /// …if it failed on this many workers, or on each that can have it.
+  public var workersPerTask = 2
   /// A task with which this many workers were lost one after another is given out no more.
   public var deathsPerTask = 3
   /// How many blocks beyond the lowest unfinished one may be collected, however few workers there are.
@@ -17,11 +19,12 @@ public struct SchedulerPolicy: Sendable, Equatable {
   /// The pause after a task's first failure; it doubles with each further one.
   public var shortestPause: Duration = .milliseconds(250)
   public var longestPause: Duration = .seconds(16)
-  /// A worker on which a task failed gets it again this much later than others may.
+  /// A worker on which a task failed gets it again this much later than others may; it doubles with each failure there.
   public var secondChancePause: Duration = .seconds(10)
+  public var longestSecondChancePause: Duration = .seconds(600)
 
-  /// A worker on which this many tasks failed, with no result from there in between, is set aside.
-  public var failedTasksPerWorker = 3
+  /// A worker on which this many attempts failed, with no result from there in between, is set aside.
+  public var failuresPerWorker = 3
   /// For how long, at first; it doubles until a result comes from there, at most ``setAsideDoublings`` times.
   public var setAsidePause: Duration = .seconds(60)
   public var setAsideDoublings = 4
@@ -40,10 +43,19 @@ extension SchedulerPolicy {
   /// The pause before a task is given out again: doubles with the count, and lies between half of that and all of it by a
   /// hash of task and count, so that tasks that failed together do not come back together.
   package func pause(before task: TaskID, after count: Int) -> Duration {
-    let doublings = min(max(count, 1) - 1, 16)
-    let whole = min(shortestPause * (1 << doublings), longestPause)
+    let whole = Self.doubled(shortestPause, after: count, upTo: longestPause)
     let fraction = Double(task.hash(with: UInt64(count)) >> 11) * 0x1p-53
     return whole * (0.5 + 0.5 * fraction)
+  }
+
+  /// How much later than others a worker may have a task again that failed so often on it.
+  func secondChance(after failures: Int) -> Duration {
+    Self.doubled(secondChancePause, after: failures, upTo: longestSecondChancePause)
+  }
+
+  private static func doubled(_ pause: Duration, after count: Int, upTo longest: Duration) -> Duration {
+    let doublings = min(max(count, 1) - 1, 16)
+    return min(pause * (1 << doublings), longest)
   }
 
   func setAside(times: Int) -> Duration { setAsidePause * (1 << min(times, setAsideDoublings)) }

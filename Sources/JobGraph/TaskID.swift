@@ -68,7 +68,7 @@ extension TaskID {
 }
 
 extension TaskID: CustomStringConvertible {
-  /// As in the design's notation: `collect(3, 0)`, `recollect(3, 0)`, `fit(3, 6)`, `tune(3)`, `distill(5, 2)`, `update(5)`,
+  /// As in the article JobGraph: `collect(3, 0)`, `recollect(3, 0)`, `fit(3, 6)`, `tune(3)`, `distill(5, 2)`, `update(5)`,
   /// `verify(3)`, `evaluate(0)`.
   public var description: String {
     switch self {

@@ -24,10 +24,10 @@ struct TaskRecord: Sendable {
 
   // Since it was last done:
 
-  /// Attempts that failed, for which the task may be at fault.
-  var failures = 0
-  /// Workers on which it failed.
-  var failedOn: Set<WorkerID> = []
+  /// How often it failed on each worker.
+  var failures: [WorkerID: Int] = [:]
+  /// Workers that others come before: it failed on them, they did not take it, or what it had made there was missing.
+  var passedOver: Set<WorkerID> = []
   /// Inputs that were not where they should be, by digest, and the workers that should have had them.
   var missed: [String: Set<WorkerID>] = [:]
   /// Workers that were lost with it in hand, and have not come back.
@@ -35,6 +35,9 @@ struct TaskRecord: Sendable {
 
   var isPending: Bool { state == .pending }
   var isDone: Bool { state == .done }
+
+  /// Attempts that failed, for which the task may be at fault.
+  var failureCount: Int { failures.values.reduce(0, +) }
 
   /// Those that may still bring a result.
   var attempts: [Attempt] { if case .running(let attempts) = state { attempts } else { [] } }
@@ -76,8 +79,8 @@ struct TaskRecord: Sendable {
   mutating func accept(_ outputs: [ArtifactRef], of worker: WorkerID) {
     self.worker = worker
     self.outputs = outputs
-    failures = 0
-    failedOn = []
+    failures = [:]
+    passedOver = []
     missed = [:]
     deaths = []
   }

@@ -7,8 +7,8 @@ struct WorkerRecord: Sendable {
   /// When each was given out.
   var givenOut: [Lease: Duration] = [:]
 
-  /// Tasks that failed on it since a result has come from it, or what it made for others.
-  var failedTasks: Set<TaskID> = []
+  /// The tasks of attempts that failed on it since a result has come from it, or what it made for others.
+  var failedTasks: [TaskID] = []
   /// Given nothing before this time, while there are others.
   var setAsideUntil = Duration.zero
   /// How often it was set aside since then.

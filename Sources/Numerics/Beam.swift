@@ -1,15 +1,19 @@
 import CKernels
 
-/// The beam search for additive codes of one group. Single-threaded, without allocation.
+/// The beam search for additive codes of one group. Single-threaded.
 package enum Beam {
   /// The widest beam.
   package static let maximumWidth = Int(CRVQ_MAXIMUM_BEAM)
 
   /// A codebook [count, d], its table, and the norms of its codewords under the group's metric, [stride].
-  package static func codebook(
-    _ codebook: UnsafePointer<Float>, table: UnsafePointer<Float>, norms: UnsafePointer<Float>, stride: Int
-  ) -> crvq_codebook {
-    crvq_codebook(codebook: codebook, table: table, norms: norms, stride: stride)
+  package struct Codebook {
+    fileprivate let raw: crvq_codebook
+
+    package init(
+      _ codebook: UnsafePointer<Float>, table: UnsafePointer<Float>, norms: UnsafePointer<Float>, stride: Int
+    ) {
+      raw = crvq_codebook(codebook: codebook, table: table, norms: norms, stride: stride)
+    }
   }
 
   /// Minimises q A qᵀ - 2⟨query, q⟩ over q = Σ_j C_j[c_j] for `n` queries [n, d] by a beam over the codebooks.
@@ -18,9 +22,9 @@ package enum Beam {
   ///   - codes: receives the codes, [n, codebooks].
   ///   - costs: receives the minima found, [n].
   package static func search(
-    _ queries: UnsafePointer<Float>, n: Int, d: Int, metric a: UnsafePointer<Float>, codebooks: [crvq_codebook],
+    _ queries: UnsafePointer<Float>, n: Int, d: Int, metric a: UnsafePointer<Float>, codebooks: [Codebook],
     width: Int, codes: UnsafeMutablePointer<UInt16>, costs: UnsafeMutablePointer<Float>
   ) {
-    crvq_beam_codewords(queries, n, d, a, codebooks, codebooks.count, width, codes, costs)
+    crvq_beam_codewords(queries, n, d, a, codebooks.map(\.raw), codebooks.count, width, codes, costs)
   }
 }

@@ -2,6 +2,9 @@ import CKernels
 
 /// Conversions between binary32 and the 16-bit formats, in bulk and exact in the sense of IEEE 754.
 public enum Half {
+  /// The least magnitude that ``narrow(_:)`` makes infinite: halfway from the largest, 65504, to the next power of two.
+  public static let overflowThreshold: Float = 65520
+
   /// Widens binary16 bit patterns.
   public static func widen(_ bits: [UInt16]) -> [Float] {
     [Float](unsafeUninitializedCapacity: bits.count) { buffer, count in

@@ -18,6 +18,13 @@ public struct Matrix: Sendable, Equatable {
     self.values = values
   }
 
+  /// The identity, [size, size].
+  public static func identity(_ size: Int) -> Matrix {
+    var matrix = Matrix(rows: size, columns: size)
+    for index in 0..<size { matrix[index, index] = 1 }
+    return matrix
+  }
+
   @inlinable
   public subscript(row: Int, column: Int) -> Float {
     get { values[row * columns + column] }

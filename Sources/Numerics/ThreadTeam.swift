@@ -20,11 +20,12 @@ public final class ThreadTeam: Sendable {
       self.body = body
     }
 
-    func run() {
+    func run(afterEach observer: (() -> Void)? = nil) {
       while true {
         let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
         if index >= count { return }
         body(index)
+        observer?()
       }
     }
   }
@@ -92,7 +93,10 @@ public final class ThreadTeam: Sendable {
     if count <= 0 { return }
     defer { observer?() }
     if threadCount == 1 || count == 1 {
-      for index in 0..<count { body(index) }
+      for index in 0..<count {
+        body(index)
+        observer?()
+      }
       return
     }
     withoutActuallyEscaping(body) { body in
@@ -103,7 +107,7 @@ public final class ThreadTeam: Sendable {
       rounds.condition.broadcast()
       rounds.condition.unlock()
 
-      loop.run()
+      loop.run(afterEach: observer)
 
       rounds.condition.lock()
       rounds.loop = nil
@@ -112,8 +116,8 @@ public final class ThreadTeam: Sendable {
     }
   }
 
-  /// Has `observer` called on the caller's thread after each loop that `body` runs here: for who waits for long work, and wants to
-  /// know that it gets on.
+  /// Has `observer` called on the caller's thread after each loop that `body` runs here, and after those pieces of it that this
+  /// thread ran: for who waits for long work, and wants to know that it gets on.
   public func observed<Result>(by observer: @escaping () -> Void, _ body: () throws -> Result) rethrows -> Result {
     self.observer = observer
     defer { self.observer = nil }

@@ -17,7 +17,12 @@ public func runBlocking<Result: Sendable>(
       // A session that ends may send both SIGTERM and SIGHUP: that is one order.
       if signal != .sighup { orders += 1 }
       if orders > 1 { _exit(75) }
-      if !isStopping { stop(signal) }
+      if !isStopping {
+        // Not here: whatever it waits for, a second order is heard.
+        let thread = Thread { stop(signal) }
+        thread.name = "stop"
+        thread.start()
+      }
       isStopping = true
     }
   }

@@ -1,14 +1,24 @@
 import ArgumentParser
 import Foundation
 
-/// A program of this package: whatever goes wrong becomes one line on standard error and an exit code of sysexits.h.
+/// A program of this package: whatever goes wrong becomes one line on standard error, where that takes it, and an exit code of
+/// sysexits.h.
 public protocol Program: AsyncParsableCommand {
   /// 64 usage, 65 bad input, 70 internal, 74 I/O, 75 try again; nil for errors that are not the package's own.
   static func code(of error: any Error) -> Int32?
+  /// Writes a line to standard error before the process ends.
+  static func report(_ line: String)
 }
 
 extension Program {
+  public static func report(_ line: String) {
+    try? FileHandle.standardError.write(contentsOf: Data("\(line)\n".utf8))
+  }
+
   public static func main() async {
+    openStandardStreams()
+    // Who writes into a pipe that nobody reads is told so, and may go on.
+    signal(SIGPIPE, SIG_IGN)
     raiseFileLimit()
     do {
       var command = try parseAsRoot()
@@ -17,8 +27,19 @@ extension Program {
       } else {
         try command.run()
       }
+      // What was printed without asking where it went.
+      if fflush(nil) != 0 { fail("standard output: \(String(cString: strerror(errno)))", EX_IOERR) }
     } catch {
       fail(error)
+    }
+  }
+
+  /// The next file that is opened would take the place of a standard stream that is closed, and get what people are told. The
+  /// null device takes it, for reading: what is written there is an error, as before.
+  private static func openStandardStreams() {
+    for descriptor in STDIN_FILENO...STDERR_FILENO where fcntl(descriptor, F_GETFD) < 0 {
+      // The lowest one that is free: those before are open.
+      _ = open("/dev/null", O_RDONLY)
     }
   }
 
@@ -42,7 +63,7 @@ extension Program {
 
   private static func fail(_ message: String, _ code: Int32) -> Never {
     let line = message.split(whereSeparator: \.isNewline).joined(separator: " ")
-    try? FileHandle.standardError.write(contentsOf: Data("\(configuration.commandName ?? "crvq"): \(line)\n".utf8))
+    report("\(configuration.commandName ?? "crvq"): \(line)")
     Foundation.exit(code)
   }
 }

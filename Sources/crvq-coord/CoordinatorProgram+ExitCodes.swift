@@ -6,6 +6,9 @@ import Messaging
 import Transformer
 
 extension CoordinatorProgram {
+  /// Behind all that has been said before, and not for ever where nobody reads.
+  static func report(_ line: String) { StandardError.write(line + "\n") }
+
   static func code(of error: any Error) -> Int32? {
     switch error {
     case let error as CoordinatorError: return error.exitCode

@@ -12,10 +12,10 @@ struct EvaluateCommand: AsyncParsableCommand {
       take a window at a time; the result does not depend on how many there are. Nothing of an evaluation is kept.
       """)
 
-  @Option(help: "A model directory, original or packed.")
+  @Option(help: "A model directory, original or packed.", transform: givenPath)
   var model: String
 
-  @Option(help: "Test tokens: a safetensors file with input_ids [sequences, length].")
+  @Option(help: "Test tokens: a safetensors file with input_ids [sequences, length].", transform: givenPath)
   var tokens: String
 
   @Option(help: "Tokens a window; each predicts all but its first.")

@@ -6,10 +6,10 @@ struct ExportCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "export", abstract: "Decode a packed model to a plain float16 Hugging Face directory.")
 
-  @Option(help: "The packed model's directory.")
+  @Option(help: "The packed model's directory.", transform: givenPath)
   var quantized: String
 
-  @Option(help: "Where the decoded model goes; must not exist.")
+  @Option(help: "Where the decoded model goes; must not exist.", transform: givenPath)
   var output: String
 
   func run() throws {

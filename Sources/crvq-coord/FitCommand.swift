@@ -9,7 +9,7 @@ struct FitCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "fit", abstract: "Fit one weight matrix from a safetensors file.")
 
-  @Option(help: "A safetensors file with the weight [out, in] and its Gram [in, in].")
+  @Option(help: "A safetensors file with the weight [out, in] and its Gram [in, in].", transform: givenPath)
   var input: String
 
   @Option(help: "The weight's name in the file.")
@@ -23,7 +23,7 @@ struct FitCommand: ParsableCommand {
   @Option(help: "Threads (default: all cores).")
   var threads: Int?
 
-  @Option(help: "Write the packed tensors to this safetensors file.")
+  @Option(help: "Write the packed tensors to this safetensors file.", transform: givenPath)
   var output: String?
 
   @Flag(help: "Print one JSON object on standard output.")

@@ -6,7 +6,7 @@ struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "inspect", abstract: "Show what a packed model is made of: format, sizes, errors.")
 
-  @Option(help: "The packed model's directory.")
+  @Option(help: "The packed model's directory.", transform: givenPath)
   var quantized: String
 
   @Flag(help: "Print one JSON object on standard output.")

@@ -22,8 +22,8 @@ struct JobRun {
     let running = try RunningJob(job, settings(display), logger: try job.directory.logger())
     let advice = running.resumeCommand.map { "; go on with: \($0)" } ?? ""
     let stop = { @Sendable (signal: UnixSignal) in
-      display.note("\(signal): stopping\(advice)")
       running.stop("stopped by \(signal)")
+      display.note("\(signal): stopping\(advice)")
     }
     try await runBlocking(thread: "job", stop: stop) { try running.run() }
   }
@@ -33,7 +33,7 @@ struct JobRun {
     do {
       return RunningJob.Settings(
         endpoint: launch.endpoint, security: try launch.security(of: job.directory),
-        resumeOptions: launch.resumeOptions, launcher: try launch.launcher(of: job.directory), display: display,
+        resumeOptions: launch.resumeOptions, launcher: launch.launcher(of: job.directory), display: display,
         dashboard: dashboard)
     } catch {
       job.discard()

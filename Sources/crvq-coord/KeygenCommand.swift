@@ -10,7 +10,9 @@ struct KeygenCommand: ParsableCommand {
       lists who may talk. A key that is there is never overwritten.
       """)
 
-  @Option(help: ArgumentHelp("Where the keys go: a directory that is not there yet, or empty.", valueName: "dir"))
+  @Option(
+    help: ArgumentHelp("Where the keys go: a directory that is not there yet, or empty.", valueName: "dir"),
+    transform: givenPath)
   var output: String
 
   @Option(

@@ -13,7 +13,8 @@ struct Launch {
   /// What has to be repeated when the job is resumed, so that the same workers find it.
   let resumeOptions: String
 
-  /// - Throws: ``CoordinatorError`` for a cluster file with a mistake, or a plan that cannot fit; ``KeyError``.
+  /// - Throws: ``CoordinatorError`` for a cluster file with a mistake, an endpoint that others could reach, no program of workers, or a
+  ///   plan that cannot fit; ``KeyError``.
   init(_ options: LauncherOptions, _ job: JobShape) throws {
     let cluster = try options.settings()
     self.cluster = cluster
@@ -21,13 +22,17 @@ struct Launch {
     isInsecure = options.insecure
     resumeOptions = options.forResume
     keys = cluster?.keys ?? options.keys.map(absolute)
+    makesKeys = keys == nil && !isInsecure && (cluster?.engine ?? .local) != .local
     endpoint = try Self.endpoint(options, cluster)
-    // Keys that cannot be used stop a job before anything is made.
-    _ = try Self.security(keys, isInsecure: isInsecure, hasLaunchers: cluster != nil)
+    // What cannot be used stops a job before anything is made.
+    let security = try Self.security(keys, isInsecure: isInsecure, hasLaunchers: cluster != nil)
+    if !makesKeys { try Self.check(endpoint, security, options) }
     guard let cluster else {
-      (plan, hosts, unreachable) = (nil, nil, [])
+      (plan, program, hosts, unreachable) = (nil, nil, nil, [])
       return
     }
+    // ssh brings it along.
+    program = cluster.engine == .ssh ? nil : try LocalLauncher.program(of: cluster)
     switch cluster.engine {
     case .local:
       (plan, hosts, unreachable) = (try LaunchPlan(local: cluster, machine: .local, job: job), nil, [])
@@ -45,6 +50,10 @@ struct Launch {
 
   private let job: JobShape
   private let keys: String?
+  /// Whether the job has keys of its own: where workers come from other machines and the user has made none.
+  private let makesKeys: Bool
+  /// Of the workers that are started here, or by Slurm.
+  private let program: String?
   private let hosts: SSHHosts?
   /// Hosts that do not answer now.
   let unreachable: [CoordinatorError]
@@ -70,6 +79,12 @@ struct Launch {
     return cluster.engine == .local ? "tcp://127.0.0.1:*" : "tcp://0.0.0.0:*"
   }
 
+  private static func check(_ endpoint: String, _ security: SocketSecurity, _ options: LauncherOptions) throws {
+    do throws(MessagingError) { try security.check(binding: endpoint) } catch {
+      throw CoordinatorError.usage("\(options.bind == nil ? "interface:" : "--bind") \(error)")
+    }
+  }
+
   private static func security(_ keys: String?, isInsecure: Bool, hasLaunchers: Bool) throws -> SocketSecurity {
     guard let keys else { return isInsecure ? .insecure : .plain }
     let directory = KeyDirectory(keys)
@@ -78,8 +93,7 @@ struct Launch {
     return .curve(try directory.credentials(of: .coordinator))
   }
 
-  /// How coordinator and workers know each other. Where workers come from other machines and the user has made no keys, the job
-  /// has its own in its directory.
+  /// How coordinator and workers know each other.
   ///
   /// - Throws: ``KeyError``.
   func security(of job: JobDirectory) throws -> SocketSecurity {
@@ -90,10 +104,7 @@ struct Launch {
     return .curve(try KeyDirectory(own).credentials(of: .coordinator))
   }
 
-  private func ownKeys(of job: JobDirectory) -> String? {
-    guard keys == nil, !isInsecure, let cluster, cluster.engine != .local else { return nil }
-    return "\(job.path)/keys"
-  }
+  private func ownKeys(of job: JobDirectory) -> String? { makesKeys ? job.keysPath : nil }
 
   /// What a worker has to be given that is started by hand, for people.
   private var workerOptions: String {
@@ -105,11 +116,12 @@ struct Launch {
   /// their logs there and read keys, so it has to be one that they have too, as the current directory of a user of Slurm is.
   var temporaryParent: String? { cluster?.engine == .slurm ? absolute(".") : nil }
 
-  func launcher(of directory: JobDirectory) throws -> any WorkerLauncher {
-    guard let cluster, let plan, let place = plan.places.first else { return ManualLauncher(options: workerOptions) }
+  func launcher(of directory: JobDirectory) -> any WorkerLauncher {
     let keys = (keys ?? ownKeys(of: directory)).map { WorkerKeys.directory($0) } ?? (isInsecure ? .insecure : .none)
     if let hosts { return SSHLauncher(hosts, job, keys: keys, logsIn: directory) }
-    let program = try cluster.program ?? LocalLauncher.findProgram()
+    guard let cluster, let program, let place = plan?.places.first else {
+      return ManualLauncher(options: workerOptions)
+    }
     if cluster.engine == .slurm {
       return SlurmLauncher(
         program: program, place, cluster, keys: keys, jobDirectory: directory.path, logDirectory: directory.logPath)

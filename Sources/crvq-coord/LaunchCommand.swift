@@ -12,21 +12,28 @@ struct LaunchCommand: AsyncParsableCommand {
     commandName: "launch", abstract: "Quantize a model: split, fit, merge, verify.",
     discussion: "Example: crvq-coord launch --model models/M --calibration tokens.safetensors --output M-crvq")
 
-  @Option(help: "The original model's directory, in Hugging Face's layout.")
+  @Option(help: "The original model's directory, in Hugging Face's layout.", transform: givenPath)
   var model: String
 
-  @Option(help: "Calibration tokens: a safetensors file with input_ids [sequences, length]; see scripts/tokenize.")
+  @Option(
+    help: "Calibration tokens: a safetensors file with input_ids [sequences, length]; see scripts/tokenize.",
+    transform: givenPath)
   var calibration: String
 
-  @Option(help: "Where the packed model goes; must not exist.")
+  @Option(help: "Where the packed model goes; must not exist.", transform: givenPath)
   var output: String
 
-  @Option(help: "Where the job keeps what it needs to resume (default: OUTPUT.job).")
+  @Option(help: "Where the job keeps what it needs to resume (default: OUTPUT.job).", transform: givenPath)
   var job: String?
 
   @OptionGroup(title: "Solver") var solver: SolverOptions
 
-  @Option(help: ArgumentHelp("What a block sees while it is fitted.", valueName: "teacher|student"))
+  @Option(
+    help: ArgumentHelp(
+      """
+      What a block sees while it is fitted: the original model's activations (teacher), or those of the packed blocks before it \
+      (student).
+      """, valueName: "teacher|student"))
   var propagation = JobPlan.Propagation.teacher
 
   @Flag(inversion: .prefixedNo, help: "Fit each block's last linear after the others, to repair what they lost.")
@@ -81,11 +88,15 @@ struct LaunchCommand: AsyncParsableCommand {
 
   func run() async throws {
     let options = try jobOptions()
+    let jobPath = absolute(job ?? options.output + ".job")
     let shape = try JobShape(options)
     let launch = try Launch(launcher, shape)
-    if dryRun { return try show(launch, shape) }
+    if dryRun {
+      try PreparedJob.checkPlaces(of: options, in: jobPath)
+      return try show(launch, shape)
+    }
     let dashboard = try await launcher.startDashboard()
-    let prepared = try PreparedJob.create(options, in: absolute(job ?? absolute(output) + ".job"))
+    let prepared = try PreparedJob.create(options, in: jobPath)
     try await JobRun(prepared, launch, dashboard).run()
     try PackedOutput(options).show(json: launcher.json)
   }
@@ -120,6 +131,3 @@ struct LaunchCommand: AsyncParsableCommand {
 }
 
 extension JobPlan.Propagation: ExpressibleByArgument {}
-
-/// A path that means the same in every process, without a slash at its end.
-func absolute(_ path: String) -> String { URL(fileURLWithPath: path).standardizedFileURL.path }

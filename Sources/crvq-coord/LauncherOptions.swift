@@ -19,7 +19,9 @@ struct LauncherOptions: ParsableArguments {
   )
   var workers: Int?
 
-  @Option(help: ArgumentHelp("A description of the cluster; see cluster/README.md.", valueName: "file.yaml"))
+  @Option(
+    help: ArgumentHelp("A description of the cluster; see cluster/README.md.", valueName: "file.yaml"),
+    transform: givenPath)
   var cluster: String?
 
   @Option(
@@ -29,8 +31,9 @@ struct LauncherOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The job's keys, made by crvq-coord keygen (default: for ssh and slurm the job makes its own).", valueName: "dir")
-  )
+      "The job's keys, made by crvq-coord keygen (default: for ssh and slurm the job makes its own).",
+      valueName: "dir"),
+    transform: givenPath)
   var keys: String?
 
   @Flag(help: "Let --bind name an address that other machines reach, without keys: anyone there may disturb the job.")
@@ -50,11 +53,10 @@ struct LauncherOptions: ParsableArguments {
     if let workers, !(1...ClusterFile.workersMax).contains(workers) {
       throw ValidationError("--workers is \(workers), expected at least 1 and at most \(ClusterFile.workersMax)")
     }
-    if let bind, cluster == nil {
-      do throws(MessagingError) {
-        let endpoint = try Endpoint(bind)
-        if !endpoint.isLoopback, keys == nil, !insecure { throw .unprotected(bind) }
-      } catch { throw ValidationError("--bind \(error)") }
+    if let bind {
+      // A cluster file may have keys, and its engine may make them: that is checked when it has been read.
+      let security = cluster == nil && keys == nil && !insecure ? SocketSecurity.plain : .insecure
+      do throws(MessagingError) { try security.check(binding: bind) } catch { throw ValidationError("--bind \(error)") }
     }
     switch launcher {
     case .none?:
@@ -104,10 +106,7 @@ struct LauncherOptions: ParsableArguments {
       throw CoordinatorError.usage(
         "--launcher is \(launcher.rawValue), but \(cluster ?? "") is for engine \(settings.engine.rawValue); drop one")
     }
-    if let workers {
-      settings.workers = workers
-      for index in settings.hosts.indices { settings.hosts[index].workers = workers }
-    }
+    if let workers { try settings.setWorkers(workers) }
     if let keys { settings.keys = absolute(keys) }
     return settings
   }

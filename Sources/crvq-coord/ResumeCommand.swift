@@ -7,7 +7,7 @@ struct ResumeCommand: AsyncParsableCommand {
     commandName: "resume", abstract: "Go on with an interrupted job; nothing that was fitted is fitted again.",
     discussion: "Of a job that is finished it prints the result again.")
 
-  @Option(help: "The job directory.")
+  @Option(help: "The job directory.", transform: givenPath)
   var job: String
 
   @OptionGroup(title: "Workers") var launcher: LauncherOptions

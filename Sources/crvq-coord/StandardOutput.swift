@@ -6,12 +6,14 @@ enum StandardOutput {
   /// What `--json` prints: one object, and nothing else.
   ///
   /// - Throws: ``CoordinatorError/io(_:)``.
-  static func print(json value: some Encodable) throws { try write(JSONForm.data(value)) }
+  static func print(json value: some Encodable) throws { try write(JSONForm.printed(value)) }
 
   /// - Throws: ``CoordinatorError/io(_:)``.
   static func print(_ text: String, terminator: String = "\n") throws { try write(Data((text + terminator).utf8)) }
 
   private static func write(_ data: Data) throws {
+    // The two may be one terminal.
+    StandardError.flush()
     var rest = data[...]
     while !rest.isEmpty {
       let count = rest.withUnsafeBytes { Foundation.write(STDOUT_FILENO, $0.baseAddress, $0.count) }

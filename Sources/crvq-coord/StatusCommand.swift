@@ -7,7 +7,7 @@ struct StatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status", abstract: "Show how far a job is, from its directory, while it runs or after.")
 
-  @Option(help: "The job directory.")
+  @Option(help: "The job directory.", transform: givenPath)
   var job: String
 
   @Flag(help: "Show it again every two seconds until the job ends, with --json an object a line.")
@@ -21,7 +21,7 @@ struct StatusCommand: ParsableCommand {
     while true {
       let status = try JobStatus(job: absolute(job))
       if json { try StandardOutput.print(json: status) } else { try screen.show(status.text, isOver: !watch) }
-      if !watch || status.state != "running" { return }
+      if !watch || status.state != .running { return }
       Thread.sleep(forTimeInterval: 2)
     }
   }

@@ -13,13 +13,15 @@ struct VerifyCommand: ParsableCommand {
       the tokens that a fit saw is taken from the report.
       """)
 
-  @Option(help: "The original model's directory.")
+  @Option(help: "The original model's directory.", transform: givenPath)
   var model: String
 
-  @Option(help: "The packed model's directory.")
+  @Option(help: "The packed model's directory.", transform: givenPath)
   var quantized: String
 
-  @Option(help: "Calibration tokens: also measure output errors, on the sequences the job held out.")
+  @Option(
+    help: "Calibration tokens: also measure output errors, on the sequences the job held out.",
+    transform: givenPath)
   var calibration: String?
 
   @Option(

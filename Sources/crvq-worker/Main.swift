@@ -72,13 +72,34 @@ struct WorkerProgram: Program {
     if let measure, !(measure > 0 && measure <= 3600) {
       throw ValidationError("--measure is \(measure), expected more than 0 and at most 3600")
     }
+    if let connect { try Self.check(connect: connect) }
     if keys != nil, insecure { throw ValidationError("--insecure is for jobs without --keys") }
+    for (option, path) in [("--keys", keys), ("--cache", cache)] where path?.isEmpty == true {
+      throw ValidationError("\(option) is empty, expected a path")
+    }
+    if let name, !(1...WireLimit.name).contains(name.utf8.count) {
+      throw ValidationError("--name has \(name.utf8.count) bytes, expected 1 to \(WireLimit.name)")
+    }
+    try checkNumbers()
+  }
+
+  private static func check(connect: String) throws {
+    do throws(MessagingError) {
+      if try Endpoint(connect).port == nil { throw .badEndpoint(connect, reason: "expected a port from 1 to 65535") }
+    } catch { throw ValidationError("--connect \(error)") }
+  }
+
+  private func checkNumbers() throws {
     if !(1...WorkerOptions.patienceMax).contains(patience) {
       throw ValidationError("--patience is \(patience), expected 1 to \(WorkerOptions.patienceMax) seconds")
     }
     for (name, value) in [("--slots", slots), ("--threads", threads ?? 1)]
     where !(1...WorkerOptions.threadsMax).contains(value) {
       throw ValidationError("\(name) is \(value), expected at least 1 and at most \(WorkerOptions.threadsMax)")
+    }
+    // Each slot has a thread at least.
+    if let threads, slots > threads {
+      throw ValidationError("--slots is \(slots), expected at most as many as --threads, \(threads)")
     }
     for (name, value) in [("--memory", memory), ("--copies", copies)] {
       if let value, ByteSize(value) == nil {

@@ -59,7 +59,9 @@ import Testing
   }
 
   @Test func annealingAndBeamLowerTheError() throws {
-    let plain = try fitted(FitOptions(criticalRatio: 0.0625, annealingRounds: 0, beamWidth: 1)).relativeError
+    let plain = try fitted(
+      FitOptions(criticalRatio: 0.0625, beamWidth: 1, schedule: FitOptions.Schedule(annealingRounds: 0))
+    ).relativeError
     let annealed = try fitted(FitOptions(criticalRatio: 0.0625, beamWidth: 1)).relativeError
     #expect(annealed < plain)
     let narrow = try fitted(FitOptions(criticalRatio: 0.25, beamWidth: 1)).relativeError

@@ -9,7 +9,7 @@ import Testing
     let groups: Int
     let rows: Int
     let count: Int
-    let h: [Float]
+    var h: [Float]
     let codebook: [Float]
     let scale: [Float]
     var codes: [UInt16]
@@ -165,6 +165,43 @@ import Testing
     #expect(part.contains { $0 != 0 })
   }
 
+  @Test(arguments: [4, 8, 16]) func noiseOfEachGroupAndHalfIsAnother(d: Int) {
+    let n = 4000
+    func noise(group: Int) -> [Float] {
+      var queries = [Float](repeating: 0, count: n * d)
+      Annealing.addNoise(to: &queries, n: n, d: d, noise: 1, key: 9, firstRow: 100, group: group)
+      return queries
+    }
+    func correlation(_ a: [Float], _ b: [Float]) -> Float { zip(a, b).reduce(0) { $0 + $1.0 * $1.1 } / Float(a.count) }
+    let here = noise(group: 4)
+    for group in [0, 3, 5, 8] { #expect(abs(correlation(here, noise(group: group))) < 0.04, "group \(group)") }
+    if d < 16 { return }
+    func half(_ index: Int, of queries: [Float]) -> [Float] {
+      (0..<n * 8).map { queries[$0 / 8 * 16 + index * 8 + $0 % 8] }
+    }
+    #expect(abs(correlation(half(0, of: here), half(1, of: here))) < 0.04)
+    #expect(abs(correlation(half(1, of: here), half(0, of: noise(group: 5)))) < 0.04)
+  }
+
+  /// Where H is zero a query is noise and nothing else, and the codes tell which.
+  @Test(arguments: [4, 8, 16]) func noiseOfEachSweepIsAnother(d: Int) {
+    let (groups, rows, count) = (3, 10, 64)
+    var problem = Problem(d: d, groups: groups, rows: rows, count: count, seed: 65 + UInt64(d))
+    problem.h = [Float](repeating: 0, count: problem.h.count)
+    let (once, twice) = (problem.swept(sweeps: 1, noise: 1).codes, problem.swept(sweeps: 2, noise: 1).codes)
+    #expect(zip(once, twice).count { $0 == $1 } < groups * rows / 2)
+    for g in 0..<groups {
+      var noise = [Float](repeating: 0, count: rows * d)
+      Annealing.addNoise(to: &noise, n: rows, d: d, noise: 1, key: 7, firstRow: 0, group: 3 + g)
+      for row in 0..<rows {
+        let overlaps = (0..<count).map { k in
+          (0..<d).reduce(Float(0)) { $0 + noise[row * d + $1] * problem.codebook[k * d + $1] }
+        }
+        #expect(overlaps[Int(once[row * groups + g])] >= (overlaps.max() ?? 0) - 1e-4)
+      }
+    }
+  }
+
   @Test(arguments: [4, 8, 16]) func beamAsWideAsACodebookFindsTheBestPair(d: Int) {
     var input = RandomInput(seed: 60 + UInt64(d))
     let count = 16
@@ -188,8 +225,8 @@ import Testing
         Beam.search(
           queries, n: 9, d: d, metric: metric,
           codebooks: [
-            Beam.codebook(first, table: tables[0].base, norms: norms[0].base, stride: count),
-            Beam.codebook(second, table: tables[1].base, norms: norms[1].base, stride: count),
+            Beam.Codebook(first, table: tables[0].base, norms: norms[0].base, stride: count),
+            Beam.Codebook(second, table: tables[1].base, norms: norms[1].base, stride: count),
           ], width: 16, codes: &codes, costs: &costs)
       }
     }

@@ -1,5 +1,6 @@
 import CRVQ
 import Numerics
+import TestSupport
 import Testing
 
 @Suite struct FitTests {
@@ -81,18 +82,20 @@ import Testing
     var input = RandomInput(seed: 26)
     let (weight, gram) = (input.weight(32, 64), input.gram(64, samples: 100))
     for maximum in 1...4 {
-      let options = FitOptions(maximumRounds: maximum, annealingRounds: rounds, sweeps: 1 + maximum)
+      let options = FitOptions(
+        maximumRounds: maximum, schedule: FitOptions.Schedule(annealingRounds: rounds, sweeps: 1 + maximum))
       let result = try fitted(weight, gram, options)
       #expect(result.rounds <= maximum && result.relativeError < 0.6)
     }
   }
 
   @Test func callersCopiesStayAsTheyAre() throws {
-    var input = RandomInput(seed: 27)
+    var input = RandomInput(seed: TestRun.seed)
     let (weight, gram) = (input.weight(32, 64), input.gram(64, samples: 100))
     let (weightBefore, gramBefore) = (weight.values.map(\.bitPattern), gram.values.map(\.bitPattern))
     _ = try fit(weight: weight, gram: gram, options: FitOptions(maximumRounds: 2), team: team)
-    #expect(weight.values.map(\.bitPattern) == weightBefore && gram.values.map(\.bitPattern) == gramBefore)
+    #expect(weight.values.map(\.bitPattern) == weightBefore, "\(TestRun.seedSetting)")
+    #expect(gram.values.map(\.bitPattern) == gramBefore, "\(TestRun.seedSetting)")
   }
 
   @Test(arguments: FitOptions.Importance.allCases) func everyImportanceRule(rule: FitOptions.Importance) throws {
@@ -102,16 +105,16 @@ import Testing
   }
 
   @Test func sameSeedSameBytesForAnyThreadCount() throws {
-    var input = RandomInput(seed: 12)
+    var input = RandomInput(seed: TestRun.seed)
     let weight = input.weight(150, 200)
     let gram = input.gram(200, samples: 150)
     let options = FitOptions(criticalRatio: 0.1, maximumRounds: 3, seed: 5)
     let results = try [1, 2, 3].map {
       try fit(weight: weight, gram: gram, options: options, streamKey: "a", team: ThreadTeam(threads: $0)).packed
     }
-    #expect(results[0] == results[1] && results[0] == results[2])
+    #expect(results[0] == results[1] && results[0] == results[2], "\(TestRun.seedSetting)")
     let other = try fit(weight: weight, gram: gram, options: options, streamKey: "b", team: team).packed
-    #expect(other != results[0])
+    #expect(other != results[0], "\(TestRun.seedSetting)")
   }
 
   @Test func deadChannels() throws {
@@ -127,33 +130,36 @@ import Testing
       try fitted(input.weight(32, 64), gram, FitOptions(criticalRatio: 0.25, maximumRounds: 4)).relativeError < 0.5)
   }
 
+  /// H says nothing of a whole group: its codes are near W.
+  @Test(arguments: [false, true]) func channelsOfADeadGroupStayNearTheirWeights(areCritical: Bool) throws {
+    var input = RandomInput(seed: 30)
+    // Without energy, the four are what is left over at the end; with the largest weights, the eight are critical.
+    let dead = areCritical ? Array(8..<16) : [3, 9, 17, 26]
+    var weight = input.weight(64, areCritical ? 32 : 28)
+    var gram = input.gram(weight.columns, samples: 100)
+    for channel in dead {
+      for c in 0..<weight.columns { (gram[channel, c], gram[c, channel]) = (0, 0) }
+      for row in 0..<weight.rows where areCritical { weight[row, channel] *= 2 }
+    }
+    let options = FitOptions(criticalRatio: areCritical ? 0.25 : 0, importance: .weight, maximumRounds: 4)
+    let result = try fitted(weight, gram, options)
+    let decoded = result.packed.decode()
+    var loss = EnergyLoss()
+    for row in 0..<weight.rows { loss.add(dead.map { weight[row, $0] }, dead.map { decoded[row, $0] }) }
+    #expect(loss.share < 1 && result.frobeniusError < 1, "\(loss.share), \(result.frobeniusError)")
+  }
+
   @Test func singularGram() throws {
     var input = RandomInput(seed: 14)
     #expect(
       try fitted(input.weight(32, 64), input.gram(64, samples: 5), FitOptions(maximumRounds: 4)).relativeError < 0.5)
   }
 
-  @Test func gramOfZeros() throws {
-    var input = RandomInput(seed: 15)
-    let result = try fitted(input.weight(16, 32), Matrix(rows: 32, columns: 32), FitOptions(maximumRounds: 2))
-    #expect(result.relativeError == 0)
-  }
-
-  @Test func indefiniteGram() throws {
-    var input = RandomInput(seed: 16)
-    var gram = input.gram(64, samples: 300)
-    for c in 0..<64 { gram[c, c] -= 0.4 }
-    let weight = input.weight(32, 64)
-    let result = try fit(weight: weight, gram: gram, options: FitOptions(maximumRounds: 4), team: team)
-    #expect(result.relativeError.isFinite)
-    #expect(result.packed.decode().values.allSatisfy { $0.isFinite })
-  }
-
   @Test func zeroMatrix() throws {
-    var input = RandomInput(seed: 17)
+    var input = RandomInput(seed: TestRun.seed)
     let result = try fitted(Matrix(rows: 16, columns: 64), input.gram(64, samples: 100), FitOptions())
-    #expect(result.relativeError == 0 && result.frobeniusError == 0)
-    #expect(result.packed.decode().values.allSatisfy { $0 == 0 })
+    #expect(result.relativeError == 0 && result.frobeniusError == 0, "\(TestRun.seedSetting)")
+    #expect(result.packed.decode().values.allSatisfy { $0 == 0 }, "\(TestRun.seedSetting)")
   }
 
   @Test func rowsOfZerosAndConstants() throws {
@@ -185,24 +191,24 @@ import Testing
 
   @Test func moreThan65535Channels() throws {
     // A Gram matrix of that width is 17 GB: here the format alone; the fit itself knows no such limit.
-    let linear = try PackedLinearTests.random(PackedFormat(), rows: 2, columns: 65_544, seed: 1)
+    let linear = try PackedLinearTests.random(PackedFormat(), rows: 2, columns: 65_544)
     #expect(linear.decodeHalf().count == 2 * 65_544)
     #expect(linear.bitsPerWeight.channelOrder == 16)
   }
 
   @Test func wrongValuesAreRefusedByPlace() throws {
-    var input = RandomInput(seed: 21)
+    var input = RandomInput(seed: TestRun.seed)
     let (weight, gram) = (input.weight(8, 16), input.gram(16, samples: 50))
     for bad in [Float.nan, .infinity, -.infinity, 1e9] {
       var changed = weight
       changed[3, 5] = bad
       let error = try #require(throws: CRVQError.self) { try fit(weight: changed, gram: gram, team: team) }
-      #expect(error.kind == .input && error.message.contains("weight[3, 5]"))
+      #expect(error.kind == .input && error.message.contains("weight[3, 5]"), "\(TestRun.seedSetting)")
     }
     var changed = gram
     changed[15, 2] = .nan
     let error = try #require(throws: CRVQError.self) { try fit(weight: weight, gram: changed, team: team) }
-    #expect(error.kind == .input && error.message.contains("Gram matrix[15, 2]"))
+    #expect(error.kind == .input && error.message.contains("Gram matrix[15, 2]"), "\(TestRun.seedSetting)")
     changed = gram
     // One triangle, as ssyrk leaves it.
     for row in 0..<16 { for column in 0..<row { changed[row, column] = 0 } }
@@ -212,20 +218,6 @@ import Testing
     #expect(throws: CRVQError.self) {
       try fit(weight: Matrix(rows: 0, columns: 16), gram: gram, team: team)
     }
-  }
-
-  @Test(arguments: [
-    FitOptions(groupSize: 5), FitOptions(codebookBits: []), FitOptions(codebookBits: [0]),
-    FitOptions(codebookBits: [13]), FitOptions(codebookBits: [Int](repeating: 2, count: 9)),
-    FitOptions(criticalRatio: -0.1), FitOptions(criticalRatio: 1.1), FitOptions(criticalRatio: .nan),
-    FitOptions(tolerance: 1), FitOptions(maximumRounds: 0), FitOptions(beamWidth: 0), FitOptions(damping: 0),
-    FitOptions(annealingRounds: -1),
-    FitOptions(temperature: -1), FitOptions(temperature: .nan), FitOptions(sweeps: 0), FitOptions(codebookSteps: -1),
-    FitOptions(beamWidth: 65), FitOptions(feedbackRounds: -1),
-  ])
-  func optionsOutOfRangeAreRefused(options: FitOptions) throws {
-    let error = try #require(throws: CRVQError.self) { try options.validate() }
-    #expect(error.kind == .option && !error.message.contains("\n"))
   }
 
   @Test func progressCanCancel() throws {

@@ -1,6 +1,7 @@
 import CRVQ
 import Checkpoint
 import Numerics
+import TestSupport
 import Testing
 
 @Suite struct PackedLinearTests {
@@ -14,8 +15,8 @@ import Testing
   ]
 
   /// A linear of random codes; not fitted to anything.
-  static func random(_ format: PackedFormat, rows: Int, columns: Int, seed: UInt64) throws -> PackedLinear {
-    var input = RandomInput(seed: seed)
+  static func random(_ format: PackedFormat, rows: Int, columns: Int) throws -> PackedLinear {
+    var input = RandomInput(seed: TestRun.seed)
     let bits = format.storedBits(columns: columns)
     let codewords = bits.reduce(0) { $0 + 1 << $1 }
     var order = (0..<columns).map { UInt32($0) }
@@ -32,20 +33,20 @@ import Testing
 
   @Test(arguments: formats) func tensorsReadBackTheSame(format: PackedFormat) throws {
     for (rows, columns) in [(1, 3), (3, 64), (5, 83)] {
-      let linear = try Self.random(format, rows: rows, columns: columns, seed: 1)
+      let linear = try Self.random(format, rows: rows, columns: columns)
       let tensors = linear.encoded(prefix: "p")
       for tensor in tensors {
         #expect(tensor.bytes.count == tensor.shape.reduce(1, *) * tensor.type.byteCount, "\(tensor.name)")
       }
       let byName = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0) })
-      #expect(try PackedLinear(prefix: "p", format: format) { byName[$0] } == linear)
+      #expect(try PackedLinear(prefix: "p", format: format) { byName[$0] } == linear, "\(TestRun.seedSetting)")
       #expect((byName["p.critical_codes"] != nil) == (linear.criticalGroups > 0))
     }
   }
 
   @Test(arguments: formats) func decodingFollowsTheDefinition(format: PackedFormat) throws {
     for (rows, columns) in [(1, 3), (70, 200), (2, 1030)] {
-      let linear = try Self.random(format, rows: rows, columns: columns, seed: 2)
+      let linear = try Self.random(format, rows: rows, columns: columns)
       let decoded = linear.decodeHalf(team: ThreadTeam(threads: 2))
       let (d, bits) = (format.groupSize, linear.storedBits)
       func value(_ bits: UInt16) -> Float { Float(Float16(bitPattern: bits)) }
@@ -61,7 +62,8 @@ import Testing
             }
           }
           let expected = Float16(sum * value(linear.scales[row])).bitPattern
-          try #require(decoded[row * columns + Int(linear.channelOrder[position])] == expected)
+          let found = decoded[row * columns + Int(linear.channelOrder[position])]
+          try #require(found == expected, "\(TestRun.seedSetting)")
         }
       }
     }
@@ -79,11 +81,11 @@ import Testing
   @Test func wideLinearsStoreTheirOrderInFourBytes() throws {
     let format = PackedFormat(groupSize: 16, codebookBits: [1], criticalRatio: 0)
     for (columns, type) in [(65_535, ElementType.uint16), (65_536, .uint32)] {
-      let linear = try Self.random(format, rows: 1, columns: columns, seed: 3)
+      let linear = try Self.random(format, rows: 1, columns: columns)
       let tensors = linear.encoded(prefix: "p")
       #expect(tensors.last?.type == type)
       let byName = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0) })
-      #expect(try PackedLinear(prefix: "p", format: format) { byName[$0] } == linear)
+      #expect(try PackedLinear(prefix: "p", format: format) { byName[$0] } == linear, "\(TestRun.seedSetting)")
     }
   }
 
@@ -103,7 +105,7 @@ import Testing
   ])
   func corruptionIsRefused(what: String) throws {
     let format = PackedFormat(groupSize: 4, codebookBits: [3, 5], criticalRatio: 0.5)
-    let linear = try Self.random(format, rows: 3, columns: 44, seed: 4)
+    let linear = try Self.random(format, rows: 3, columns: 44)
     var tensors = Dictionary(uniqueKeysWithValues: linear.encoded(prefix: "p").map { ($0.name, $0) })
     func change(
       _ suffix: String, type: ElementType? = nil, shape: [Int]? = nil, _ edit: (inout [UInt8]) -> Void = { _ in }
@@ -130,7 +132,7 @@ import Testing
     case "set bit behind a row": try change("codes") { $0[4] |= 0x80 }
     default: try change("critical_codes", shape: [3, 4])
     }
-    let error = try #require(throws: CRVQError.self) {
+    let error = try #require(throws: CRVQError.self, "\(TestRun.seedSetting)") {
       try PackedLinear(prefix: "p", format: readFormat) { tensors[$0] }
     }
     #expect(error.kind == .malformed && !error.message.contains("\n"))

@@ -1,6 +1,10 @@
 import Numerics
+import TestSupport
 
-/// Random matrices for tests; the seed is part of every failure's message through the test's arguments.
+/// Random matrices for tests.
+///
+/// From ``TestRun/seed`` where what is expected holds for any input; failures say it. From a fixed seed where it is a matter of
+/// statistics, or of rounding that grows with the input, and holds for most.
 struct RandomInput {
   var stream: RandomStream
 

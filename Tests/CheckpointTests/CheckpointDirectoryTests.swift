@@ -1,11 +1,12 @@
 import Checkpoint
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct CheckpointDirectoryTests {
-  private let directory: TestDirectory
+  private let directory: TemporaryDirectory
 
-  init() throws { directory = try TestDirectory() }
+  init() throws { directory = try TemporaryDirectory() }
 
   /// Two shards with a matrix each.
   private func writeShards() throws {

@@ -1,11 +1,12 @@
 import Checkpoint
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct ModelManifestTests {
-  private let directory: TestDirectory
+  private let directory: TemporaryDirectory
 
-  init() throws { directory = try TestDirectory() }
+  init() throws { directory = try TemporaryDirectory() }
 
   /// Names in the order of the file; a block's tensors are not side by side.
   private let tensors: [(name: String, count: Int)] = [

@@ -1,19 +1,16 @@
 import Checkpoint
 import Foundation
 import Numerics
+import TestSupport
 import Testing
 
 /// Valid files with random damage: each must either be read or be refused with a ``CheckpointError``, never crash.
 /// `CRVQ_SEED` repeats a run; `CRVQ_FUZZ=1000000` tries a tenth of that of each kind of file, as `scripts/test --full` does.
 @Suite struct MutationTests {
-  private static let environment = ProcessInfo.processInfo.environment
-  private static let isFull = environment["CRVQ_FULL"].map { !$0.isEmpty } ?? false
-  private static let inputs = environment["CRVQ_FUZZ"].flatMap { Int($0) } ?? (isFull ? 1_000_000 : 0)
-  private let seed = environment["CRVQ_SEED"].flatMap(UInt64.init) ?? UInt64.random(in: 0..<1 << 32)
-  private let caseCount = max(4_000, inputs / 10)
-  private let directory: TestDirectory
+  private let caseCount = max(4_000, TestRun.damagedInputs(usually: 0) / 10)
+  private let directory: TemporaryDirectory
 
-  init() throws { directory = try TestDirectory(inMemory: true) }
+  init() throws { directory = try TemporaryDirectory(inMemory: true) }
 
   /// One to three random changes.
   private func damaged(_ original: [UInt8], _ random: inout RandomStream) -> [UInt8] {
@@ -47,21 +44,21 @@ import Testing
   ) throws {
     var refused = 0
     for number in 0..<caseCount {
-      var random = RandomStream(seed: seed, key: "\(name) \(number)")
+      var random = RandomStream(seed: TestRun.seed, key: "\(name) \(number)")
       let path = try directory.write(name, damaged(original, &random))
       do {
         try read(path)
       } catch is CheckpointError {
         refused += 1
       } catch {
-        Issue.record("CRVQ_SEED=\(seed), case \(number): \(error)", sourceLocation: sourceLocation)
+        Issue.record("\(TestRun.seedSetting), case \(number): \(error)", sourceLocation: sourceLocation)
       }
       // A new file, not the mapped one written over.
       try FileManager.default.removeItem(atPath: path)
     }
-    print("\(name): CRVQ_SEED=\(seed), \(refused) of \(caseCount) damaged files refused")
+    print("\(name): \(TestRun.seedSetting), \(refused) of \(caseCount) damaged files refused")
     #expect(
-      refused > caseCount / 2, "CRVQ_SEED=\(seed): \(refused) of \(caseCount)", sourceLocation: sourceLocation)
+      refused > caseCount / 2, "\(TestRun.seedSetting): \(refused) of \(caseCount)", sourceLocation: sourceLocation)
   }
 
   @Test func safetensorsFiles() throws {

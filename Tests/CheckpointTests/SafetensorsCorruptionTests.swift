@@ -1,14 +1,15 @@
 import Checkpoint
 import Foundation
+import TestSupport
 import Testing
 
 /// One test a corruption: those of the reference implementation's test suite first, by their names there, then ours.
 @Suite struct SafetensorsCorruptionTests {
-  private let directory: TestDirectory
+  private let directory: TemporaryDirectory
   private let path: String
 
   init() throws {
-    directory = try TestDirectory()
+    directory = try TemporaryDirectory()
     path = directory.file("t.safetensors")
   }
 
@@ -113,9 +114,14 @@ import Testing
     try expectMalformed(safetensors(header, dataByteCount: 4), "duplicate name \"dtype\"")
   }
 
-  @Test(arguments: ["\"F8_E4M3\"", "\"f32\"", "\"\"", "7", "null"]) func unknownElementType(dtype: String) throws {
+  @Test(arguments: ["\"F8_E4M4\"", "\"f32\"", "\"\"", "7", "null"]) func unknownElementType(dtype: String) throws {
     let header = "{\"a\":\(entry("[1]", "[0,4]", dtype: dtype))}"
     try expectMalformed(safetensors(header, dataByteCount: 4), "tensor a: unknown dtype \(dtype)", "F32, F16, BF16")
+  }
+
+  @Test func elementsThatDoNotFillBytes() throws {
+    let tensor = entry("[3]", "[0,2]", dtype: "\"F4\"")
+    try expectMalformed(safetensors("{\"a\":\(tensor)}", dataByteCount: 2), "tensor a: F4 of shape [3]", "whole bytes")
   }
 
   @Test func offsetsReversed() throws {

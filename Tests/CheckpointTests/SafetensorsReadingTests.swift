@@ -1,11 +1,12 @@
 import Checkpoint
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct SafetensorsReadingTests {
-  private let directory: TestDirectory
+  private let directory: TemporaryDirectory
 
-  init() throws { directory = try TestDirectory() }
+  init() throws { directory = try TemporaryDirectory() }
 
   private func file(_ header: String, _ data: [UInt8]) throws -> SafetensorsFile {
     try SafetensorsFile(path: directory.write("t.safetensors", safetensors(header, dataByteCount: 0) + data))
@@ -32,6 +33,45 @@ import Testing
     #expect(try file.withBytes("näme \"quoted\"\\") { Array($0) } == [7])
     let info = try file.info("f16")
     #expect(info.elementType == .float16 && info.shape == [2, 3] && info.byteRange == 758..<770)
+  }
+
+  /// All types of the format, and the bytes that eight elements take.
+  private static let types = [
+    ("BOOL", 8), ("F4", 4), ("F6_E2M3", 6), ("F6_E3M2", 6), ("U8", 8), ("I8", 8), ("F8_E5M2", 8), ("F8_E4M3", 8),
+    ("F8_E8M0", 8), ("F8_E4M3FNUZ", 8), ("F8_E5M2FNUZ", 8), ("I16", 16), ("U16", 16), ("F16", 16), ("BF16", 16),
+    ("I32", 32), ("U32", 32), ("F32", 32), ("C64", 64), ("F64", 64), ("I64", 64), ("U64", 64),
+  ]
+
+  /// A file may have tensors whose values are not read; they are copied as they are.
+  @Test func everyTypeOfTheFormat() throws {
+    #expect(ElementType.allCases.map(\.rawValue).sorted() == Self.types.map(\.0).sorted())
+    var entries: [String] = []
+    var start = 0
+    for (code, count) in Self.types {
+      entries.append("\"\(code)\":{\"dtype\":\"\(code)\",\"shape\":[2,4],\"data_offsets\":[\(start),\(start + count)]}")
+      start += count
+    }
+    let data = (0..<start).map { UInt8(truncatingIfNeeded: $0) }
+    let file = try file("{\(entries.joined(separator: ","))}", data)
+    let copyPath = directory.file("copy.safetensors")
+    let writer = try SafetensorsWriter(path: copyPath, tensors: file.tensorNames.map { try file.declaration($0) })
+    for name in file.tensorNames { try file.forEachChunk(of: name) { try writer.append($0, to: name) } }
+    try writer.finish()
+    let copy = try SafetensorsFile(path: copyPath)
+    start = 0
+    for (code, count) in Self.types {
+      let bytes = Array(data[start..<start + count])
+      #expect(try file.withBytes(code) { Array($0) } == bytes && copy.withBytes(code) { Array($0) } == bytes)
+      #expect(try copy.declaration(code) == file.declaration(code))
+      start += count
+    }
+    #expect(try file.integers("I8") == Array(32..<40) && file.integers("I16").count == 8)
+    expectError(.mismatch, at: file.path, "tensor F64: expected F32, F16 or BF16", "got F64") {
+      _ = try file.floats("F64")
+    }
+    for code in ["U64", "BOOL", "C64", "F4"] {
+      expectError(.mismatch, at: file.path, "tensor \(code)", "got \(code)") { _ = try file.integers(code) }
+    }
   }
 
   @Test func emptyHeaderWithTrailingWhitespace() throws {
@@ -125,6 +165,7 @@ import Testing
     expectError(.malformed, at: file.path, "tensor w", "finite", "\(value)", "[\(index / 100), \(index % 100)]") {
       _ = try file.floats("w", requireFinite: true)
     }
+    expectError(.malformed, at: file.path, "finite") { _ = try file.matrix("w", rows: 100, columns: 100) }
     #expect(try file.floats("w").count == 10_000)
   }
 

@@ -1,13 +1,14 @@
 import Checkpoint
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct SafetensorsWriterTests {
-  private let directory: TestDirectory
+  private let directory: TemporaryDirectory
   private let path: String
 
   init() throws {
-    directory = try TestDirectory()
+    directory = try TemporaryDirectory()
     path = directory.file("t.safetensors")
   }
 
@@ -25,9 +26,9 @@ import Testing
     }
     let writer = try SafetensorsWriter(path: path, tensors: tensors, metadata: golden.metadata)
     for name in order { try golden.withBytes(name) { try writer.append($0, to: name) } }
-    #expect(try directory.names != ["t.safetensors"], "the file has its name before it is finished")
+    #expect(try directory.names() != ["t.safetensors"], "the file has its name before it is finished")
     try writer.finish()
-    #expect(try directory.names == ["t.safetensors"])
+    #expect(try directory.names() == ["t.safetensors"])
     #expect(try directory.bytes("t.safetensors") == [UInt8](Data(contentsOf: URL(fileURLWithPath: golden.path))))
   }
 
@@ -62,13 +63,13 @@ import Testing
       try writer.append([UInt8(1)], to: "a")
       // Dropped unfinished.
     }
-    #expect(try directory.names == ["t.safetensors"] && directory.bytes("t.safetensors") == Array("old".utf8))
+    #expect(try directory.names() == ["t.safetensors"] && directory.bytes("t.safetensors") == Array("old".utf8))
   }
 
   @Test func tensorOutOfTurn() throws {
     let writer = try SafetensorsWriter(path: path, tensors: [declare("a", .uint8, [1]), declare("b", .uint8, [1])])
     expectError(.mismatch, at: path, "expected tensor a next, got tensor b") { try writer.append([UInt8(1)], to: "b") }
-    #expect(try directory.names == [], "a failed writer leaves a file")
+    #expect(try directory.names() == [], "a failed writer leaves a file")
     expectError(.mismatch, at: path, "closed") { try writer.append([UInt8(1)], to: "a") }
     expectError(.mismatch, at: path, "closed") { try writer.finish() }
   }
@@ -79,14 +80,14 @@ import Testing
     expectError(.mismatch, at: path, "tensor a: expected 2 more bytes, got 3") {
       try writer.append([UInt8](repeating: 0, count: 3), to: "a")
     }
-    #expect(try directory.names == [])
+    #expect(try directory.names() == [])
   }
 
   @Test func tooFewBytes() throws {
     let writer = try SafetensorsWriter(path: path, tensors: [declare("a", .uint8, [3]), declare("b", .uint8, [1])])
     try writer.append([UInt8(1), 2], to: "a")
     expectError(.mismatch, at: path, "tensor a: expected 3 bytes, got 2") { try writer.finish() }
-    #expect(try directory.names == [])
+    #expect(try directory.names() == [])
   }
 
   @Test func declarationsNoReaderWouldAccept() throws {
@@ -99,7 +100,7 @@ import Testing
       expectError(.mismatch, at: path, "tensor \(tensors.last?.name ?? "")") {
         _ = try SafetensorsWriter(path: path, tensors: tensors)
       }
-      #expect(try directory.names == [])
+      #expect(try directory.names() == [])
     }
   }
 
@@ -112,7 +113,7 @@ import Testing
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: false)
     let writer = try SafetensorsWriter(path: path, tensors: [])
     expectError(.io, at: path, "cannot rename") { try writer.finish() }
-    #expect(try directory.names == ["t.safetensors"])
+    #expect(try directory.names() == ["t.safetensors"])
   }
 
   @Test(.enabled(if: geteuid() != 0, "the superuser may write anywhere")) func directoryWithoutPermission() throws {

@@ -1,11 +1,12 @@
 import Checkpoint
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct ShardedWriterTests {
-  private let directory: TestDirectory
+  private let directory: TemporaryDirectory
 
-  init() throws { directory = try TestDirectory() }
+  init() throws { directory = try TemporaryDirectory() }
 
   private func declare(_ name: String, _ count: Int) -> TensorDeclaration {
     TensorDeclaration(name: name, elementType: .uint8, shape: [count])
@@ -60,10 +61,10 @@ import Testing
       // In two pieces.
       try writer.append(Array(data(index).prefix(2)), to: "t\(index)")
       try writer.append(Array(data(index).dropFirst(2)), to: "t\(index)")
-      #expect(try !directory.names.contains("model.safetensors.index.json"))
+      #expect(try !directory.names().contains("model.safetensors.index.json"))
     }
     try writer.finish()
-    #expect(try directory.names == plan.shards.map(\.fileName) + ["model.safetensors.index.json"])
+    #expect(try directory.names() == plan.shards.map(\.fileName) + ["model.safetensors.index.json"])
     let model = try Checkpoint(directory: directory.path)
     #expect(model.tensorNames == tensors.map(\.name))
     #expect(model.shards.allSatisfy { $0.metadata == ["format": "pt"] })
@@ -74,7 +75,7 @@ import Testing
     try FileManager.default.copyItem(
       atPath: goldenDirectory + "/golden.safetensors", toPath: directory.file("model.safetensors"))
     let source = try Checkpoint(directory: directory.path)
-    let copy = try TestDirectory()
+    let copy = try TemporaryDirectory()
     let tensors = try source.tensorNames.map { name in
       let info = try source.info(name)
       return TensorDeclaration(name: name, elementType: info.elementType, shape: info.shape)
@@ -94,6 +95,42 @@ import Testing
     }
   }
 
+  @Test func narrowedTensors() throws {
+    try FileManager.default.copyItem(
+      atPath: goldenDirectory + "/golden.safetensors", toPath: directory.file("model.safetensors"))
+    let source = try Checkpoint(directory: directory.path)
+    let copy = try TemporaryDirectory()
+    let names = ["empty", "f16", "f32", "scalar"]
+    let tensors = try names.map { name in
+      TensorDeclaration(name: name, elementType: .float16, shape: try source.info(name).shape)
+    }
+    let writer = try ShardedWriter(directory: copy.path, plan: ShardPlan(tensors: tensors))
+    for name in names { try writer.narrow(name, from: source) }
+    try writer.finish()
+    let model = try Checkpoint(directory: copy.path)
+    let expected = try source.withBytes("f16") { Array($0) }
+    for name in ["f16", "f32"] { #expect(try model.withBytes(name) { Array($0) } == expected) }
+    #expect(try model.floats("scalar") == [0.5])
+    #expect(model.shape(of: "empty") == [0, 4])
+  }
+
+  @Test func whatBinary16HasNotIsNotNarrowed() throws {
+    let shape = [2, 3]
+    let original = try ShardedWriter(
+      directory: directory.path,
+      plan: ShardPlan(tensors: [TensorDeclaration(name: "a", elementType: .float32, shape: shape)]))
+    try original.append([Float](arrayLiteral: 65519, -65519, 0, 1, -65520, 2), to: "a")
+    try original.finish()
+    let source = try Checkpoint(directory: directory.path)
+    let copy = try TemporaryDirectory()
+    let writer = try ShardedWriter(
+      directory: copy.path,
+      plan: ShardPlan(tensors: [TensorDeclaration(name: "a", elementType: .float16, shape: shape)]))
+    expectError(.mismatch, at: source.path(of: "a"), "tensor a: -65520.0 at [1, 1]", "65504") {
+      try writer.narrow("a", from: source)
+    }
+  }
+
   @Test func incompleteModelHasNoIndex() throws {
     let plan = try ShardPlan(tensors: [declare("a", 4), declare("b", 6)], shardByteCountMax: 5)
     let writer = try ShardedWriter(directory: directory.path, plan: plan)
@@ -102,6 +139,6 @@ import Testing
     try writer.append([UInt8](repeating: 0, count: 1), to: "a")
     try writer.append([UInt8](repeating: 0, count: 5), to: "b")
     expectError(.mismatch, at: directory.file(plan.shards[1].fileName), "tensor b") { try writer.finish() }
-    #expect(try directory.names == [plan.shards[0].fileName])
+    #expect(try directory.names() == [plan.shards[0].fileName])
   }
 }

@@ -1,11 +1,12 @@
 import Checkpoint
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct TokenFileTests {
-  private let directory: TestDirectory
+  private let directory: TemporaryDirectory
 
-  init() throws { directory = try TestDirectory() }
+  init() throws { directory = try TemporaryDirectory() }
 
   private func write(_ elementType: ElementType, _ shape: [Int], _ data: [UInt8], name: String = "input_ids") throws
     -> String
@@ -31,6 +32,17 @@ import Testing
       expectError(.mismatch, at: tokens.path, "expected 4 sequences, got 3") { _ = try tokens.prefix(4) }
       expectError(.mismatch, at: tokens.path, "expected 0 sequences") { _ = try tokens.prefix(0) }
     }
+  }
+
+  /// As tokenizers write one: of a type whose values are not read.
+  @Test func maskBesideTheTokens() throws {
+    let header = """
+      {"attention_mask":{"dtype":"BOOL","shape":[1,2],"data_offsets":[8,10]},\
+      "input_ids":{"dtype":"I32","shape":[1,2],"data_offsets":[0,8]}}
+      """
+    let path = try directory.write(
+      "tokens.safetensors", safetensors(header, dataByteCount: 0) + bytes([Int32(5), 6]) + [1, 1])
+    #expect(try TokenFile(path: path, vocabularySize: 9).sequence(0) == [5, 6])
   }
 
   @Test(arguments: [-1, 100, Int.max, Int.min, 1 << 32]) func idOutsideTheVocabulary(id: Int) throws {

@@ -85,6 +85,7 @@ import Testing
     ("engine: slurm\npartition: cpu", "1:1: threads: expected the cores of a worker for engine slurm, got nothing"),
     ("engine: slurm\nthreads: 1\ntime: soon", "3:7: time: expected a limit as sbatch takes it, such as 04:00:00"),
     ("engine: slurm\nthreads: 1\nnodes: 4096\nworkers: 2", "3:8: nodes: expected at most 4096 workers in all, got 819"),
+    ("engine: ssh\nworkers: 2049\nhosts: [a, b]", "3:8: hosts: expected at most 4096 workers in all, got 4098"),
     ("- engine: local", "1:1: expected a cluster file as a mapping of keys to values, got a list"),
     ("engine: [", "2:1: no YAML: did not find expected node content"),
     ("", "1:1: is empty, expected a cluster file"),
@@ -95,6 +96,25 @@ import Testing
     #expect(line.hasPrefix("/etc/crvq/c.yaml:\(expected)"), "\(line)")
     #expect(!line.contains("\n"))
     #expect(error?.exitCode == 65)
+  }
+
+  @Test func workersOfTheCommandLineAreBoundedAsThoseOfTheFile() throws {
+    var slurm = try read("engine: slurm\nthreads: 1\nnodes: 1024")
+    try slurm.setWorkers(4)
+    #expect(slurm.workersInAll == 4096)
+    #expect(throws: CoordinatorError.usage("--workers is 4096: 4194304 workers in all, expected at most 4096")) {
+      try slurm.setWorkers(4096)
+    }
+    var ssh = try read("engine: ssh\nhosts: [a, {host: b, workers: 7}]")
+    #expect(ssh.workersInAll == 8)
+    try ssh.setWorkers(2048)
+    #expect(ssh.hosts.map(\.workers) == [2048, 2048])
+    #expect(throws: CoordinatorError.usage("--workers is 2049: 4098 workers in all, expected at most 4096")) {
+      try ssh.setWorkers(2049)
+    }
+    var local = try read("engine: local")
+    try local.setWorkers(4096)
+    #expect(local.workersInAll == 4096)
   }
 
   @Test(arguments: [("1K", 1024), ("16g", 16 << 30), ("7", 7), ("3M", 3 << 20)])

@@ -1,33 +1,16 @@
 import Coordinator
 import Foundation
+import TestSupport
 import Testing
 
 /// Job databases with random damage: each is read, or refused with a ``CoordinatorError``, never a crash.
 /// `CRVQ_SEED` repeats a run; `CRVQ_FUZZ=1000000` tries a hundredth of that, as `scripts/test --full` does.
 @Suite struct DamagedDatabaseTests {
-  private static let environment = ProcessInfo.processInfo.environment
-  private static let share = 100
-  private static let isFull = environment["CRVQ_FULL"].map { !$0.isEmpty } ?? false
-  private static let inputs = environment["CRVQ_FUZZ"].flatMap { Int($0) } ?? (isFull ? 1_000_000 : 0)
-  private let cases = max(200, inputs / share)
-  private let seed = environment["CRVQ_SEED"].flatMap(UInt64.init) ?? .random(in: .min ... .max)
-
-  /// SplitMix64.
-  private struct Chance: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-      state &+= 0x9e37_79b9_7f4a_7c15
-      var word = state
-      word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
-      word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
-      return word ^ (word >> 31)
-    }
-  }
+  private let cases = max(200, TestRun.damagedInputs(usually: 0) / 100)
 
   /// A database with a job, results and their history, all of it in the one file.
-  private func whole(_ directory: String) throws -> [UInt8] {
-    let path = "\(directory)/whole.sqlite"
+  private func whole(_ directory: TemporaryDirectory) throws -> [UInt8] {
+    let path = directory.file("whole.sqlite")
     do {
       let store = try JobStore(path: path)
       try store.create(JobRecord(name: "job", options: "{}", modelDigest: "a", tokensDigest: "b"))
@@ -40,10 +23,10 @@ import Testing
         }
       }
     }
-    return try [UInt8](Data(contentsOf: URL(fileURLWithPath: path)))
+    return try directory.bytes("whole.sqlite")
   }
 
-  private func damage(_ bytes: inout [UInt8], _ chance: inout Chance) {
+  private func damage(_ bytes: inout [UInt8], _ chance: inout SplitMix) {
     for _ in 0..<Int.random(in: 1...4, using: &chance) {
       // Half of it where SQLite keeps its own books: the header, and the beginnings of pages.
       let page = Int.random(in: 0..<max(1, bytes.count / 4096), using: &chance) * 4096
@@ -66,20 +49,15 @@ import Testing
   }
 
   @Test func eachIsReadOrRefused() throws {
-    let memory = "/dev/shm"
-    let place = access(memory, W_OK) == 0 ? memory : NSTemporaryDirectory()
-    let directory = "\(place)/crvq-damaged-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: directory) }
+    let directory = try TemporaryDirectory(inMemory: true)
     let original = try whole(directory)
-    print("damaged databases: \(cases) inputs, CRVQ_SEED=\(seed)")
+    print("damaged databases: \(cases) inputs, \(TestRun.seedSetting)")
     var refused = 0
     for number in 0..<cases {
-      var chance = Chance(state: seed &+ UInt64(number))
+      var chance = SplitMix(seed: TestRun.seed &+ UInt64(number))
       var bytes = original
       damage(&bytes, &chance)
-      let path = "\(directory)/job.sqlite"
-      try Data(bytes).write(to: URL(fileURLWithPath: path))
+      let path = try directory.write("job.sqlite", bytes)
       do {
         let store = try JobStore(path: path)
         try store.checkIntegrity()
@@ -88,11 +66,11 @@ import Testing
       } catch is CoordinatorError {
         refused += 1
       } catch {
-        Issue.record("CRVQ_SEED=\(seed), case \(number): \(error)")
+        Issue.record("\(TestRun.seedSetting), case \(number): \(error)")
       }
       for suffix in ["", "-wal", "-shm", "-journal"] { unlink(path + suffix) }
     }
-    #expect(refused > cases / 4, "\(refused) of \(cases) were refused, CRVQ_SEED=\(seed)")
-    #expect(refused < cases, "none was as good as new, CRVQ_SEED=\(seed)")
+    #expect(refused > cases / 4, "\(refused) of \(cases) were refused, \(TestRun.seedSetting)")
+    #expect(refused < cases, "none was as good as new, \(TestRun.seedSetting)")
   }
 }

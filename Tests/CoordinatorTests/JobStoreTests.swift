@@ -1,13 +1,14 @@
 import Coordinator
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct JobStoreTests {
-  private func temporaryDirectory() throws -> String {
-    let path = NSTemporaryDirectory() + "crvq-store-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-    return path
-  }
+  private let directory: TemporaryDirectory
+
+  init() throws { directory = try TemporaryDirectory() }
+
+  private var databasePath: String { JobDirectory.databasePath(in: directory.path) }
 
   private func fit(_ block: Int, _ part: Int) -> StoredResult {
     StoredResult(
@@ -16,39 +17,41 @@ import Testing
   }
 
   @Test func resultsSurviveReopening() throws {
-    let directory = try temporaryDirectory()
-    defer { try? FileManager.default.removeItem(atPath: directory) }
-    let path = JobDirectory.databasePath(in: directory)
-    try JobStore(path: path).store(fit(1, 2))
-    #expect(try JobStore(path: path).results() == [fit(1, 2)])
+    try JobStore(path: databasePath).store(fit(1, 2))
+    #expect(try JobStore(path: databasePath).results() == [fit(1, 2)])
   }
 
   @Test func storingAResultTwiceKeepsOne() throws {
-    let directory = try temporaryDirectory()
-    defer { try? FileManager.default.removeItem(atPath: directory) }
-    let store = try JobStore(path: JobDirectory.databasePath(in: directory))
+    let store = try JobStore(path: databasePath)
     try store.store(fit(0, 0))
     try store.store(fit(0, 0))
     #expect(try store.results().count == 1)
   }
 
   @Test func aDamagedDatabaseIsNamedAndRefused() throws {
-    let directory = try temporaryDirectory()
-    defer { try? FileManager.default.removeItem(atPath: directory) }
-    let path = JobDirectory.databasePath(in: directory)
-    try Data(repeating: 7, count: 4096).write(to: URL(fileURLWithPath: path))
-    let error = #expect(throws: CoordinatorError.self) { try JobStore(path: path) }
+    try Data(repeating: 7, count: 4096).write(to: URL(fileURLWithPath: databasePath))
+    let error = #expect(throws: CoordinatorError.self) { try JobStore(path: databasePath) }
     #expect(error?.exitCode == 65)
-    #expect(error?.description.contains(path) == true)
+    #expect(error?.description.contains(databasePath) == true)
+  }
+
+  /// SQLite writes beside a database to read it. Nothing keeps the superuser from that.
+  @Test(.enabled(if: geteuid() != 0)) func aJobAtRestIsReadWhereNothingCanBeWritten() throws {
+    let job = directory.file("a job? of 100 %")
+    try FileManager.default.createDirectory(atPath: job, withIntermediateDirectories: false)
+    let path = JobDirectory.databasePath(in: job)
+    try JobStore(path: path).store(fit(1, 2))
+    #expect(chmod(job, 0o555) == 0)
+    defer { chmod(job, 0o755) }
+    #expect(try JobStore(path: path, readOnly: true).results() == [fit(1, 2)])
+    #expect(try FileManager.default.contentsOfDirectory(atPath: job) == [JobDirectory.databaseName])
   }
 
   @Test func aSecondCoordinatorIsRefused() throws {
-    let path = try temporaryDirectory()
-    defer { try? FileManager.default.removeItem(atPath: path) }
-    let first = try JobDirectory(path)
-    let error = #expect(throws: CoordinatorError.self) { try JobDirectory(path) }
+    let first = try JobDirectory(directory.path)
+    let error = #expect(throws: CoordinatorError.self) { try JobDirectory(directory.path) }
     #expect(error?.exitCode == 75)
-    #expect(JobDirectory.isHeld(path))
+    #expect(JobDirectory.isHeld(directory.path))
     withExtendedLifetime(first) {}
   }
 }

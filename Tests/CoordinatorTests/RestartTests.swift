@@ -3,6 +3,7 @@ import Foundation
 import JobGraph
 import Machines
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct RestartTests {
@@ -31,6 +32,21 @@ import Testing
     }
   }
 
+  /// The machine has been reached before; that it is not now tells nothing of the worker there.
+  @Test func aConnectionIsTriedForAsLongAsItTakes() {
+    var policy = RestartPolicy(outlastsOutages: true)
+    for _ in 1...100 { #expect(policy.ended(.noConnection, after: .seconds(15)) != .giveUp) }
+    #expect(policy.ended(.noConnection, after: .seconds(15)) == .restart(after: RestartPolicy.longestPause))
+    for _ in 1...RestartPolicy.restartsMax { #expect(policy.ended(.exited(70), after: .seconds(1)) != .giveUp) }
+    #expect(policy.ended(.exited(70), after: .seconds(1)) == .giveUp)
+  }
+
+  @Test func aConnectionThatNeverCameAboutIsGivenUp() {
+    var policy = RestartPolicy()
+    for _ in 1...RestartPolicy.restartsMax { #expect(policy.ended(.noConnection, after: .zero) != .giveUp) }
+    #expect(policy.ended(.noConnection, after: .zero) == .giveUp)
+  }
+
   @Test(arguments: [64, 65, 126, 127])
   func whatWouldEndTheSameWayIsNotStartedAgain(status: Int32) {
     var policy = RestartPolicy()
@@ -47,6 +63,10 @@ import Testing
 }
 
 @Suite struct OutOfMemoryTests {
+  private let directory: TemporaryDirectory
+
+  init() throws { directory = try TemporaryDirectory() }
+
   @Test func eachKillOfTheKernelExplainsOneDeath() {
     let count = Mutex(3)
     let watch = OutOfMemoryWatch { count.withLock { $0 } }
@@ -64,25 +84,23 @@ import Testing
     #expect(!OutOfMemoryWatch { nil }.explains(.killed(signal: SIGKILL)))
   }
 
-  private func group(_ files: [String: String], in directory: String) throws {
+  private func group(_ files: [String: String]) throws {
     for (name, text) in files {
-      let path = "\(directory)/\(name)"
+      let path = directory.file(name)
       try FileManager.default.createDirectory(
         atPath: (path as NSString).deletingLastPathComponent, withIntermediateDirectories: true)
-      try text.write(toFile: path, atomically: false, encoding: .utf8)
+      try directory.write(name, text)
     }
   }
 
   @Test func bothVersionsOfControlGroupsAreRead() throws {
-    let root = NSTemporaryDirectory() + "crvq-cgroup-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: root) }
-    try group(
-      [
-        "job/memory.events": "low 0\noom 5\noom_kill 2\n", "job/memory.max": "1000\n", "job/memory.current": "700\n",
-        "job/step/memory.events": "oom_kill 1\n", "job/step/memory.max": "max\n", "memory.max": "5000\n",
-        "job/memory.stat": "anon 1\ninactive_file 200\n", "memory/old/memory.oom_control": "under_oom 0\noom_kill 7\n",
-        "memory/old/memory.limit_in_bytes": "9223372036854771712\n", "memory/old/memory.usage_in_bytes": "1\n",
-      ], in: root)
+    let root = directory.path
+    try group([
+      "job/memory.events": "low 0\noom 5\noom_kill 2\n", "job/memory.max": "1000\n", "job/memory.current": "700\n",
+      "job/step/memory.events": "oom_kill 1\n", "job/step/memory.max": "max\n", "memory.max": "5000\n",
+      "job/memory.stat": "anon 1\ninactive_file 200\n", "memory/old/memory.oom_control": "under_oom 0\noom_kill 7\n",
+      "memory/old/memory.limit_in_bytes": "9223372036854771712\n", "memory/old/memory.usage_in_bytes": "1\n",
+    ])
     let new = try #require(ControlGroup(membership: "0::/job\n", root: root))
     #expect(new.outOfMemoryKills == 2)
     #expect(new.memoryLeft?.bytes == 500 && new.memoryLimit?.bytes == 1000)

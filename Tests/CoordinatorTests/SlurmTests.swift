@@ -72,6 +72,26 @@ import Testing
     #expect(actions.filter { $0 == .requeue(index: 0) }.count == RestartPolicy.restartsMax)
     #expect(actions.last == .exhausted("worker slurm-0 ended, FAILED; it is not started again"))
   }
+
+  /// What it does in each of many lives, each of which begins in Slurm's queue and ends after so many seconds of running.
+  private func lives(_ count: Int, of seconds: Int) -> [SlurmArray.Action] {
+    var array = SlurmArray(count: 1)
+    return (0..<count).flatMap { life -> [SlurmArray.Action] in
+      let start = 1000 * life
+      return update(&array, [Row(index: 0, state: "PENDING", reason: "BeginTime")], start)
+        + update(&array, [Row(index: 0, state: "RUNNING", nodes: "n1")], start + 120)
+        + update(&array, [Row(index: 0, state: "FAILED")], start + 120 + seconds)
+        // When the pause is over.
+        + update(&array, [Row(index: 0, state: "FAILED")], start + 900)
+    }
+  }
+
+  @Test func timeInTheQueueIsNoLife() {
+    let actions = lives(100, of: 2)
+    #expect(actions.filter { $0 == .requeue(index: 0) }.count == RestartPolicy.restartsMax)
+    #expect(actions.last == .exhausted("worker slurm-0 on n1 ended, FAILED; it is not started again"))
+    #expect(lives(100, of: 100).filter { $0 == .requeue(index: 0) }.count == 100)
+  }
 }
 
 @Suite struct SpeedTests {

@@ -12,7 +12,7 @@ import Testing
     let ids = (0..<workers).map { WorkerID("id-\($0)") }
     progress.running = Dictionary(uniqueKeysWithValues: ids.map { ($0, []) })
     let pace = JobPace(
-      phase: "running", progress: 0.5, blocks: 4, linears: 28, collectedBlocks: 4, fittedBlocks: 2, tasksPerMinute: 12,
+      phase: .running, progress: 0.5, blocks: 4, linears: 28, collectedBlocks: 4, fittedBlocks: 2, tasksPerMinute: 12,
       remainingSeconds: 65)
     let names = ids.enumerated().map { index, id in (id, "worker-\(index < 10 ? "0" : "")\(index)") }
     return JobMoment(

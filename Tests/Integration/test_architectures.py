@@ -22,13 +22,17 @@ def inputs(directory: Path, shape: Shape) -> Inputs:
     return Inputs(write_model(directory / "model", shape), write_tokens(directory / "tokens.safetensors"))
 
 
-def biases(model: Path) -> dict[str, list[int]]:
-    """Their shapes by name."""
+def header(model: Path) -> dict[str, dict]:
+    """Types, shapes and places of the tensors in a model of one file, by name."""
     (path,) = model.glob("*.safetensors")
     data = path.read_bytes()
     (length,) = struct.unpack_from("<Q", data)
-    header = json.loads(data[8 : 8 + length])
-    return {name: entry["shape"] for name, entry in header.items() if name.endswith(".bias")}
+    return {name: entry for name, entry in json.loads(data[8 : 8 + length]).items() if name != "__metadata__"}
+
+
+def biases(model: Path) -> dict[str, list[int]]:
+    """Their shapes by name."""
+    return {name: entry["shape"] for name, entry in header(model).items() if name.endswith(".bias")}
 
 
 def assert_verified(job: Job) -> None:
@@ -48,6 +52,8 @@ def test_qwen2_in_bfloat16_is_tuned_and_distilled(make_job: MakeJob, tmp_path: P
     job.programs.succeed("export", "--quantized", job.output, "--output", plain)
     assert len(biases(job.inputs.model)) == 3 * shape.blocks
     assert biases(job.inputs.model) == biases(job.output) == biases(plain)
+    assert {entry["dtype"] for entry in header(plain).values()} == {"F16"}
+    assert json.loads((plain / "config.json").read_text())["torch_dtype"] == "float16"
     command = [sys.executable, ROOT / "python" / "compare_export.py", job.output, plain]
     done = succeeded(subprocess.run([str(part) for part in command], capture_output=True, text=True, check=False))
     assert done.stdout == "14 of 14 linears are equal bit for bit\n"

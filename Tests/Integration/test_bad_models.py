@@ -82,6 +82,22 @@ DAMAGE: dict[str, tuple[Damage, list[str]]] = {
         lambda m: change_config(m, architectures=["GPTNeoXForCausalLM"]),
         ["config.json", "GPTNeoXForCausalLM", "LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM"],
     ),
+    "a window of no tokens": (
+        lambda m: change_config(m, architectures=["MistralForCausalLM"], sliding_window=0),
+        ["config.json: sliding_window: expected a whole number from 1", "got 0"],
+    ),
+    "a window that is no number": (
+        lambda m: change_config(m, architectures=["MistralForCausalLM"], sliding_window="4k"),
+        ["config.json: sliding_window: expected a whole number", '"4k"'],
+    ),
+    "a window that may be there": (
+        lambda m: change_config(m, architectures=["Qwen2ForCausalLM"], use_sliding_window="yes"),
+        ["config.json: use_sliding_window: expected true or false", '"yes"'],
+    ),
+    "quantized by others": (
+        lambda m: change_config(m, quantization_config={"quant_method": "gptq", "bits": 4}),
+        ["model: is packed itself", "quantization_config", "--model takes the original"],
+    ),
     "heads that do not divide": (lambda m: change_config(m, num_key_value_heads=3), ["num_key_value_heads", "3"]),
     "missing shard": (missing_shard, ["model-00002-of-00003.safetensors", "no such file", INDEX]),
     "misplaced tensor": (misplaced_tensor, [Q_PROJ, "model-00001-of-00003.safetensors", INDEX]),
@@ -119,16 +135,29 @@ DAMAGE: dict[str, tuple[Damage, list[str]]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_launch_refuses(copies: Inputs, make_job: MakeJob, damage: str) -> None:
+    """And so does a dry run: only configuration and headers are read for it."""
     spoil, fragments = DAMAGE[damage]
     spoil(copies.model)
     job = make_job(copies)
-    done = job.run(*LOCAL, "1")
-    assert done.returncode == 65
-    line = only_line(done)
-    assert line.startswith(f"crvq-coord: {copies.model}"), line
-    for fragment in fragments:
-        assert fragment in line, line
-    assert list(job.directory.iterdir()) == []
+    for options in ([], ["--dry-run"]):
+        done = job.run(*LOCAL, "1", *options)
+        assert done.returncode == 65
+        line = only_line(done)
+        assert line.startswith(f"crvq-coord: {copies.model}"), line
+        for fragment in fragments:
+            assert fragment in line, line
+        assert list(job.directory.iterdir()) == []
+
+
+def test_a_packed_model_is_not_packed_again(small_result: Job, make_job: MakeJob) -> None:
+    job = make_job(Inputs(small_result.output, small_result.inputs.tokens))
+    for options in ([], ["--dry-run"]):
+        done = job.run(*LOCAL, "1", *options)
+        assert done.returncode == 65
+        line = only_line(done)
+        assert line.startswith(f"crvq-coord: {small_result.output}: is packed itself"), line
+        assert line.endswith("; --model takes the original"), line
+        assert list(job.directory.iterdir()) == []
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

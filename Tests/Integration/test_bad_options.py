@@ -45,6 +45,14 @@ LAUNCH = {
     "no shard": (["--shards", "0"], ["--shards", "0"]),
     "more shards than can be": (["--shards", "513"], ["--shards", "at most 512"]),
     "an endpoint that is none": (["--bind", "localhost"], ["--bind", "localhost", "tcp://HOST:PORT"]),
+    "such an endpoint with a cluster": (["--cluster", "c.yaml", "--bind", "here"], ["--bind here", "tcp://HOST:PORT"]),
+    "a port with a sign": (["--bind", "tcp://127.0.0.1:+80"], ["--bind tcp://127.0.0.1:+80", "plain digits"]),
+    "an empty model": (["--model", ""], ["--model", "expected a path"]),
+    "empty tokens": (["--calibration", ""], ["--calibration", "expected a path"]),
+    "an empty output": (["--output", ""], ["--output", "expected a path"]),
+    "an empty job": (["--job", ""], ["--job", "expected a path"]),
+    "an empty cluster": (["--cluster", ""], ["--cluster", "expected a path"]),
+    "empty keys": (["--keys", ""], ["--keys", "expected a path"]),
     "unknown option": (["--faster"], ["--faster"]),
     "a value too many": (["extra"], ["extra"]),
 }
@@ -92,6 +100,13 @@ WORKER = {
     "keys and none": (["--keys", "keys", "--insecure"], ["--insecure", "--keys"]),
     "another machine": (["--connect", "tcp://192.0.2.1:7711"], ["tcp://192.0.2.1:7711", "--keys DIR", "--insecure"]),
     "an endpoint that is none": (["--connect", "localhost:7711"], ["localhost:7711", "tcp://HOST:PORT"]),
+    "no port": (["--connect", "tcp://127.0.0.1:0"], ["--connect tcp://127.0.0.1:0", "from 1 to 65535"]),
+    "any port": (["--connect", "tcp://127.0.0.1:*"], ["--connect tcp://127.0.0.1:*", "from 1 to 65535"]),
+    "no name": (["--name", ""], ["--name", "expected 1 to 512"]),
+    "a name too long": (["--name", "x" * 513], ["--name", "513 bytes", "1 to 512"]),
+    "fewer threads than slots": (["--threads", "2", "--slots", "8"], ["--slots is 8", "as many as --threads, 2"]),
+    "an empty cache": (["--cache", ""], ["--cache", "expected a path"]),
+    "empty keys": (["--keys", ""], ["--keys", "expected a path"]),
     "unknown option": (["--faster"], ["--faster"]),
 }
 
@@ -134,20 +149,61 @@ def test_an_output_that_exists(small: Inputs, make_job: MakeJob, kind: str) -> N
     assert sorted(job.directory.rglob("*")) == before
 
 
+# Places of the output and the job; beside the model there are a file and a directory that is not empty.
+PLACES = {
+    "an output that exists": ("full", "job", 64, "{output}: exists"),
+    "an output under a file": ("file/out", "job", 74, "{output}: cannot make the output directory: Not a directory"),
+    "an output where none can be made": ("/proc/out", "job", 74, "{output}: cannot make the output directory: "),
+    "a job under a file": ("out", "file/job", 74, "{job}: cannot be the job directory: Not a directory"),
+    "a job that is a file": ("out", "file", 74, "{job}: cannot be the job directory: Not a directory"),
+    "a job among other files": ("out", "full", 64, "{job}: is no job's directory, it has mine in it"),
+    "a job in a model": ("out", "model", 64, "{job}: is no job's directory, it has config.json in it"),
+    "a job inside its output": ("out", "out/job", 64, "--job {job}: lies in --output"),
+    "a job that is its output": ("out", "out", 64, "--job {job}: lies in --output"),
+}
+
+
+@pytest.mark.parametrize("options", [[], ["--dry-run"]], ids=["launch", "dry run"])
+@pytest.mark.parametrize("case", PLACES)
+def test_places_that_a_job_cannot_have(
+    programs: Programs, copies: Inputs, tmp_path: Path, case: str, options: list[str]
+) -> None:
+    """Refused before any work: the output is made when the job is done, and its place is needed only then."""
+    output, job, code, said = PLACES[case]
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "full" / "mine").mkdir(parents=True)
+    before = sorted(tmp_path.rglob("*"))
+    what = ["launch", *copies.options(), "--output", tmp_path / output, "--job", tmp_path / job]
+    done = programs.run(*what, *LOCAL, "1", *options)
+    assert done.returncode == code
+    line = only_line(done)
+    assert line.startswith("crvq-coord: " + said.format(output=tmp_path / output, job=tmp_path / job)), line
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+EMPTY_PATHS = [
+    ["resume", "--job", ""],
+    ["status", "--job", ""],
+    ["inspect", "--quantized", ""],
+    ["verify", "--model", "", "--quantized", "x"],
+    ["evaluate", "--tokens", "", "--model", "x"],
+    ["export", "--output", "", "--quantized", "x"],
+    ["keygen", "--output", ""],
+]
+
+
+@pytest.mark.parametrize("command", EMPTY_PATHS, ids=lambda command: command[0])
+def test_an_empty_path_is_not_the_current_directory(programs: Programs, tmp_path: Path, command: list[str]) -> None:
+    done = programs.run(*command, cwd=tmp_path)
+    assert done.returncode == 64
+    line = only_line(done)
+    assert command[1] in line and line.endswith("expected a path, got nothing"), line
+
+
 def test_a_slash_at_the_end_of_the_output_means_nothing(programs: Programs, small: Inputs, tmp_path: Path) -> None:
     done = programs.run("launch", *small.options(), "--output", f"{tmp_path}/out/", *LOCAL, "1")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.job" / "job.sqlite").exists()
-
-
-@pytest.mark.parametrize("place", ["out", "out/job"])
-def test_a_job_inside_its_output(programs: Programs, small: Inputs, tmp_path: Path, place: str) -> None:
-    """The output is made when the job is done, and must not be there before."""
-    what = ["launch", *small.options(), "--output", tmp_path / "out", "--job", tmp_path / place]
-    done = programs.run(*what, *LOCAL, "1")
-    assert done.returncode == 64
-    assert "--job" in only_line(done) and "lies in --output" in only_line(done)
-    assert not (tmp_path / "out").exists()
 
 
 def test_what_was_in_a_directory_before_stays_there(small: Inputs, make_job: MakeJob) -> None:

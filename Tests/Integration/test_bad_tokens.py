@@ -7,8 +7,8 @@ from typing import Callable
 
 import numpy as np
 import pytest
-from checkpoints import write_tokens
-from jobs import LOCAL, MANUAL, Inputs, Job
+from checkpoints import change_config, write_tokens
+from jobs import LOCAL, MANUAL, Evaluation, Inputs, Job
 from processes import last_line, only_line, wait_until
 from safetensors.numpy import save_file
 
@@ -60,6 +60,24 @@ def test_evaluate_refuses_ids_beyond_the_vocabulary(copies: Inputs, make_job: Ma
     done = make_job(copies).programs.run("evaluate", "--model", copies.model, "--tokens", copies.tokens)
     assert done.returncode == 65
     assert only_line(done).startswith(f"crvq-coord: {copies.tokens}: ")
+
+
+def test_sequences_longer_than_the_models_attention_reaches(copies: Inputs, make_job: MakeJob) -> None:
+    change_config(copies.model, architectures=["MistralForCausalLM"], sliding_window=32)
+    job = make_job(copies)
+    bound = "of 64 tokens, expected at most 32, the model's sliding_window"
+    for options in ([], ["--dry-run"]):
+        done = job.run(*LOCAL, "1", *options)
+        assert done.returncode == 65
+        said = f"sequences {bound}; make shorter ones with scripts/tokenize --length 32"
+        assert only_line(done) == f"crvq-coord: {copies.tokens}: {said}"
+        assert list(job.directory.iterdir()) == []
+    evaluation = Evaluation(job.programs, copies.model, copies.tokens, window=2048)
+    for workers in ((), (*LOCAL, "1")):
+        done = evaluation.run(*workers)
+        assert done.returncode == 65
+        assert only_line(done) == f"crvq-coord: {copies.tokens}: windows {bound}; use --window 32"
+    assert Evaluation(job.programs, copies.model, copies.tokens, window=32).measure()[1] == 16 * 2 * 31
 
 
 def test_more_sequences_are_asked_for_than_there_are(copies: Inputs, make_job: MakeJob) -> None:

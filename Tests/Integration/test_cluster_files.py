@@ -103,6 +103,10 @@ MISTAKES = {
     "a key of another engine": ("engine: local\npartition: cpu\n", [":2:1: partition: expected with engine slurm"]),
     "no YAML": ("engine: {\n", [":2:1: no YAML"]),
     "no host": ("engine: ssh\nhosts: []\n", [":2:8: hosts: expected at least one host"]),
+    "more workers than can be": (
+        "engine: ssh\nworkers: 4096\nhosts: [a, b]\n",
+        [":3:8: hosts: expected at most 4096 workers in all, got 8192"],
+    ),
 }
 
 
@@ -117,6 +121,42 @@ def test_a_mistake_is_one_line_with_its_place(small: Inputs, make_job: MakeJob, 
     assert line.startswith(f"crvq-coord: {file}:")
     for fragment in fragments:
         assert fragment in line, line
+    assert [path.name for path in job.directory.iterdir()] == ["cluster.yaml"]
+
+
+# With a file as it should be: further options, and what is said.
+UNSUITED = {
+    "open to all machines": (
+        "engine: local\n",
+        ["--bind", "tcp://0.0.0.0:1"],
+        ["--bind tcp://0.0.0.0:1: ", "--keys DIR", "--insecure"],
+    ),
+    "no such program": ("engine: local\nprogram: /nowhere/it\n", [], ["program: /nowhere/it: not there, or not a"]),
+    "no program": ("engine: local\nprogram: /usr/bin\n", [], ["program: /usr/bin: not there, or not a program"]),
+    "more workers on nodes than can be": (
+        "engine: slurm\nthreads: 1\nnodes: 4096\n",
+        ["--workers", "4096"],
+        ["--workers is 4096: 16777216 workers in all, expected at most 4096"],
+    ),
+    "more workers on hosts than can be": (
+        "engine: ssh\nhosts: [a, b]\n",
+        ["--workers", "2049"],
+        ["--workers is 2049: 4098 workers in all, expected at most 4096"],
+    ),
+}
+
+
+@pytest.mark.parametrize("dry_run", [(), DRY_RUN], ids=["launch", "dry run"])
+@pytest.mark.parametrize("case", UNSUITED)
+def test_what_cannot_be_started_is_refused_first(
+    small: Inputs, make_job: MakeJob, case: str, dry_run: tuple[str, ...]
+) -> None:
+    text, options, fragments = UNSUITED[case]
+    job = make_job(small)
+    done = job.run("--cluster", cluster(job.directory, text), *options, *dry_run)
+    assert done.returncode == 64
+    for fragment in fragments:
+        assert fragment in only_line(done)
     assert [path.name for path in job.directory.iterdir()] == ["cluster.yaml"]
 
 

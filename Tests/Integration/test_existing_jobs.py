@@ -14,7 +14,7 @@ from typing import Callable
 import pytest
 from checkpoints import EMBEDDINGS, LONG, change_config, change_tensor, write_tokens
 from jobs import LOCAL, MANUAL, REPORT, Inputs, Job, assert_same_output, report
-from processes import Programs, json_object, only_line, query, succeeded
+from processes import Programs, json_object, last_line, only_line, query, succeeded
 
 MakeJob = Callable[..., Job]
 
@@ -198,6 +198,25 @@ def test_an_output_that_somebody_else_made_is_not_taken_for_the_jobs(
     line = f"crvq-coord: {job.output}: exists, and is not what this job made; remove it and resume"
     assert only_line(done) == line
     shutil.rmtree(job.output)
+    succeeded(job.resume(*LOCAL, "1"))
+    assert_same_output(small_result.output, job.output)
+
+
+def test_an_output_that_appears_meanwhile_is_not_written_over(
+    small: Inputs, small_result: Job, make_job: MakeJob
+) -> None:
+    """`resume` takes no other --output, so the job goes on when it is gone."""
+    job = make_job(small)
+    coordinator = job.start(*MANUAL)
+    endpoint = job.programs.endpoint(job.job)
+    job.output.mkdir()
+    job.programs.worker(endpoint, "one")
+    done = coordinator.wait()
+    assert done.returncode == 75
+    said = f"crvq-coord: {job.output}: exists, and is not what this job made; remove it and resume; go on with: "
+    assert last_line(done).startswith(said), done.stderr
+    assert job.status()["state"] == "interrupted"
+    job.output.rmdir()
     succeeded(job.resume(*LOCAL, "1"))
     assert_same_output(small_result.output, job.output)
 

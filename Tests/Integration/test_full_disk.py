@@ -1,10 +1,13 @@
-"""Full disks: exit code 74, the file at fault by name, nothing under the final name, and what was done is kept.
+"""Disks that are full or cannot be written to: exit code 74, the file at fault by name, nothing under the final name.
+
+What was done is kept.
 
 Each test runs its commands where a small file system is mounted that nobody else sees and that goes with them.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -15,7 +18,7 @@ import numpy as np
 import pytest
 from checkpoints import Shape, write_model, write_tokens
 from jobs import LOCAL, Inputs, Job, assert_same_output
-from processes import PATIENCE, Arguments, Programs, Run, last_line, only_line, succeeded
+from processes import PATIENCE, Arguments, Programs, Run, json_object, last_line, only_line, succeeded
 from safetensors.numpy import save_file
 
 MakeJob = Callable[..., Job]
@@ -89,9 +92,11 @@ def test_no_room_for_the_output(disk: Disk, wide: Inputs, expected: Job, tmp_pat
     """The job is resumed when there is room."""
     output, job, listing, saved = disk.path / "out", tmp_path / "job", tmp_path / "listing", tmp_path / "saved"
     resume = command(disk.programs.coordinator, "resume", "--job", job, *LOCAL, "1")
+    status = command(disk.programs.coordinator, "status", "--job", job, "--json")
     done = disk.run(
         launch(disk.programs, wide, output, job),
         disk.save_listing(listing),
+        f"{status} > {tmp_path / 'status'}",
         f"test $code = 74 || exit $code; mount -o remount,size={LARGE_DISK} {disk.path}",
         f"{resume} 2> {tmp_path / 'resumed'}",
         f"code=$?; cp -r {output} {saved}; exit $code",
@@ -100,6 +105,8 @@ def test_no_room_for_the_output(disk: Disk, wide: Inputs, expected: Job, tmp_pat
     assert done.returncode == 0, done.stderr
     assert line.startswith(f"crvq-coord: {output}.incomplete/model-00001-of-00001.safetensors: "), line
     assert f"{NO_SPACE}; go on with: crvq-coord resume --job " in line, line
+    # It has not failed: it can go on.
+    assert json.loads((tmp_path / "status").read_text())["state"] == "interrupted"
     assert "out" not in listing.read_text().split()
     assert_same_output(expected.output, saved)
 
@@ -156,6 +163,32 @@ def test_no_room_for_a_fit(disk: Disk, wide: Inputs, tmp_path: Path) -> None:
     line = only_line(done)
     assert line == f"crvq-coord: {output}: cannot write: {NO_SPACE}"
     assert listing.read_text() == "full\n"
+
+
+def test_an_export_where_nothing_can_be_made(small_result: Job) -> None:
+    done = small_result.programs.run("export", "--quantized", small_result.output, "--output", "/proc/plain")
+    assert done.returncode == 74
+    assert only_line(done).startswith("crvq-coord: /proc/plain: cannot make the output directory: ")
+
+
+def test_a_cache_that_cannot_be_made(programs: Programs, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    done = programs.run_worker("--connect", "tcp://127.0.0.1:1", "--cache", tmp_path / "file")
+    assert done.returncode == 74
+    line = only_line(done)
+    assert line.startswith(f"crvq-worker: {tmp_path / 'file'}/"), line
+    assert line.endswith(": cannot make the cache directory: Not a directory"), line
+
+
+def test_status_of_a_job_that_one_may_only_look_at(disk: Disk, small_result: Job) -> None:
+    """SQLite writes beside a database in order to read it."""
+    copy = disk.path / "job"
+    done = disk.run(
+        f"mkdir {copy} && cp {small_result.job}/job.sqlite* {small_result.job}/lock {copy} || exit 98",
+        f"mount -o remount,ro {disk.path} || exit 99",
+        command(disk.programs.coordinator, "status", "--job", copy, "--json"),
+    )
+    assert json_object(succeeded(done))["state"] == "finished"
 
 
 def test_a_directory_that_cannot_be_made(small: Inputs, make_job: MakeJob) -> None:

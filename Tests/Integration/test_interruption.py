@@ -1,4 +1,4 @@
-"""Processes that are killed, stopped or told to end in the middle of a job: nothing fitted is lost, no byte changes.
+"""Coordinators that are killed, stopped or told to end in the middle of a job: nothing fitted is lost, no byte changes.
 
 Their workers are behind a gate, so that none is too late.
 """
@@ -14,21 +14,13 @@ from typing import Callable
 
 import pytest
 from checkpoints import LONG
-from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output, report
+from interruption import FITS, UNDER_WAY, assert_under_way
+from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
 from processes import local_workers, only_line, query, succeeded, wait_until
 from relays import Gate
 
 MakeJob = Callable[..., Job]
 MakeGate = Callable[..., Gate]
-FITS = LONG.blocks * len(LONG.linears)
-# Fits to wait for: some are stored, most are not.
-UNDER_WAY = FITS // 4
-
-
-def assert_under_way(job: Job, fits: int = UNDER_WAY) -> None:
-    """The test means what it says only if it struck before the end."""
-    assert fits <= len(job.stored_fits()) < FITS
-    assert not job.output.exists()
 
 
 def resume_and_compare(job: Job, expected: Job) -> None:
@@ -123,40 +115,6 @@ def test_a_coordinator_killed_again_and_again_gets_there(
     assert_same_output(long_result.output, job.output)
 
 
-def test_a_killed_worker_is_started_again(
-    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
-) -> None:
-    job = make_job(long)
-    gate = make_gate(job)
-    coordinator = job.start(*gate.local(2))
-    job.wait_until_fitted(UNDER_WAY)
-    victim = local_workers(job.job)[0]
-    os.kill(victim, signal.SIGKILL)
-    assert_under_way(job)
-    again = "was killed by signal 9, Killed; starting it again"
-    wait_until(lambda: again in coordinator.stderr, "the end of the worker is noticed")
-    gate.open()
-    coordinator.succeed()
-    assert_same_output(long_result.output, job.output)
-
-
-def test_a_killed_worker_that_stays_away_is_done_without(
-    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
-) -> None:
-    job = make_job(long)
-    gate = make_gate(job)
-    coordinator = job.start(*MANUAL)
-    victim, survivor = gate.worker("victim"), gate.worker("survivor")
-    job.wait_until_fitted(UNDER_WAY)
-    victim.kill()
-    assert_under_way(job)
-    gate.open()
-    coordinator.succeed()
-    survivor.succeed()
-    assert_same_output(long_result.output, job.output)
-    assert {entry["worker"] for entry in report(job.output)["linears"]} <= {"victim", "survivor"}
-
-
 def test_workers_by_hand_outlive_their_coordinator(
     long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
 ) -> None:
@@ -221,72 +179,6 @@ def test_a_second_signal_ends_a_coordinator_at_once(
     assert "crvq-coord: stopped by" not in done.stderr
     worker.kill()
     succeeded(job.resume(*LOCAL, "2"))
-    assert_same_output(long_result.output, job.output)
-
-
-def test_a_worker_told_to_end_says_goodbye(
-    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
-) -> None:
-    job = make_job(long)
-    gate = make_gate(job)
-    coordinator = job.start(*MANUAL)
-    leaver, stayer = gate.worker("leaver"), gate.worker("stayer")
-    job.wait_until_fitted(UNDER_WAY)
-    leaver.send(signal.SIGTERM)
-    leaver.succeed()
-    assert_under_way(job)
-    gate.open()
-    done = coordinator.succeed()
-    stayer.succeed()
-    assert "worker leaver left: stopped by SIGTERM" in done.stderr
-    assert_same_output(long_result.output, job.output)
-
-
-def test_workers_that_stand_still_come_back(
-    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
-) -> None:
-    """Their silence is longer than the coordinator waits; both are given up, and taken in again."""
-    job = make_job(long)
-    gate = make_gate(job)
-    coordinator = job.start(*MANUAL)
-    workers = [gate.worker("one"), gate.worker("two")]
-    job.wait_until_fitted(UNDER_WAY)
-    for worker in workers:
-        worker.send(signal.SIGSTOP)
-    for name in ("one", "two"):
-        said = f"worker {name} is no longer part of the job"
-        wait_until(lambda said=said: said in coordinator.stderr, f"the silence of {name} is noticed")
-    assert_under_way(job)
-    for worker in workers:
-        worker.send(signal.SIGCONT)
-    gate.open()
-    coordinator.succeed()
-    for worker in workers:
-        worker.succeed()
-    assert_same_output(long_result.output, job.output)
-
-
-def test_one_of_two_workers_stands_still_and_comes_back(
-    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
-) -> None:
-    """The other goes on meanwhile: what it waits for from the one that stands still it gives up and makes itself."""
-    job = make_job(long)
-    gate = make_gate(job)
-    coordinator = job.start(*MANUAL)
-    still, busy = gate.worker("still"), gate.worker("busy")
-    job.wait_until_fitted(UNDER_WAY)
-    still.send(signal.SIGSTOP)
-    assert_under_way(job)
-    wait_until(lambda: "worker still is no longer part of the job" in coordinator.stderr, "the silence is noticed")
-    fitted = len(job.stored_fits())
-    gate.open()
-    job.wait_until_fitted(min(fitted + 1, FITS))
-    still.send(signal.SIGCONT)
-    done = coordinator.succeed()
-    busy.succeed()
-    still.succeed()
-    # A fetch that runs into its timeout is one that somebody waited for.
-    assert "no answer at byte" not in done.stderr
     assert_same_output(long_result.output, job.output)
 
 

@@ -81,7 +81,7 @@ def test_a_student_sees_the_quantized_blocks(small: Inputs, small_result: Job, m
 def test_several_slots_make_the_same_bytes(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
     job = make_job(long)
     coordinator = job.start(*MANUAL)
-    worker = job.worker("alone", "--threads", "2", "--slots", "3")
+    worker = job.worker("alone", "--threads", "3", "--slots", "3")
     coordinator.succeed()
     worker.succeed()
     assert_same_output(long_result.output, job.output)

@@ -1,9 +1,10 @@
-"""The commands that need no worker: verify, inspect, export, evaluate, fit."""
+"""The commands that need no worker: verify, inspect, export, evaluate."""
 
 from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -16,7 +17,6 @@ from checkpoints import EMBEDDINGS, SMALL, change_tensor, write_model, write_tok
 from conftest import ROOT
 from jobs import LOCAL, REPORT, Inputs, Job, report
 from processes import Programs, only_line, succeeded
-from safetensors.numpy import load_file, save_file
 
 MakeJob = Callable[..., Job]
 
@@ -108,6 +108,47 @@ def test_a_damaged_report_is_named(programs: Programs, packed: Path) -> None:
     done = programs.run("inspect", "--quantized", packed)
     assert done.returncode == 65
     assert only_line(done) == f"crvq-coord: {path}: not a report that this release reads: totals.mean_relative_error: is missing"
+
+
+def test_a_report_of_more_weights_than_can_be_counted(programs: Programs, packed: Path) -> None:
+    path = packed / REPORT
+    written = json.loads(path.read_text())
+    written["linears"] = [{**written["linears"][0], "shape": [1 << 24, 1 << 24]}] * (1 << 15)
+    path.write_text(json.dumps(written))
+    done = programs.run("inspect", "--quantized", packed)
+    assert done.returncode == 65
+    assert only_line(done).startswith(f"crvq-coord: {path}: linears: 32768 shapes")
+
+
+def test_a_report_of_files_elsewhere(programs: Programs, small: Inputs, packed: Path) -> None:
+    path = packed / REPORT
+    written = json.loads(path.read_text())
+    written["digests"]["files"]["../config.json"] = "0"
+    path.write_text(json.dumps(written))
+    done = programs.run("verify", "--model", small.model, "--quantized", packed)
+    assert done.returncode == 65
+    assert only_line(done).startswith(f"crvq-coord: {path}: digests.files: '../config.json'")
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "message"),
+    [
+        (lambda path: path.write_bytes(b" " * ((1 << 24) + 1)), 65, "expected at most 16777216 bytes, got more"),
+        (lambda path: path.mkdir(), 65, "expected a regular file"),
+        (lambda path: os.mkfifo(path), 65, "expected a regular file"),
+        (lambda path: path.symlink_to(path), 74, "cannot open: Too many levels of symbolic links"),
+    ],
+    ids=["too long", "directory", "pipe", "loop"],
+)
+def test_a_report_that_cannot_be_read(
+    programs: Programs, small: Inputs, packed: Path, make: Callable[[Path], object], code: int, message: str
+) -> None:
+    path = packed / REPORT
+    path.unlink()
+    make(path)
+    done = programs.run("verify", "--model", small.model, "--quantized", packed)
+    assert done.returncode == code
+    assert only_line(done).startswith(f"crvq-coord: {path}: {message}")
 
 
 def test_verify_finds_a_flipped_byte_anywhere_in_the_weights(
@@ -250,34 +291,3 @@ def test_evaluate_takes_originals_and_packed_models(programs: Programs, small: I
         result = programs.json("evaluate", "--model", model, *arguments)
         assert result["tokens"] == 8 * 31
         assert result["perplexity"] > 1
-
-
-def test_fit(programs: Programs, small: Inputs, tmp_path: Path) -> None:
-    """A weight of the model under a Gram of random activations; the packed file holds the tensors of the format."""
-    random = np.random.default_rng(5)
-    activations = random.standard_normal((500, SMALL.hidden)).astype(np.float32)
-    weight = load_file(small.model / "model.safetensors")["model.layers.0.mlp.up_proj.weight"]
-    inputs = tmp_path / "inputs.safetensors"
-    save_file({"up.weight": weight, "H": activations.T @ activations / 500}, inputs)
-    arguments = ["--input", inputs, "--weight", "up.weight", "--gram", "H", "--critical-ratio", "0.25"]
-    result = programs.json("fit", *arguments, "--output", tmp_path / "up.safetensors")
-    assert 0 < result["relative_error"] < 1
-    assert result["rounds"] >= 1
-    names = {"codes", "critical_codes", "codebooks", "scales", "channel_order"}
-    assert set(load_file(tmp_path / "up.safetensors")) == {f"up.{name}" for name in names}
-
-
-def test_fit_names_what_is_not_there(programs: Programs, small: Inputs) -> None:
-    weights = small.model / "model.safetensors"
-    done = programs.run("fit", "--input", weights, "--weight", "nothing", "--gram", "H")
-    assert done.returncode == 65
-    assert only_line(done).startswith(f"crvq-coord: {weights}: no tensor nothing")
-
-
-def test_fit_refuses_a_gram_of_another_size(programs: Programs, tmp_path: Path) -> None:
-    inputs = tmp_path / "inputs.safetensors"
-    save_file({"W": np.ones((8, 16), np.float32), "H": np.eye(24, dtype=np.float32)}, inputs)
-    done = programs.run("fit", "--input", inputs, "--weight", "W", "--gram", "H")
-    assert done.returncode == 65
-    line = only_line(done)
-    assert "16" in line and "24" in line, line

@@ -63,7 +63,7 @@ import Testing
     let first = given(scheduler.handle(.joined(one, slots: 1), at: .zero))
     #expect(given(scheduler.handle(.joined(two, slots: 1), at: .zero)).isEmpty)
     _ = scheduler.handle(.lost(one), at: .seconds(1))
-    let again = given(scheduler.handle(.heard(two, holding: [:]), at: .seconds(2)))
+    let again = given(scheduler.handle(.tick, at: .seconds(2)))
     #expect(again.map(\.worker) == [two])
     #expect(again.map(\.task) == [.evaluate(shard: 0)])
     // Without its lease the first worker's result would count no more.

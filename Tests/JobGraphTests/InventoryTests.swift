@@ -101,6 +101,30 @@ import Testing
     #expect(released(actions) == ["gram 7", "gram 8"])
   }
 
+  @Test func whatAWorkerStillHasAfterItsReleaseWasLostIsReleasedAgain() {
+    let packed = ArtifactRef(name: ArtifactRef.packedName, digest: "packed", size: 1)
+    var scheduler = scheduler(fitted: [.fit(block: 0, linear: 0): packed])
+    let joined = scheduler.handle(.joined(one, slots: 9, Inventory(passes: all)), at: .zero)
+    #expect(released(joined) == ["gram 0"])
+    let again = scheduler.handle(.listed(one, passes: all), at: .seconds(1))
+    #expect(again == [.release(one, [gram(0)])])
+    // Without it nothing is on nobody's books.
+    #expect(scheduler.handle(.listed(one, passes: [fitted: [hidden(0)]]), at: .seconds(2)) == [])
+  }
+
+  @Test func aResultOnItsWayIsNotReleased() {
+    var scheduler = scheduler()
+    let given = scheduler.handle(.joined(one, slots: 1), at: .zero)
+    guard case .assign(_, let task, let lease, _)? = given.first else {
+      Issue.record("nothing was given out")
+      return
+    }
+    #expect(scheduler.handle(.listed(one, passes: [task: [gram(0), hidden(0)]]), at: .seconds(1)) == [])
+    let done = scheduler.handle(.finished(one, task, lease, outputs: [gram(0), hidden(0)]), at: .seconds(2))
+    #expect(done.contains(.acknowledge(one, task, lease)))
+    #expect(released(done) == [])
+  }
+
   @Test func joiningTwiceWithTheSameCacheChangesNothing() {
     var scheduler = scheduler()
     _ = scheduler.handle(.joined(one, slots: 9, Inventory(passes: all)), at: .zero)

@@ -110,7 +110,7 @@ import Testing
     for event in [SchedulerEvent.outOfMemory(small), .lost(small), .joined(same, slots: 1, memory: 100)] {
       #expect(assigned(scheduler.handle(event, at: .seconds(3))).isEmpty)
     }
-    let again = assigned(scheduler.handle(.heard(large, holding: [:]), at: .seconds(5)))
+    let again = assigned(scheduler.handle(.tick, at: .seconds(5)))
     #expect(again.map(\.worker) == [large])
     #expect(again.map(\.task) == [.verify(block: 0)])
   }

@@ -6,7 +6,7 @@ import Testing
   let one = WorkerID("one")
   let two = WorkerID("two")
 
-  private func scheduler(
+  func scheduler(
     fitted: Set<TaskID> = [], merged: [Int: ArtifactRef] = [:], verified: Set<Int> = [],
     propagation: JobPlan.Propagation = .teacher
   ) -> Scheduler {
@@ -20,13 +20,26 @@ import Testing
       verified: verified)
   }
 
-  private func assigned(_ actions: [SchedulerAction]) -> [(WorkerID, TaskID, Lease)] {
+  /// A plan of many tasks that can be given out at once.
+  func wideScheduler() -> Scheduler {
+    Scheduler(
+      plan: JobPlan(
+        blockCount: 1, linears: [JobPlan.Linear(name: "q", site: "attn_in", outFeatures: 8, inFeatures: 8)],
+        shards: JobPlan.slice(sequences: 16, heldOut: 2, count: 16), propagation: .teacher))
+  }
+
+  func assigned(_ actions: [SchedulerAction]) -> [(WorkerID, TaskID, Lease)] {
     actions.compactMap {
       if case .assign(let worker, let task, let lease, _) = $0 { (worker, task, lease) } else { nil }
     }
   }
 
-  private let gram = ArtifactRef(name: "gram/attn_in", digest: "aa", size: 4)
+  /// A worker that holds nothing is heard of, and what has waited for its time is given out.
+  func beat(_ worker: WorkerID, _ scheduler: inout Scheduler, at second: Int) -> [SchedulerAction] {
+    scheduler.handle(.heard(worker, holding: [:]), at: .seconds(second)) + scheduler.handle(.tick, at: .seconds(second))
+  }
+
+  let gram = ArtifactRef(name: "gram/attn_in", digest: "aa", size: 4)
 
   @Test func slicingKeepsHeldOutSequencesApart() {
     let shards = JobPlan.slice(sequences: 64, heldOut: 8, count: 16)
@@ -97,7 +110,7 @@ import Testing
     _ = scheduler.handle(.heard(two, holding: [:]), at: .seconds(11))
     let actions = scheduler.handle(.tick, at: .seconds(12))
     #expect(actions.contains { if case .dismiss(one, _) = $0 { true } else { false } })
-    let later = scheduler.handle(.heard(two, holding: [:]), at: .seconds(13))
+    let later = beat(two, &scheduler, at: 13)
     #expect(assigned(actions + later).contains { $0.0 == two && $0.1 == task })
     #expect(scheduler.lostWorkers == 1)
     let back = scheduler.handle(.heard(one, holding: [:]), at: .seconds(14))
@@ -109,8 +122,16 @@ import Testing
     let (_, task, lease) = assigned(scheduler.handle(.joined(one, slots: 2), at: .zero))[0]
     #expect(assigned(scheduler.handle(.heard(one, holding: [:]), at: .seconds(5))).isEmpty)
     _ = scheduler.handle(.heard(one, holding: [:]), at: .seconds(12))
-    let again = assigned(scheduler.handle(.heard(one, holding: [:]), at: .seconds(13)))
+    let again = assigned(beat(one, &scheduler, at: 13))
     #expect(again.contains { $0.1 == task && $0.2 != lease })
+  }
+
+  @Test func aHeartbeatThatBringsNothingNewGivesNothingOut() {
+    var scheduler = scheduler()
+    let (_, task, lease) = assigned(scheduler.handle(.joined(one, slots: 1), at: .zero))[0]
+    _ = scheduler.handle(.failed(one, task, lease, .cancelled), at: .seconds(1))
+    #expect(scheduler.handle(.heard(one, holding: [:]), at: .seconds(2)).isEmpty)
+    #expect(assigned(scheduler.handle(.tick, at: .seconds(2))).map(\.1) == [task])
   }
 
   @Test func badInputStopsTheJob() {
@@ -136,8 +157,7 @@ import Testing
         return
       }
       // A task is not given out again at once.
-      actions =
-        assigned(actions).isEmpty ? scheduler.handle(.heard(one, holding: [:]), at: .seconds(time + 60)) : actions
+      actions = assigned(actions).isEmpty ? beat(one, &scheduler, at: time + 60) : actions
     }
     Issue.record("the job never stopped")
   }
@@ -152,7 +172,7 @@ import Testing
     #expect(actions.contains(.release(one, [stray])))
     #expect(!actions.contains(.acknowledge(one, collect, lease)))
     #expect(!assigned(actions).contains { $0.1 == .fit(block: 0, linear: 0) })
-    let later = scheduler.handle(.heard(one, holding: [:]), at: .seconds(60))
+    let later = beat(one, &scheduler, at: 60)
     #expect(assigned(actions + later).map(\.1) == [collect])
   }
 
@@ -190,177 +210,5 @@ import Testing
     let last = scheduler.handle(.finished(two, heldOut, second, outputs: [output]), at: .seconds(3))
     #expect(assigned(last).map { $0.0 } == [two])
     #expect(assigned(last).map { $0.1 } == [.verify(block: 0)])
-  }
-
-  // MARK: Quarantine
-
-  /// Gives out a task to a new worker, which is lost with it.
-  private func die(
-    _ name: String, of task: TaskID = .collect(block: 0, shard: 0), _ scheduler: inout Scheduler, at second: Int
-  ) -> [SchedulerAction] {
-    let worker = WorkerID(name)
-    let given = assigned(scheduler.handle(.joined(worker, slots: 1), at: .seconds(second)))
-    #expect(given.map(\.1) == [task])
-    return scheduler.handle(.lost(worker), at: .seconds(second + 1))
-  }
-
-  private let poison = QuarantinedTask(
-    task: .collect(block: 0, shard: 0), workers: [WorkerID("a"), WorkerID("b"), WorkerID("c")])
-
-  @Test func theRestGoesOnWithoutAQuarantinedTask() {
-    let packed = [0, 1].map { ArtifactRef(name: "packed", digest: "m\($0)", size: 1) }
-    var scheduler = scheduler(
-      fitted: [.fit(block: 0, linear: 0), .fit(block: 1, linear: 0)], merged: [0: packed[0], 1: packed[1]],
-      propagation: .student)
-    // Nothing is missing but the two verifications, each with a collect of held-out data of its own.
-    let poison = TaskID.collect(block: 0, shard: 1)
-    for (index, name) in ["a", "b", "c"].enumerated() { _ = die(name, of: poison, &scheduler, at: 100 * index) }
-    let collects = assigned(scheduler.handle(.joined(one, slots: 1), at: .seconds(300)))
-    #expect(collects.map(\.1) == [.collect(block: 1, shard: 1)])
-    let verifications = assigned(
-      scheduler.handle(.finished(one, collects[0].1, collects[0].2, outputs: [gram]), at: .seconds(301)))
-    #expect(verifications.map(\.1) == [.verify(block: 1)])
-    let (_, task, lease) = verifications[0]
-    _ = scheduler.handle(.finished(one, task, lease, outputs: []), at: .seconds(302))
-    let last = scheduler.handle(.stored(task, lease), at: .seconds(303)).last
-    #expect(
-      last == .stop(.quarantined([QuarantinedTask(task: poison, workers: ["a", "b", "c"].map { WorkerID($0) })])))
-  }
-
-  @Test func aQuarantinedTaskEndsAJobInWhichAllElseNeedsIt() {
-    var scheduler = scheduler()
-    #expect(!die("a", &scheduler, at: 0).contains { if case .quarantine = $0 { true } else { false } })
-    _ = die("b", &scheduler, at: 100)
-    let last = die("c", &scheduler, at: 200)
-    #expect(last.contains(.quarantine(poison)))
-    #expect(last.last == .stop(.quarantined([poison])))
-  }
-
-  @Test func aWorkerThatComesBackDidNotDie() {
-    var scheduler = scheduler()
-    _ = die("a", &scheduler, at: 0)
-    _ = die("b", &scheduler, at: 100)
-    _ = scheduler.handle(.joined(WorkerID("a"), slots: 1), at: .seconds(150))
-    _ = scheduler.handle(.left(WorkerID("a")), at: .seconds(151))
-    #expect(!die("c", &scheduler, at: 200).contains { if case .quarantine = $0 { true } else { false } })
-  }
-
-  @Test func aWorkerThatSaysGoodbyeDidNotDie() {
-    var scheduler = scheduler()
-    for second in 0..<5 {
-      let worker = WorkerID("w\(second)")
-      let given = assigned(scheduler.handle(.joined(worker, slots: 1), at: .seconds(100 * second)))
-      #expect(given.map(\.1) == [.collect(block: 0, shard: 0)])
-      _ = scheduler.handle(.left(worker), at: .seconds(100 * second + 1))
-    }
-  }
-
-  @Test func aSuspectHasItsWorkerToItself() {
-    var scheduler = scheduler()
-    _ = die("a", &scheduler, at: 0)
-    _ = die("b", &scheduler, at: 100)
-    let given = assigned(scheduler.handle(.joined(one, slots: 4), at: .seconds(200)))
-    #expect(given.map(\.1) == [.collect(block: 0, shard: 0)])
-  }
-
-  // MARK: Workers that fail
-
-  /// A plan of many tasks that can be given out at once.
-  private func wideScheduler() -> Scheduler {
-    Scheduler(
-      plan: JobPlan(
-        blockCount: 1, linears: [JobPlan.Linear(name: "q", site: "attn_in", outFeatures: 8, inFeatures: 8)],
-        shards: JobPlan.slice(sequences: 16, heldOut: 2, count: 16), propagation: .teacher))
-  }
-
-  @Test func aWorkerOnWhichTaskAfterTaskFailsIsSetAside() {
-    var scheduler = wideScheduler()
-    _ = scheduler.handle(.joined(two, slots: 1), at: .zero)
-    var actions = scheduler.handle(.joined(one, slots: 1), at: .zero)
-    for second in 1...3 {
-      guard let (_, task, lease) = assigned(actions).first(where: { $0.0 == one }) else {
-        Issue.record("nothing was given out")
-        return
-      }
-      _ = scheduler.handle(.heard(two, holding: [:]), at: .seconds(second))
-      actions = scheduler.handle(.failed(one, task, lease, .other("no")), at: .seconds(second))
-    }
-    #expect(actions.contains { if case .setAside(one, .seconds(60), _) = $0 { true } else { false } })
-    #expect(assigned(actions).allSatisfy { $0.0 != one })
-    #expect(scheduler.progress.setAside == [one])
-    // With nobody else there it is as good as any.
-    #expect(assigned(scheduler.handle(.left(two), at: .seconds(4))).contains { $0.0 == one })
-  }
-
-  @Test func aTaskThatFailedGoesToAnotherWorker() {
-    var scheduler = wideScheduler()
-    let (_, task, lease) = assigned(scheduler.handle(.joined(one, slots: 16), at: .zero))[0]
-    _ = scheduler.handle(.joined(two, slots: 1), at: .zero)
-    _ = scheduler.handle(.failed(one, task, lease, .other("no")), at: .seconds(1))
-    let given = assigned(scheduler.handle(.heard(two, holding: [:]), at: .seconds(2)))
-    #expect(given.map(\.0) == [two])
-    #expect(given.map(\.1) == [task])
-  }
-
-  @Test func pausesDoubleAndDoNotAgree() {
-    let policy = SchedulerPolicy()
-    let tasks = (0..<100).map { TaskID.fit(block: $0, linear: 0) }
-    for count in 1...20 {
-      let whole = min(policy.shortestPause * (1 << (count - 1)), policy.longestPause)
-      let pauses = tasks.map { policy.pause(before: $0, after: count) }
-      #expect(pauses.allSatisfy { $0 >= whole / 2 && $0 <= whole })
-      #expect(Set(pauses).count > 90)
-      #expect(pauses == tasks.map { policy.pause(before: $0, after: count) })
-    }
-  }
-
-  // MARK: Stragglers
-
-  /// All collects but the last are done in a second each by `one`; `two` has nothing to do.
-  private func straggling(_ scheduler: inout Scheduler) -> (task: TaskID, lease: Lease) {
-    let given = assigned(scheduler.handle(.joined(one, slots: 16), at: .zero))
-    for (_, task, lease) in given.dropLast() {
-      let output = ArtifactRef(name: "gram/attn_in", digest: "\(task)", size: 1)
-      _ = scheduler.handle(.finished(one, task, lease, outputs: [output]), at: .seconds(1))
-    }
-    _ = scheduler.handle(.joined(two, slots: 1), at: .seconds(2))
-    let (_, task, lease) = given[given.count - 1]
-    return (task, lease)
-  }
-
-  private func bothBeat(_ scheduler: inout Scheduler, _ held: [Lease: TaskID], at second: Int) -> [SchedulerAction] {
-    scheduler.handle(
-      .progressed(one, held.values.first ?? .tune(block: 0), held.keys.first ?? Lease(number: 0)),
-      at: .seconds(second))
-      + scheduler.handle(.heard(two, holding: [:]), at: .seconds(second))
-  }
-
-  @Test func aStragglerIsGivenOutTwiceAndTheFirstResultCounts() {
-    var scheduler = wideScheduler()
-    let (task, lease) = straggling(&scheduler)
-    #expect(assigned(bothBeat(&scheduler, [lease: task], at: 9)).isEmpty)
-    let copies = assigned(bothBeat(&scheduler, [lease: task], at: 11))
-    #expect(copies.map(\.0) == [two])
-    #expect(copies.map(\.1) == [task])
-    guard let (_, _, second) = copies.first else { return }
-    let output = ArtifactRef(name: "gram/attn_in", digest: "late", size: 1)
-    let first = scheduler.handle(.finished(two, task, second, outputs: [output]), at: .seconds(12))
-    #expect(first.contains(.cancel(one, task, lease)))
-    #expect(first.contains(.acknowledge(two, task, second)))
-    let late = scheduler.handle(.finished(one, task, lease, outputs: [output]), at: .seconds(13))
-    #expect(late.contains(.release(one, [output])))
-    #expect(scheduler.staleResults == 1)
-  }
-
-  @Test func aStragglerWhoseSecondWorkerIsLostGoesOn() {
-    var scheduler = wideScheduler()
-    let (task, lease) = straggling(&scheduler)
-    let copies = assigned(bothBeat(&scheduler, [lease: task], at: 11))
-    #expect(copies.count == 1)
-    let lost = scheduler.handle(.lost(two), at: .seconds(12))
-    #expect(assigned(lost).isEmpty)
-    let output = ArtifactRef(name: "gram/attn_in", digest: "late", size: 1)
-    let done = scheduler.handle(.finished(one, task, lease, outputs: [output]), at: .seconds(13))
-    #expect(done.contains(.acknowledge(one, task, lease)))
   }
 }

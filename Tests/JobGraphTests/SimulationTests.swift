@@ -1,6 +1,7 @@
 import Foundation
 import JobGraph
 import Synchronization
+import TestSupport
 import Testing
 
 /// Whole jobs in a simulated cluster.
@@ -91,7 +92,7 @@ import Testing
 
   /// The seed chooses the job, the cluster and the faults.
   private static func run(_ seed: UInt64) -> Outcome {
-    var random = SplitMix(state: seed &* 0x2545_f491_4f6c_dd1d)
+    var random = SplitMix(seed: seed &* 0x2545_f491_4f6c_dd1d)
     let plan =
       random.chance(0.1)
       ? JobPlan.evaluation(windows: random.draw(1...20))
@@ -114,8 +115,8 @@ import Testing
   }
 
   private static func seeds() throws -> [UInt64] {
+    if let seed = TestRun.givenSeed { return [seed] }
     let environment = ProcessInfo.processInfo.environment
-    if let text = environment["CRVQ_SEED"] { return [try #require(UInt64(text))] }
     let count = try environment["CRVQ_SIMULATION_SEEDS"].map { try #require(Int($0)) } ?? usualSeeds
     return (0..<UInt64(count)).map { $0 }
   }

@@ -21,7 +21,8 @@ import Testing
       for second in 0..<1000 where end == nil {
         let events = coming
         coming = []
-        for event in events + workers.map({ .heard($0, holding: holding[$0] ?? [:]) }) {
+        let beats = workers.map { SchedulerEvent.heard($0, holding: holding[$0] ?? [:]) }
+        for event in events + beats + [.tick] {
           for action in scheduler.handle(event, at: .seconds(second)) { perform(action) }
         }
       }

@@ -1,6 +1,7 @@
 import Foundation
 import Messaging
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct ArtifactStoreTests {
@@ -24,7 +25,6 @@ import Testing
       #expect(store.contains(artifact.digest, size: UInt64(count)))
       #expect(!store.contains(artifact.digest, size: UInt64(count) + 1))
     }
-    #expect(store.totalBytes == 1 + 4096 + 1_000_003)
     #expect(store.digests.count == 4)
   }
 
@@ -60,13 +60,13 @@ import Testing
     #expect(throws: ArtifactError.mismatch(expected: announced, found: found)) {
       try writer.finish(expecting: announced)
     }
-    #expect(store.totalBytes == 0)
-    #expect(filesIn(store).isEmpty)
+    #expect(store.digests.isEmpty)
+    #expect(try filesIn(store).isEmpty)
   }
 
   /// Regular files in the store's directory and its staging directories, locks aside.
-  private func filesIn(_ store: ArtifactStore) -> [String] {
-    directory.names(in: "store").filter {
+  private func filesIn(_ store: ArtifactStore) throws -> [String] {
+    try directory.names(in: "store").filter {
       var isDirectory: ObjCBool = false
       let exists = FileManager.default.fileExists(atPath: path + "/" + $0, isDirectory: &isDirectory)
       return exists && !isDirectory.boolValue && !$0.hasSuffix(".lock")
@@ -78,9 +78,9 @@ import Testing
     do {
       let writer = try store.writer()
       try writer.write(patterned(100))
-      #expect(filesIn(store).count == 1)
+      #expect(try filesIn(store).count == 1)
     }
-    #expect(filesIn(store).isEmpty)
+    #expect(try filesIn(store).isEmpty)
   }
 
   @Test func removedIsNotFound() throws {
@@ -90,7 +90,7 @@ import Testing
     #expect(try store.remove(artifact.digest) == 100)
     #expect(try store.remove(artifact.digest) == 0)
     #expect(!store.contains(artifact.digest))
-    #expect(store.totalBytes == 0)
+    #expect(store.digests.isEmpty)
     #expect(throws: ArtifactError.notFound(artifact.digest, directory: path)) { try store.open(artifact.digest) }
     #expect(bytes(open) == patterned(100))
   }
@@ -99,7 +99,6 @@ import Testing
     let artifact = try ArtifactStore(directory: path, durability: .durable).put(patterned(100))
     let store = try ArtifactStore(directory: path, durability: .durable)
     #expect(store.digests == [artifact.digest])
-    #expect(store.totalBytes == 100)
     #expect(try bytes(store.open(artifact.digest)) == patterned(100))
   }
 
@@ -157,8 +156,7 @@ import Testing
     try Data("half".utf8).write(to: URL(fileURLWithPath: dead + "/2"))
     try Data().write(to: URL(fileURLWithPath: dead + ".lock"))
     let second = try ArtifactStore(directory: path, durability: .cache)
-    #expect(second.sweptFiles == 2)
-    #expect(!directory.names(in: "store").contains { $0.hasPrefix(".staging-dead") })
+    #expect(try !directory.names(in: "store").contains { $0.hasPrefix(".staging-dead") })
     try writer.finish()
     #expect(second.contains(.of(patterned(100))))
   }
@@ -209,10 +207,10 @@ import Testing
       default: false
       }
     }
-    if failing < 4 { #expect(filesIn(store).isEmpty) }
+    if failing < 4 { #expect(try filesIn(store).isEmpty) }
     #expect(try store.put(patterned(100)).digest == .of(patterned(100)))
     #expect(try bytes(store.open(.of(patterned(100)))) == patterned(100))
-    #expect(filesIn(store) == [Digest.of(patterned(100)).hex])
+    #expect(try filesIn(store) == [Digest.of(patterned(100)).hex])
   }
 
   @Test func manyThreadsPutAndOpenTheSame() async throws {

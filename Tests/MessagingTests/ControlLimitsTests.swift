@@ -1,5 +1,6 @@
 import Foundation
 import Messaging
+import TestSupport
 import Testing
 
 /// What the coordinator does about workers that send too much, or whose key is taken off the list.

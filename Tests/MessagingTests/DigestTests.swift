@@ -12,14 +12,16 @@ import Testing
 
   @Test func piecesGiveTheDigestOfTheWhole() {
     let bytes = patterned(100_003)
-    var builder = DigestBuilder()
-    var start = 0
-    for length in [0, 1, 63, 64, 65, 99_810] {
-      bytes.withUnsafeBytes { builder.update(UnsafeRawBufferPointer(rebasing: $0[start..<start + length])) }
-      start += length
+    let digest = bytes.withUnsafeBytes { (whole: UnsafeRawBufferPointer) in
+      Digest.of { add in
+        var start = 0
+        for length in [0, 1, 63, 64, 65, 99_810] {
+          add(UnsafeRawBufferPointer(rebasing: whole[start..<start + length]))
+          start += length
+        }
+      }
     }
-    #expect(start == bytes.count)
-    #expect(builder.digest == Digest.of(bytes))
+    #expect(digest == Digest.of(bytes))
   }
 
   @Test func hexAndBytesComeBack() throws {

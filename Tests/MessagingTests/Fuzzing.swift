@@ -1,4 +1,4 @@
-import Foundation
+import TestSupport
 
 /// How many damaged inputs a fuzzing test tries, and from which seed.
 ///
@@ -7,17 +7,13 @@ import Foundation
 struct Fuzzing {
   let inputs: Int
   /// What repeats the run, for messages.
-  let seed: String
-  var random: SplitMix64
+  let seed = TestRun.seedSetting
+  var random: SplitMix
 
   /// Prints the seed.
   init(_ test: String) {
-    let environment = ProcessInfo.processInfo.environment
-    let isFull = environment["CRVQ_FULL"].map { !$0.isEmpty } ?? false
-    inputs = environment["CRVQ_FUZZ"].flatMap { Int($0) } ?? (isFull ? 1_000_000 : 20_000)
-    let number = environment["CRVQ_SEED"].flatMap { UInt64($0) } ?? .random(in: .min ... .max)
-    seed = "CRVQ_SEED=\(number)"
-    random = SplitMix64(state: number)
+    inputs = TestRun.damagedInputs(usually: 20_000)
+    random = SplitMix(seed: TestRun.seed)
     print("\(test): \(inputs) inputs, \(seed)")
   }
 

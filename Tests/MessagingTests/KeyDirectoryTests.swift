@@ -1,5 +1,6 @@
 import Foundation
 import Messaging
+import TestSupport
 import Testing
 
 @Suite struct KeyDirectoryTests {
@@ -29,7 +30,7 @@ import Testing
     try KeyDirectory(path).addWorker(named: "node-7")
     for name in ["coordinator.key", "worker.key", "node-7.key"] { #expect(try mode(name) == 0o600) }
     #expect(
-      directory.names(in: "keys") == [
+      try directory.names(in: "keys") == [
         "allowed", "allowed/coordinator.pub", "allowed/node-7.pub", "allowed/worker.pub", "coordinator.key",
         "node-7.key", "worker.key",
       ])

@@ -114,6 +114,18 @@ import Testing
     #expect(try Endpoint("tcp://0.0.0.0:4000").at(host: "node-7").description == "tcp://node-7:4000")
   }
 
+  @Test(arguments: ["", "+80", "-1", "00", "080", "65536", "8x", "**"]) func portsThatAreNone(port: String) {
+    let text = "tcp://127.0.0.1:\(port)"
+    let error = #expect(throws: MessagingError.self) { try Endpoint(text) }
+    #expect(error?.description.hasPrefix("\(text): port \(port) is neither") == true)
+  }
+
+  @Test func localhostIsBoundAsAnAddress() throws {
+    let coordinator = try coordinator("tcp://localhost:*")
+    #expect(coordinator.endpoint.hasPrefix("tcp://127.0.0.1:"))
+    _ = try meet(coordinator, worker(coordinator.endpoint))
+  }
+
   @Test func aVanishedPeerIsReported() throws {
     let coordinator = try coordinator()
     let worker = try worker(coordinator.endpoint)
@@ -137,7 +149,7 @@ import Testing
     let worker = try worker(coordinator.endpoint)
     let peer = try meet(coordinator, worker)
     // As if the worker had been given up: the next heartbeat is answered with the request to say Ready.
-    try coordinator.forget(peer)
+    coordinator.forget(peer)
     #expect(try coordinator.awaitMessage(.ready).peer == peer)
     try coordinator.send(.welcome(welcome), to: peer)
     _ = try worker.awaitMessage(.welcome)

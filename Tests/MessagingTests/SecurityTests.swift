@@ -1,6 +1,7 @@
 import Foundation
 import Messaging
 import Synchronization
+import TestSupport
 import Testing
 
 /// Lines that a context has for the log.
@@ -270,6 +271,18 @@ private struct Keys {
     // Sockets of one process answer to one list.
     #expect(throws: MessagingError.otherKeys) {
       try CoordinatorLink(binding: "tcp://0.0.0.0:*", context: here, security: others.coordinator)
+    }
+  }
+
+  @Test func whetherAnEndpointMayBeBoundIsKnownBefore() throws {
+    try SocketSecurity.plain.check(binding: "tcp://localhost:*")
+    try SocketSecurity.insecure.check(binding: "tcp://0.0.0.0:1")
+    try keys.coordinator.check(binding: "tcp://0.0.0.0:1")
+    #expect(throws: MessagingError.unprotected("tcp://0.0.0.0:1")) {
+      try SocketSecurity.plain.check(binding: "tcp://0.0.0.0:1")
+    }
+    for security in [SocketSecurity.plain, .insecure, try keys.coordinator] {
+      #expect(throws: MessagingError.self) { try security.check(binding: "localhost") }
     }
   }
 

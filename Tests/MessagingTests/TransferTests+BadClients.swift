@@ -95,4 +95,51 @@ extension TransferTests {
     // Of the 800 MiB asked for, only what both queues and the kernel's buffers hold has left the server.
     #expect(server.bytesServed < 60 * (4 << 20))
   }
+
+  /// However many do so, their chunks take a bounded part of memory, and leave some for those who read.
+  @Test func clientsThatDoNotReadLeaveMemoryForOthers() throws {
+    var limits = SendBudget.Limits()
+    limits.total = 4 << 20
+    limits.peer = 2 << 20
+    limits.patience = .milliseconds(300)
+    let server = try ArtifactServer(
+      binding: "tcp://127.0.0.1:*", serving: source, context: here, sendLimits: limits)
+    let data = patterned(8 << 20)
+    let artifact = try source.put(data)
+    var greedy: [ZMQSocket] = []
+    for _ in 0..<6 { greedy.append(try greedyClient(of: server, artifact)) }
+    // Each has its chunk, though the total is less: those before do not count any more.
+    let areServed = waitUntil { server.bytesUnsent >= greedy.count * Self.chunkLength }
+    #expect(areServed)
+    try client().fetch(artifact, from: holders(server.endpoint), into: target)
+    #expect(try bytes(target, artifact.digest) == data)
+    // Beyond the total, a chunk for each connection at most.
+    #expect(server.bytesUnsent <= limits.total + 7 * Self.chunkLength)
+    greedy.removeAll()
+    let isFreed = waitUntil { server.bytesUnsent == 0 }
+    #expect(isFreed)
+  }
+
+  /// Asks for 200 chunks and takes none but those that the kernel's buffers hold.
+  private func greedyClient(of server: ArtifactServer, _ artifact: Artifact) throws -> ZMQSocket {
+    var limits = SocketLimits.artifactClient
+    limits.receiveQueue = 1
+    let socket = try ZMQSocket(.dealer, context: there, limits: limits)
+    try socket.connect(server.endpoint)
+    var request = WireArtifactRequest()
+    request.digest = artifact.digest.data
+    request.length = UInt32(Self.chunkLength)
+    for _ in 0..<200 { #expect(try socket.send(ArtifactMessage.request(request).frames()) == .sent) }
+    return socket
+  }
+
+  /// - Returns: false if that does not come.
+  private func waitUntil(_ condition: () -> Bool) -> Bool {
+    let deadline = ContinuousClock.now + patience
+    while .now < deadline {
+      if condition() { return true }
+      Thread.sleep(forTimeInterval: 0.002)
+    }
+    return false
+  }
 }

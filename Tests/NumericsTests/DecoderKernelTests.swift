@@ -72,7 +72,7 @@ import Testing
   }
 
   @Test func scratchBuffersAreLentToOneAtATime() {
-    let pool = ScratchPool(count: 10)
+    let pool = Pool(count: 10)
     let team = ThreadTeam(threads: 4)
     let rounds = 200
     nonisolated(unsafe) var intact = [Bool](repeating: false, count: rounds)

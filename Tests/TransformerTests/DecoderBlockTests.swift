@@ -6,19 +6,6 @@ import Transformer
 @Suite struct DecoderBlockTests {
   private let team = ThreadTeam(threads: 2)
 
-  /// Keeps a copy of what it is shown.
-  private final class Recorder: SiteObserver {
-    let sites: Set<Site>
-    var values: [Site: [Float]] = [:]
-
-    init(_ sites: Set<Site>) { self.sites = sites }
-
-    func observe(_ activations: SiteActivations, team: ThreadTeam) {
-      let count = activations.rows * activations.width
-      values[activations.site, default: []] += UnsafeBufferPointer(start: activations.values, count: count)
-    }
-  }
-
   @Test(arguments: ["long", "mqa-biases"]) func bytesDependNeitherOnThreadsNorOnTheBatch(name: String) throws {
     let golden = try GoldenModel(name)
     let block = try golden.model.loadBlock(1, from: golden.checkpoint)
@@ -38,7 +25,7 @@ import Transformer
     let golden = try GoldenModel(name)
     let block = try golden.model.loadBlock(0, from: golden.checkpoint)
     let input = try golden.model.embed(tokens: golden.tokens, from: golden.checkpoint)
-    let recorder = Recorder(Set(Site.allCases))
+    let recorder = SiteRecorder(Set(Site.allCases))
     let output = try block.output(of: input, team: team, observer: recorder)
     // The output of the block, rebuilt from the activations in front of the two linears that end in it.
     var rebuilt = input.values
@@ -60,7 +47,7 @@ import Transformer
     // Observing changes nothing, whichever sites are asked for.
     #expect(try block.output(of: input, team: team) == output)
     for site in Site.allCases {
-      let one = Recorder([site])
+      let one = SiteRecorder([site])
       #expect(try block.output(of: input, team: team, observer: one) == output)
       #expect(one.values == [site: recorder.values[site] ?? []])
     }
@@ -70,7 +57,7 @@ import Transformer
     let golden = try GoldenModel("gqa-tied")
     let block = try golden.model.loadBlock(0, from: golden.checkpoint)
     let input = try golden.model.embed(tokens: golden.tokens, from: golden.checkpoint)
-    let recorder = Recorder(Set(Site.allCases))
+    let recorder = SiteRecorder(Set(Site.allCases))
     _ = try block.output(of: input, team: team, observer: recorder)
     let collector = GramCollector(shape: golden.model.shape)
     _ = try block.output(of: input, team: team, observer: collector)

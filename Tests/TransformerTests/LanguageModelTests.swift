@@ -1,23 +1,8 @@
 import Checkpoint
 import Numerics
+import TestSupport
 import Testing
 import Transformer
-
-/// A source in memory whose tensors can be spoiled.
-private struct MemorySource: TensorSource {
-  var tensors: [String: (shape: [Int], values: [Float])]
-
-  init(_ checkpoint: Checkpoint) throws {
-    tensors = [:]
-    for name in checkpoint.tensorNames {
-      tensors[name] = (checkpoint.shape(of: name) ?? [], try checkpoint.floats(name))
-    }
-  }
-
-  var tensorNames: [String] { tensors.keys.sorted() }
-  func shape(of name: String) -> [Int]? { tensors[name]?.shape }
-  func floats(_ name: String) throws -> [Float] { tensors[name]?.values ?? [] }
-}
 
 @Suite struct LanguageModelTests {
   private let team = ThreadTeam(threads: 1)
@@ -65,7 +50,7 @@ private struct MemorySource: TensorSource {
   @Test func aMissingTensorIsNamed() throws {
     let golden = try GoldenModel("gqa-tied")
     for name in ["model.layers.1.mlp.up_proj.weight", "model.norm.weight", "model.embed_tokens.weight"] {
-      var source = try MemorySource(golden.checkpoint)
+      var source = try MemorySource(copying: golden.checkpoint)
       let shape = try #require(source.tensors.removeValue(forKey: name)?.shape)
       #expect(
         throws: CheckpointError(.missing, path: "model", "no tensor \(name); expected one of shape \(shape)")
@@ -75,7 +60,7 @@ private struct MemorySource: TensorSource {
 
   @Test func aTensorOfAnotherShapeIsNamed() throws {
     let golden = try GoldenModel("gqa-tied")
-    var source = try MemorySource(golden.checkpoint)
+    var source = try MemorySource(copying: golden.checkpoint)
     let name = "model.layers.0.self_attn.k_proj.weight"
     source.tensors[name]?.shape = [32, 16]
     let error = CheckpointError(
@@ -86,7 +71,7 @@ private struct MemorySource: TensorSource {
 
   @Test(arguments: [Float.nan, .infinity]) func aWeightThatIsNotFiniteIsRefusedWithItsPlace(bad: Float) throws {
     let golden = try GoldenModel("gqa-tied")
-    var source = try MemorySource(golden.checkpoint)
+    var source = try MemorySource(copying: golden.checkpoint)
     let name = "model.layers.1.self_attn.k_proj.weight"
     source.tensors[name]?.values[3 * 32 + 7] = bad
     #expect(

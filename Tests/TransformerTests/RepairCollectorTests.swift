@@ -6,15 +6,6 @@ import Transformer
 @Suite struct RepairCollectorTests {
   private let team = ThreadTeam(threads: 2)
 
-  private final class Recorder: SiteObserver {
-    let sites: Set<Site> = [.mlpHidden]
-    var values: [Float] = []
-
-    func observe(_ activations: SiteActivations, team: ThreadTeam) {
-      values += UnsafeBufferPointer(start: activations.values, count: activations.rows * activations.width)
-    }
-  }
-
   private func setting(
     _ name: String
   ) throws -> (changed: DecoderBlock, hidden: HiddenStates, expected: HiddenStates) {
@@ -39,8 +30,9 @@ import Transformer
     #expect(calls == Array(0..<hidden.sequences))
     let (gram, loss) = try collector.partials()
 
-    let recorder = Recorder()
+    let recorder = SiteRecorder([.mlpHidden])
     let got = try changed.output(of: hidden, team: team, observer: recorder)
+    let activations = try #require(recorder.values[.mlpHidden])
     let width = changed.shape.intermediateSize
     #expect(gram.width == width && gram.tokenCount == hidden.rows && loss.tokenCount == hidden.rows)
     #expect(loss.rows == hidden.width && loss.columns == width)
@@ -55,7 +47,7 @@ import Transformer
         var sum = 0.0
         for row in 0..<hidden.rows {
           let missing = expected.values[row * hidden.width + o] - got.values[row * hidden.width + o]
-          sum += weights[row] * Double(missing) * Double(recorder.values[row * width + c])
+          sum += weights[row] * Double(missing) * Double(activations[row * width + c])
         }
         #expect(abs(Double(loss.values[o * width + c]) - sum) < 1e-4 * max(1, abs(sum)))
         largest = max(largest, abs(loss.values[o * width + c]))
@@ -64,7 +56,7 @@ import Transformer
     #expect(largest > 1e-3, "the changed block lacks something")
     let diagonal = (0..<width).map { c in
       (0..<hidden.rows).reduce(Float(0)) {
-        $0 + Float(weights[$1]) * recorder.values[$1 * width + c] * recorder.values[$1 * width + c]
+        $0 + Float(weights[$1]) * activations[$1 * width + c] * activations[$1 * width + c]
       }
     }
     var index = 0

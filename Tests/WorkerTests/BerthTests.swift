@@ -1,24 +1,26 @@
 import Foundation
+import TestSupport
 import Testing
 import Worker
 
 /// Within one process: the lock belongs to the open file, so another berth is as good as another process.
 @Suite struct BerthTests {
-  private let directory = NSTemporaryDirectory() + "crvq-berths-\(UUID().uuidString)"
+  private let parent: TemporaryDirectory
+  private var directory: String { parent.file("berths") }
+
+  init() throws { parent = try TemporaryDirectory() }
 
   private func take(_ worker: UInt8) throws -> Berth {
     try Berth.take(in: directory, for: Data(repeating: worker, count: 16))
   }
 
   @Test func eachProcessHasItsOwn() throws {
-    defer { try? FileManager.default.removeItem(atPath: directory) }
     let berths = try (0..<3).map { try take($0) }
     #expect(Set(berths.map(\.path)).count == 3)
     #expect(berths.allSatisfy { $0.predecessor == nil })
   }
 
   @Test func oneThatIsFreeIsTakenOverWithItsContents() throws {
-    defer { try? FileManager.default.removeItem(atPath: directory) }
     var first: Berth? = try take(1)
     let path = try #require(first?.path)
     let second = try take(2)
@@ -32,7 +34,6 @@ import Worker
   }
 
   @Test func onlyThoseThatNobodyHasAreRemoved() throws {
-    defer { try? FileManager.default.removeItem(atPath: directory) }
     var first: Berth? = try take(1)
     let second = try take(2)
     let path = try #require(first?.path)
@@ -46,7 +47,6 @@ import Worker
   }
 
   @Test func whatAllHaveInCommonGoesWithTheLast() throws {
-    defer { try? FileManager.default.removeItem(atPath: directory) }
     let berths = try (0..<2).map { try take($0) }
     let common = directory + "/files"
     try FileManager.default.createDirectory(atPath: common + "/more", withIntermediateDirectories: true)

@@ -1,13 +1,13 @@
 import Checkpoint
-import Foundation
 import Messaging
 import Numerics
+import TestSupport
 import Testing
 import Worker
 
 @Suite struct DistillationCourseTests {
   @Test func theFirstOfTheSmallestLossesIsTheBest() {
-    var course = DistillationCourse()
+    var course = EarlyStopping()
     for loss: Float in [3, 2, 1, 1] { course.add(validation: loss, patience: 3) }
     #expect(course.bestEpoch == 2)
     #expect((course.lossBefore, course.lossAfter) == (3, 1))
@@ -15,7 +15,7 @@ import Worker
   }
 
   @Test func withoutABetterEpochItEndsAndChangesNothing() {
-    var course = DistillationCourse()
+    var course = EarlyStopping()
     for loss: Float in [1, 1, 2, 2] { course.add(validation: loss, patience: 3) }
     #expect(course.isOver && course.bestEpoch == 0 && course.lossAfter == 1)
     course.add(validation: 0.5, patience: 3)
@@ -23,21 +23,22 @@ import Worker
   }
 
   @Test(arguments: [Float.nan, .infinity]) func aLossThatIsNotANumberEndsItAndKeepsThePackedBlocks(loss: Float) {
-    var course = DistillationCourse()
+    var course = EarlyStopping()
     for loss in [2, 1, loss, 0.5] { course.add(validation: loss, patience: 3) }
     #expect(course.isOver && course.hasDiverged && course.bestEpoch == 0)
     #expect(course.lossBefore == 2 && course.lossAfter.isNaN)
   }
 
   @Test func itComesBackFromATensor() throws {
-    var course = DistillationCourse()
+    var course = EarlyStopping()
     for loss: Float in [2, 1, .nan] { course.add(validation: loss, patience: 3) }
-    #expect(DistillationCourse(values: course.values) == course)
-    #expect(DistillationCourse(values: []) == nil)
+    #expect(EarlyStopping(values: course.values) == course)
+    #expect(EarlyStopping(values: []) == nil)
   }
 }
 
 @Suite struct DistilledParametersTests {
+  private let directory: TemporaryDirectory
   private let store: ArtifactStore
   private let tensors = [
     DistilledTensor(name: "a", shape: [2, 3], parts: [4, 2], relativeRate: 0.1),
@@ -46,8 +47,8 @@ import Worker
   private let values: [[Float]] = [[1, -2, 3, -4, 5, -6], [0.5, 0.25]]
 
   init() throws {
-    store = try ArtifactStore(
-      directory: NSTemporaryDirectory() + "crvq-distilled-\(UUID().uuidString)", durability: .cache)
+    directory = try TemporaryDirectory()
+    store = try ArtifactStore(directory: directory.path, durability: .cache)
   }
 
   private func start() throws -> DistilledParameters {
@@ -65,7 +66,6 @@ import Worker
   }
 
   @Test func aStepGoesDownTheSumOfTheGradients() throws {
-    defer { try? FileManager.default.removeItem(atPath: store.directory) }
     let options = TuneOptions(epochs: 1)
     let (first, second): ([[Float]], [[Float]]) = ([[1, 0, 2, 0, 0, 1], [1, 1]], [[1, 1, -1, 0, 0, 0], [0, -1]])
     var parameters = try start()
@@ -82,7 +82,6 @@ import Worker
   }
 
   @Test func allOfThemComeBackFromAFile() throws {
-    defer { try? FileManager.default.removeItem(atPath: store.directory) }
     var parameters = try start()
     parameters.judge(2, patience: 3)
     try parameters.descend(
@@ -99,7 +98,6 @@ import Worker
   }
 
   @Test func theBestAreTheValuesOfItsEpochAsTheyAreStored() throws {
-    defer { try? FileManager.default.removeItem(atPath: store.directory) }
     let options = TuneOptions(epochs: 1)
     let gradient = try gradients([[1, 2, 3, 4, 5, 6], [7, 8]])
     var parameters = try start()
@@ -116,7 +114,6 @@ import Worker
   }
 
   @Test func aGradientThatIsNotANumberEndsIt() throws {
-    defer { try? FileManager.default.removeItem(atPath: store.directory) }
     var parameters = try start()
     parameters.judge(2, patience: 3)
     let gradient = try gradients([[1, .nan, 3, 4, 5, 6], [7, 8]])
@@ -126,7 +123,6 @@ import Worker
   }
 
   @Test func aFileOfOtherTensorsIsRefused() throws {
-    defer { try? FileManager.default.removeItem(atPath: store.directory) }
     let short = try file(
       FloatTensor.put(
         [

@@ -1,16 +1,19 @@
 import Foundation
 import Messaging
+import TestSupport
 import Testing
 import Worker
 
 @Suite struct FloatArtifactTests {
-  private func store() throws -> ArtifactStore {
-    try ArtifactStore(directory: NSTemporaryDirectory() + "crvq-float-\(UUID().uuidString)", durability: .cache)
+  private let directory: TemporaryDirectory
+  private let store: ArtifactStore
+
+  init() throws {
+    directory = try TemporaryDirectory()
+    store = try ArtifactStore(directory: directory.path, durability: .cache)
   }
 
   @Test func valuesAndSizesComeBack() throws {
-    let store = try store()
-    defer { try? FileManager.default.removeItem(atPath: store.directory) }
     let values: [Float] = [1, -0, .pi, .leastNonzeroMagnitude]
     let artifact = try FloatArtifact.put(.gram, sizes: (2, 7, 0), values, into: store)
     let read = try FloatArtifact(.gram, artifact.digest, in: store)
@@ -19,23 +22,17 @@ import Worker
   }
 
   @Test func anotherTagIsRefused() throws {
-    let store = try store()
-    defer { try? FileManager.default.removeItem(atPath: store.directory) }
     let artifact = try FloatArtifact.put(.hidden, sizes: (1, 1, 1), [0], into: store)
     #expect(throws: TaskError.self) { try FloatArtifact(.gram, artifact.digest, in: store) }
   }
 
   @Test(arguments: [0, 7, 31, 33]) func aTruncatedArtifactIsRefused(length: Int) throws {
-    let store = try store()
-    defer { try? FileManager.default.removeItem(atPath: store.directory) }
     let bytes = Array("crvqgram".utf8) + [UInt8](repeating: 0, count: 64)
     let artifact = try store.put(Array(bytes.prefix(length)))
     #expect(throws: TaskError.self) { try FloatArtifact(.gram, artifact.digest, in: store) }
   }
 
   @Test func sizesOutOfRangeAreRefused() throws {
-    let store = try store()
-    defer { try? FileManager.default.removeItem(atPath: store.directory) }
     let artifact = try store.put(Array("crvqgram".utf8) + [UInt8](repeating: 0xff, count: 24))
     #expect(throws: TaskError.self) { try FloatArtifact(.gram, artifact.digest, in: store) }
   }

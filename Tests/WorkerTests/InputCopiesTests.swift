@@ -1,13 +1,16 @@
 import Foundation
 import Messaging
+import TestSupport
 import Testing
 import Worker
 
 @Suite struct InputCopiesTests {
+  private let directory: TemporaryDirectory
+
+  init() throws { directory = try TemporaryDirectory() }
+
   private func withStore(_ body: (ArtifactStore) throws -> Void) throws {
-    let directory = NSTemporaryDirectory() + "crvq-copies-\(UUID().uuidString)"
-    defer { try? FileManager.default.removeItem(atPath: directory) }
-    try body(ArtifactStore(directory: directory, durability: .cache))
+    try body(ArtifactStore(directory: directory.path, durability: .cache))
   }
 
   private func bytes(_ value: UInt8) -> Data { Data(repeating: value, count: 100) }

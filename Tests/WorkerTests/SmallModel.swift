@@ -2,32 +2,32 @@ import CRVQ
 import Checkpoint
 import Foundation
 import Numerics
+import TestSupport
 import Transformer
 import Worker
 
 /// A small random model of width 32, with biases on queries, keys and values, and its blocks packed by fits.
 struct SmallModel {
   let model: LanguageModel
-  let source: Tensors
+  let source: MemorySource
   let packed: [PackedBlock]
 
   init(_ random: inout RandomStream, blocks: Int) throws {
     let model = try LanguageModel(config: Self.config(blocks: blocks))
-    var weights: [String: [Float]] = [:]
+    var source = MemorySource([:])
     for tensor in model.tensors {
-      let count = tensor.shape.reduce(1, *)
-      weights[tensor.name] = (0..<count).map { _ in
+      let values = (0..<tensor.shape.reduce(1, *)).map { _ in
         tensor.shape.count == 1 ? 1 + 0.1 * random.normal() : 0.1 * random.normal()
       }
+      source.tensors[tensor.name] = (tensor.shape, values)
     }
-    let source = Tensors(values: weights, shapes: model.tensors.reduce(into: [:]) { $0[$1.name] = $1.shape })
     packed = try (0..<blocks).map { try Self.pack(model.loadBlock($0, from: source), model) }
     self.model = model
     self.source = source
   }
 
   private static func pack(_ original: DecoderBlock, _ model: LanguageModel) throws -> PackedBlock {
-    let options = FitOptions(codebookBits: [4, 3], criticalRatio: 0.25, maximumRounds: 2, feedbackRounds: 1)
+    let options = FitOptions(codebookBits: [4, 3], criticalRatio: 0.25, maximumRounds: 2)
     var linears: [LinearRole: PackedLinear] = [:]
     var block = original
     for spec in model.linears {
@@ -51,14 +51,4 @@ struct SmallModel {
       """
     return try ModelConfig(text: Array(json.utf8), path: "config.json", known: Architectures.names)
   }
-}
-
-/// Tensors by name, in memory.
-struct Tensors: TensorSource {
-  let values: [String: [Float]]
-  let shapes: [String: [Int]]
-
-  var tensorNames: [String] { values.keys.sorted() }
-  func shape(of name: String) -> [Int]? { shapes[name] }
-  func floats(_ name: String) throws -> [Float] { values[name] ?? [] }
 }

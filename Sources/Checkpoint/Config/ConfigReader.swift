@@ -75,14 +75,4 @@ struct ConfigReader {
       return strings.count == elements.count ? strings : nil
     } ?? []
   }
-
-  /// One whole number or a list of them.
-  func integerList(_ key: String, _ limits: ClosedRange<Int>) throws -> [Int] {
-    let expected = "whole numbers from \(limits.lowerBound) to \(limits.upperBound)"
-    return try read(key, expected) { value in
-      let elements = value.array ?? [value]
-      let integers = elements.compactMap(\.integer).filter(limits.contains)
-      return integers.count == elements.count ? integers : nil
-    } ?? []
-  }
 }

@@ -6,8 +6,6 @@ public struct ModelConfig: Sendable, Equatable {
   public let path: String
   /// `architectures`: the class names of transformers, the first of which counts.
   public let architectures: [String]
-  /// `model_type`, or empty.
-  public let modelType: String
   /// `hidden_size`: the width of the residual stream.
   public let hiddenSize: Int
   /// `intermediate_size`: the width inside the MLP.
@@ -32,14 +30,6 @@ public struct ModelConfig: Sendable, Equatable {
   public let attentionBias: Bool
   /// `mlp_bias`: gate, up and down have biases.
   public let mlpBias: Bool
-  /// `max_position_embeddings`, if given.
-  public let positionCountMax: Int?
-  /// `bos_token_id`, if given.
-  public let beginToken: Int?
-  /// `eos_token_id`: none, one or several.
-  public let endTokens: [Int]
-  /// `torch_dtype`, or `dtype` as newer versions write.
-  public let elementTypeName: String?
   /// `quantization_config`, unread.
   public let quantization: JSONValue?
   /// The whole document.
@@ -83,7 +73,6 @@ public struct ModelConfig: Sendable, Equatable {
     self.path = path
     self.document = document
     architectures = try config.textList("architectures")
-    modelType = try config.textIfPresent("model_type") ?? ""
     if let known, !known.contains(architectures.first ?? "") {
       let found = architectures.first ?? "nothing"
       throw config.mismatch("architectures", "one of \(known.sorted().joined(separator: ", "))", found)
@@ -102,10 +91,6 @@ public struct ModelConfig: Sendable, Equatable {
     tiesEmbeddings = try config.flag("tie_word_embeddings", default: false)
     attentionBias = try config.flag("attention_bias", default: false)
     mlpBias = try config.flag("mlp_bias", default: false)
-    positionCountMax = try config.integerIfPresent("max_position_embeddings", Self.positionLimits)
-    beginToken = try config.integerIfPresent("bos_token_id", 0...Int(Int32.max))
-    endTokens = try config.integerList("eos_token_id", 0...Int(Int32.max))
-    elementTypeName = try config.textIfPresent("dtype") ?? config.textIfPresent("torch_dtype")
     quantization = config.value("quantization_config")
 
     if let activation = try config.textIfPresent("hidden_act"), activation != "silu" {

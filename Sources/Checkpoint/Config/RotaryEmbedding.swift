@@ -29,18 +29,27 @@ extension RotaryEmbedding {
   static let defaultTheta = 10_000.0
 
   init(_ config: ConfigReader) throws {
-    let parameters = try config.objectIfPresent("rope_parameters")
-    let theta = 1e-3...1e12
-    self.theta =
-      try parameters?.numberIfPresent("rope_theta", theta) ?? config.numberIfPresent("rope_theta", theta)
-      ?? Self.defaultTheta
     try Self.requireWholeHeads(config)
-    if let parameters {
-      try Self.requireWholeHeads(parameters)
-      scaling = try Self.scaling(parameters, typeIfAbsent: "default")
-    } else {
-      scaling = try config.objectIfPresent("rope_scaling").map { try Self.scaling($0) } ?? .none
+    let older = try config.objectIfPresent("rope_scaling").map { try RotaryEmbedding($0, within: config) }
+    let newer = try config.objectIfPresent("rope_parameters").map {
+      try RotaryEmbedding($0, within: config, typeIfAbsent: "default")
     }
+    // transformers takes the older one without a word; whoever added it may not have known.
+    if let older, let newer, older != newer {
+      throw config.mismatch("rope_scaling", "nothing, or what rope_parameters says", "another embedding")
+    }
+    self = try newer ?? older ?? RotaryEmbedding(theta: Self.theta(config) ?? Self.defaultTheta, scaling: .none)
+  }
+
+  /// By one of the two objects, which may have the base as well.
+  private init(_ parameters: ConfigReader, within config: ConfigReader, typeIfAbsent: String? = nil) throws {
+    try Self.requireWholeHeads(parameters)
+    theta = try Self.theta(parameters) ?? Self.theta(config) ?? Self.defaultTheta
+    scaling = try Self.scaling(parameters, typeIfAbsent: typeIfAbsent)
+  }
+
+  private static func theta(_ config: ConfigReader) throws -> Double? {
+    try config.numberIfPresent("rope_theta", 1e-3...1e12)
   }
 
   /// Some architectures turn only part of a head's channels, which would go unnoticed here.

@@ -92,6 +92,9 @@ public struct Checkpoint: StoredTensorSource {
     try shard(of: name).floats(name, requireFinite: true)
   }
 
+  /// ``floats(_:)``, which refuses what is not finite as it is.
+  public func finiteFloats(_ name: String) throws -> [Float] { try floats(name) }
+
   /// The slices `rows` of a tensor along its first dimension, as ``floats(_:)``: the embeddings of a few tokens, say.
   public func floats(_ name: String, rows: Range<Int>) throws -> [Float] {
     try shard(of: name).floats(name, rows: rows, requireFinite: true)

@@ -12,7 +12,7 @@ func widen(
   case .float16: withAlignedHalves(source, count: destination.count) { Half.widen($0, into: target + $1, count: $2) }
   case .bfloat16:
     withAlignedHalves(source, count: destination.count) { Half.widenBFloat16($0, into: target + $1, count: $2) }
-  case .int32, .int64, .uint8, .uint16, .uint32: preconditionFailure("integers are not widened to Float")
+  default: preconditionFailure("\(elementType.rawValue) is not widened to Float")
   }
 }
 
@@ -38,23 +38,8 @@ private func withAlignedHalves(
 /// Widens integers that may lie at any address.
 func loadIntegers<T: FixedWidthInteger & BitwiseCopyable>(_ bytes: UnsafeRawBufferPointer, as type: T.Type) -> [Int] {
   let size = MemoryLayout<T>.size
-  // Every type in use fits Int: 64-bit platforms only, and there is no UInt64 among the element types.
+  // Every type in use fits Int: 64-bit platforms only, and values of UInt64 are not read.
   return (0..<bytes.count / size).map { Int(bytes.loadUnaligned(fromByteOffset: $0 * size, as: T.self)) }
-}
-
-/// The index of the first NaN or infinity.
-func indexOfNonFinite(_ values: UnsafeBufferPointer<Float>) -> Int? {
-  var start = 0
-  while start < values.count {
-    let end = min(values.count, start + 4096)
-    // Adding one to an exponent of all ones, and to no other, carries into the sign's place; an OR over a block of these
-    // vectorises, where a comparison with an early exit does not.
-    var carries: UInt32 = 0
-    for index in start..<end { carries |= (values[index].bitPattern & 0x7f80_0000) &+ 0x0080_0000 }
-    if carries & 0x8000_0000 != 0 { return (start..<end).first { !values[$0].isFinite } }
-    start = end
-  }
-  return nil
 }
 
 /// The coordinates of the element at `index` of a row-major tensor: `[row, column]`.

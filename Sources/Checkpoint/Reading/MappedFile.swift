@@ -10,33 +10,25 @@ final class MappedFile: Sendable {
   // Read-only memory that lives as long as this object.
   nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
 
-  /// - Throws: ``CheckpointError`` of kind missing or io.
+  /// - Throws: ``CheckpointError``: missing, io, or malformed if it is no regular file.
   init(path: String) throws {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    if descriptor < 0 { throw CheckpointError.opening(path, errno) }
-    defer { close(descriptor) }
-    var status = stat()
-    if fstat(descriptor, &status) != 0 { throw CheckpointError.system("cannot read the size", path, errno) }
-    guard status.st_mode & S_IFMT == S_IFREG else {
-      throw CheckpointError(.malformed, path: path, "expected a regular file, got a directory or device")
-    }
     self.path = path
-    let size = Int(status.st_size)
-    if size == 0 {
-      bytes = UnsafeRawBufferPointer(start: nil, count: 0)
-      return
-    }
+    bytes = try withRegularFile(path) { descriptor, size in try MappedFile.map(descriptor, size, path) }
+  }
+
+  private static func map(_ descriptor: Int32, _ size: Int, _ path: String) throws -> UnsafeRawBufferPointer {
+    if size == 0 { return UnsafeRawBufferPointer(start: nil, count: 0) }
     guard let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED else {
       throw CheckpointError.system("cannot map", path, errno)
     }
-    bytes = UnsafeRawBufferPointer(start: base, count: size)
+    return UnsafeRawBufferPointer(start: base, count: size)
   }
 
   deinit {
     if let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
   }
 
-  /// The largest piece that ``forEachChunk(in:_:)`` hands out. A multiple of every element size.
+  /// The largest piece that ``forEachChunk(in:_:)`` hands out. A multiple of the size of every element that takes whole bytes.
   static let chunkByteCount = 4 << 20
 
   /// Hands out the bytes of `range` in order, a piece at a time, and lets go of each piece's memory after it: however

@@ -18,6 +18,7 @@ public struct ReplacedTensors: StoredTensorSource {
   public func shape(of name: String) -> [Int]? { source(of: name).shape(of: name) }
   public func info(_ name: String) throws -> TensorInfo { try source(of: name).info(name) }
   public func floats(_ name: String) throws -> [Float] { try source(of: name).floats(name) }
+  public func finiteFloats(_ name: String) throws -> [Float] { try source(of: name).finiteFloats(name) }
   public func path(of name: String) -> String { source(of: name).path(of: name) }
 
   /// As that of the file which has the tensor.

@@ -56,8 +56,8 @@ public final class SafetensorsFile: StoredTensorSource {
     try body(bytes(in: info(name).byteRange))
   }
 
-  /// Hands out a tensor's bytes in order, at most ``chunkByteCountMax`` at a time and never part of an element; the
-  /// memory of each piece is given back after it. Copies and digests of large tensors stay small this way.
+  /// Hands out a tensor's bytes in order, at most ``chunkByteCountMax`` at a time and never part of an element that takes
+  /// whole bytes; the memory of each piece is given back after it. Copies and digests of large tensors stay small this way.
   public func forEachChunk(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     try file.forEachChunk(in: info(name).byteRange, body)
   }
@@ -65,9 +65,25 @@ public final class SafetensorsFile: StoredTensorSource {
   /// The largest piece ``forEachChunk(of:_:)`` hands out.
   public static var chunkByteCountMax: Int { MappedFile.chunkByteCount }
 
+  /// Checks that a tensor's values can be read as floating-point numbers, by its type alone.
+  ///
+  /// - Throws: ``CheckpointError``: missing; mismatch, if the type is not F32, F16 or BF16.
+  public func requireFloatingPoint(_ name: String) throws {
+    let elementType = try info(name).elementType
+    guard elementType.isFloatingPoint else {
+      throw CheckpointError(
+        .mismatch, path: path, "tensor \(name): expected F32, F16 or BF16 values, got \(elementType.rawValue)")
+    }
+  }
+
   /// As ``floats(_:rows:requireFinite:)``, whole and with NaN and infinity let through.
   public func floats(_ name: String) throws -> [Float] {
     try floats(name, requireFinite: false)
+  }
+
+  /// As ``floats(_:rows:requireFinite:)``, whole and with NaN and infinity refused.
+  public func finiteFloats(_ name: String) throws -> [Float] {
+    try floats(name, requireFinite: true)
   }
 
   /// A tensor's values widened to single precision, row-major.
@@ -77,12 +93,9 @@ public final class SafetensorsFile: StoredTensorSource {
   ///   - requireFinite: refuse NaN and infinity, naming the first one's place.
   /// - Throws: ``CheckpointError``: missing; mismatch, if the type is not F32, F16 or BF16; malformed, if not finite.
   public func floats(_ name: String, rows: Range<Int>? = nil, requireFinite: Bool) throws -> [Float] {
+    try requireFloatingPoint(name)
     let info = try info(name)
     let elementType = info.elementType
-    guard elementType.isFloatingPoint else {
-      throw CheckpointError(
-        .mismatch, path: path, "tensor \(name): expected F32, F16 or BF16 values, got \(elementType.rawValue)")
-    }
     let range = try byteRange(of: rows, in: info, name: name)
     let count = range.count / elementType.byteCount
     if count == 0 { return [] }
@@ -92,7 +105,7 @@ public final class SafetensorsFile: StoredTensorSource {
         let piece = UnsafeMutableBufferPointer(
           rebasing: buffer[initialized..<initialized + chunk.count / elementType.byteCount])
         widen(chunk, elementType, into: piece)
-        if requireFinite, firstNonFinite == nil, let index = indexOfNonFinite(UnsafeBufferPointer(piece)) {
+        if requireFinite, firstNonFinite == nil, let index = Finite.firstNonFinite(UnsafeBufferPointer(piece)) {
           firstNonFinite = initialized + index
         }
         initialized += piece.count
@@ -101,8 +114,7 @@ public final class SafetensorsFile: StoredTensorSource {
     if let firstNonFinite {
       let skipped = (range.lowerBound - info.byteRange.lowerBound) / elementType.byteCount
       let place = coordinates(of: skipped + firstNonFinite, in: info.shape)
-      throw CheckpointError(
-        .malformed, path: path, "tensor \(name): expected finite values, got \(values[firstNonFinite]) at \(place)")
+      throw CheckpointError.notFinite(values[firstNonFinite], at: place, of: name, path: path)
     }
     return values
   }
@@ -119,20 +131,23 @@ public final class SafetensorsFile: StoredTensorSource {
     return start..<start + rows.count * rowByteCount
   }
 
-  /// The values of a tensor of any integer type.
+  /// The values of a tensor of any integer type but U64, which `Int` does not hold.
   ///
-  /// - Throws: ``CheckpointError``: missing, or mismatch if the elements are floating-point.
+  /// - Throws: ``CheckpointError``: missing, or mismatch if the elements are of another type.
   public func integers(_ name: String) throws -> [Int] {
     let elementType = try info(name).elementType
     return try withBytes(name) { bytes in
       switch elementType {
+      case .int8: loadIntegers(bytes, as: Int8.self)
+      case .int16: loadIntegers(bytes, as: Int16.self)
       case .int32: loadIntegers(bytes, as: Int32.self)
       case .int64: loadIntegers(bytes, as: Int64.self)
       case .uint8: loadIntegers(bytes, as: UInt8.self)
       case .uint16: loadIntegers(bytes, as: UInt16.self)
       case .uint32: loadIntegers(bytes, as: UInt32.self)
-      case .float32, .float16, .bfloat16:
-        throw CheckpointError(.mismatch, path: path, "tensor \(name): expected integers, got \(elementType.rawValue)")
+      default:
+        throw CheckpointError(
+          .mismatch, path: path, "tensor \(name): expected I8 to I64 or U8 to U32, got \(elementType.rawValue)")
       }
     }
   }

@@ -1,13 +1,3 @@
-/// One tensor as a safetensors header describes it.
-public struct TensorInfo: Sendable, Equatable {
-  /// The type of every element.
-  public let elementType: ElementType
-  /// Outermost dimension first; empty for a scalar.
-  public let shape: [Int]
-  /// Where the bytes lie, counted from the start of the file.
-  public let byteRange: Range<Int>
-}
-
 /// The header of a safetensors file, checked as the reference implementation checks it before any data is touched.
 ///
 /// The format (github.com/huggingface/safetensors): eight bytes with the header's length N, little-endian; N bytes of
@@ -114,7 +104,7 @@ struct SafetensorsHeader {
       throw Flaw("tensor \(name): data_offsets reversed: \(offsets[0]) to \(offsets[1])")
     }
     guard let byteCount = elementType.byteCount(shape: shape) else {
-      throw Flaw("tensor \(name): the size of shape \(shape) in bytes overflows 64 bits")
+      throw Flaw("tensor \(name): \(code) of shape \(shape) overflows 64 bits, or does not fill whole bytes")
     }
     guard offsets[1] - offsets[0] == byteCount else {
       throw Flaw(

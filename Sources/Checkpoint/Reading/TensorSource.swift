@@ -15,6 +15,11 @@ public protocol TensorSource: Sendable {
   /// - Throws: ``CheckpointError`` naming the tensor and its file: missing, not a floating-point type, unreadable.
   func floats(_ name: String) throws -> [Float]
 
+  /// As ``floats(_:)``, NaN and infinity refused.
+  ///
+  /// - Throws: ``CheckpointError`` as ``floats(_:)``, or naming the place of the first value that is not finite.
+  func finiteFloats(_ name: String) throws -> [Float]
+
   /// The slices `rows` of a tensor along its first dimension, widened: the embeddings of a few tokens, say.
   ///
   /// - Throws: ``CheckpointError`` as ``floats(_:)``, or if there are no such rows.
@@ -28,6 +33,20 @@ extension TensorSource {
   /// For sources that are no files.
   public func path(of name: String) -> String { "model" }
 
+  /// Looks at the values once they are read; sources that look at them on the way do not.
+  public func finiteFloats(_ name: String) throws -> [Float] {
+    let values = try floats(name)
+    try checkFinite(values, of: name)
+    return values
+  }
+
+  /// - Throws: ``CheckpointError`` naming the place of the first of a tensor's values that is not finite.
+  package func checkFinite(_ values: [Float], of name: String) throws {
+    guard let index = Finite.firstNonFinite(values) else { return }
+    let place = coordinates(of: index, in: shape(of: name) ?? [])
+    throw CheckpointError.notFinite(values[index], at: place, of: name, path: path(of: name))
+  }
+
   /// Reads the whole tensor; sources that can read less do.
   public func floats(_ name: String, rows: Range<Int>) throws -> [Float] {
     guard let count = shape(of: name)?.first, rows.lowerBound >= 0, rows.upperBound <= count else {
@@ -38,18 +57,32 @@ extension TensorSource {
     return Array(values[rows.lowerBound * size..<rows.upperBound * size])
   }
 
-  /// A matrix [rows, columns].
+  /// Checks that there is a tensor of this name and shape. Reads no data.
   ///
   /// - Throws: ``CheckpointError`` naming the tensor, its file, the shape expected and the one found.
-  public func matrix(_ name: String, rows: Int, columns: Int) throws -> Matrix {
-    let expected = [rows, columns]
-    guard let shape = shape(of: name) else {
+  package func check(_ name: String, shape expected: [Int]) throws {
+    guard let found = shape(of: name) else {
       throw CheckpointError(.missing, path: path(of: name), "no tensor \(name); expected one of shape \(expected)")
     }
-    guard shape == expected else {
-      throw CheckpointError(.mismatch, path: path(of: name), "tensor \(name): expected shape \(expected), got \(shape)")
+    guard found == expected else {
+      throw CheckpointError(.mismatch, path: path(of: name), "tensor \(name): expected shape \(expected), got \(found)")
     }
-    return Matrix(rows: rows, columns: columns, values: try floats(name))
+  }
+
+  /// The values of a tensor of this shape, row-major and finite.
+  ///
+  /// - Throws: ``CheckpointError`` as ``check(_:shape:)`` and ``finiteFloats(_:)``.
+  package func finiteFloats(_ name: String, shape: [Int]) throws -> [Float] {
+    try check(name, shape: shape)
+    return try finiteFloats(name)
+  }
+
+  /// A matrix [rows, columns] of finite values.
+  ///
+  /// - Throws: ``CheckpointError`` naming the tensor, its file, the shape expected and the one found; or the place of a value that
+  ///   is not finite.
+  public func matrix(_ name: String, rows: Int, columns: Int) throws -> Matrix {
+    Matrix(rows: rows, columns: columns, values: try finiteFloats(name, shape: [rows, columns]))
   }
 }
 
@@ -64,7 +97,7 @@ public protocol StoredTensorSource: TensorSource {
   func withBytes<Result>(_ name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result
 
   /// Hands out a tensor's bytes in order, at most ``SafetensorsFile/chunkByteCountMax`` at a time and never part of an
-  /// element, for copies.
+  /// element that takes whole bytes, for copies.
   ///
   /// - Throws: ``CheckpointError`` of kind missing; what `body` throws.
   func forEachChunk(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Void) throws

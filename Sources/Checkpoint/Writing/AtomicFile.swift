@@ -13,28 +13,43 @@ public enum AtomicFile {
     try file.commit()
   }
 
+  /// Tries whether a file can be made at `path`, for whom much work lies before the writing. Nothing is left there.
+  ///
+  /// - Throws: ``CheckpointError`` of kind io.
+  public static func tryPlace(_ path: String) throws { _ = try TemporaryFile(destination: path) }
+
+  /// Makes what has been renamed in a directory last: a rename is durable once its directory is.
+  ///
+  /// - Throws: ``CheckpointError`` of kind io.
+  package static func makeDurable(directory: String) throws {
+    let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    if descriptor < 0 { throw CheckpointError.system("cannot open", directory, errno) }
+    defer { close(descriptor) }
+    // Some network file systems know no fsync of directories and say EINVAL; their renames are durable by themselves.
+    if fsync(descriptor) != 0 && errno != EINVAL {
+      throw CheckpointError.system("cannot make durable", directory, errno)
+    }
+  }
+
   /// The bytes of a file.
   ///
-  /// - Throws: ``CheckpointError``: missing, io, or malformed if it is longer than `byteCountMax`.
+  /// - Throws: ``CheckpointError``: missing, io, or malformed if it is no regular file or longer than `byteCountMax`.
   public static func read(_ path: String, byteCountMax: Int) throws -> [UInt8] {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    if descriptor < 0 { throw CheckpointError.opening(path, errno) }
-    defer { close(descriptor) }
-    var status = stat()
-    if fstat(descriptor, &status) != 0 { throw CheckpointError.system("cannot read the size", path, errno) }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(min(max(0, Int(status.st_size)), byteCountMax))
-    // The size is a hint only: the file may grow while it is read, and the limit holds for what is read.
-    var piece = [UInt8](repeating: 0, count: 1 << 16)
-    while true {
-      let count = Glibc.read(descriptor, &piece, piece.count)
-      if count < 0 && errno == EINTR { continue }
-      if count < 0 { throw CheckpointError.system("cannot read", path, errno) }
-      if count == 0 { return bytes }
-      if bytes.count + count > byteCountMax {
-        throw CheckpointError(.malformed, path: path, "expected at most \(byteCountMax) bytes, got more")
+    try withRegularFile(path) { descriptor, byteCount in
+      var bytes: [UInt8] = []
+      bytes.reserveCapacity(min(max(0, byteCount), byteCountMax))
+      // The size is a hint only: the file may grow while it is read, and the limit holds for what is read.
+      var piece = [UInt8](repeating: 0, count: 1 << 16)
+      while true {
+        let count = Glibc.read(descriptor, &piece, piece.count)
+        if count < 0 && errno == EINTR { continue }
+        if count < 0 { throw CheckpointError.system("cannot read", path, errno) }
+        if count == 0 { return bytes }
+        if bytes.count + count > byteCountMax {
+          throw CheckpointError(.malformed, path: path, "expected at most \(byteCountMax) bytes, got more")
+        }
+        bytes += piece[..<count]
       }
-      bytes += piece[..<count]
     }
   }
 }

@@ -1,13 +1,14 @@
 /// Writes one safetensors file as a stream: the tensors are declared first, then their bytes are appended in that order,
 /// in pieces of any size. Nothing is kept in memory.
 ///
-/// The file appears under its name when ``finish()`` has made it durable. A writer that fails, or is dropped before that,
-/// leaves nothing behind.
+/// The file appears under its name when ``finish()`` has made it durable, if it is to be that. A writer that fails, or is
+/// dropped before, leaves nothing behind.
 public final class SafetensorsWriter {
   /// The file that is written.
   public let path: String
   private let tensors: [TensorDeclaration]
   private let byteCounts: [Int]
+  private let isDurable: Bool
   /// Gone when the file is finished or has failed.
   private var file: TemporaryFile?
   private var current = 0
@@ -15,11 +16,15 @@ public final class SafetensorsWriter {
 
   /// Starts a file.
   ///
+  /// - Parameter isDurable: whether the finished file is to survive a power failure.
   /// - Throws: ``CheckpointError``: mismatch for declarations no reader would accept, io.
-  public init(path: String, tensors: [TensorDeclaration], metadata: [String: String] = [:]) throws {
+  public init(
+    path: String, tensors: [TensorDeclaration], metadata: [String: String] = [:], isDurable: Bool = true
+  ) throws {
     let layout = try SafetensorsLayout(tensors: tensors, metadata: metadata, path: path)
     self.path = path
     self.tensors = tensors
+    self.isDurable = isDurable
     byteCounts = layout.byteCounts
     let file = try TemporaryFile(destination: path)
     try layout.header.withUnsafeBytes { try file.write($0) }
@@ -66,7 +71,7 @@ public final class SafetensorsWriter {
     try values.withUnsafeBytes { try append($0, to: name) }
   }
 
-  /// Makes the file durable and gives it its name.
+  /// Makes the file durable, if it is to be that, and gives it its name.
   ///
   /// - Throws: ``CheckpointError``: mismatch if a tensor is incomplete, io. The file is then lost.
   public func finish() throws {
@@ -77,6 +82,6 @@ public final class SafetensorsWriter {
         .mismatch, path: path,
         "tensor \(tensors[current].name): expected \(byteCounts[current]) bytes, got \(written) at the end")
     }
-    try file.commit()
+    try file.commit(isDurable: isDurable)
   }
 }

@@ -1,3 +1,5 @@
+import Numerics
+
 /// Writes the files of a ``ShardPlan`` one after another as a stream, and their index at the end. A plan of one file has an
 /// index too.
 ///
@@ -59,6 +61,28 @@ public final class ShardedWriter {
         "tensor \(name): \(found.elementType.rawValue) of shape \(found.shape) is not what was declared for the copy")
     }
     try source.forEachChunk(of: name) { try append($0, to: name) }
+  }
+
+  /// Appends a tensor of floating-point numbers as binary16, a few rows at a time.
+  ///
+  /// - Throws: ``CheckpointError``, also of kind mismatch for a number that binary16 has not.
+  public func narrow(_ name: String, from source: some StoredTensorSource) throws {
+    let shape = try source.info(name).shape
+    let rows = shape.first ?? 1
+    let columns = shape.dropFirst().reduce(1, *)
+    if rows == 0 || columns == 0 { return }
+    let count = max(1, SafetensorsFile.chunkByteCountMax / (columns * MemoryLayout<Float>.size))
+    for start in stride(from: 0, to: rows, by: count) {
+      let values =
+        try shape.isEmpty ? source.floats(name) : source.floats(name, rows: start..<min(rows, start + count))
+      if let index = values.firstIndex(where: { abs($0) >= Half.overflowThreshold }) {
+        throw CheckpointError(
+          .mismatch, path: source.path(of: name),
+          "tensor \(name): \(values[index]) at \(coordinates(of: start * columns + index, in: shape)); "
+            + "expected what float16 holds, 65504 at most")
+      }
+      try append(Half.narrow(values), to: name)
+    }
   }
 
   /// Finishes the last file and writes the index.

@@ -2,7 +2,7 @@ import Foundation
 import Synchronization
 
 /// A file on its way to `destination`: written under another name in the same directory, renamed when it is complete
-/// and durable. Unless it comes to that, the temporary file is removed with this object.
+/// and, if it is to be that, durable. Unless it comes to that, the temporary file is removed with this object.
 final class TemporaryFile {
   static let namePrefix = "."
   static let nameSuffix = ".crvq-partial"
@@ -16,10 +16,9 @@ final class TemporaryFile {
   ///
   /// - Throws: ``CheckpointError`` of kind io.
   init(destination: String) throws {
-    let directory = Self.directory(of: destination)
+    let (directory, name) = Self.place(of: destination)
     let number = Self.counter.add(1, ordering: .relaxed).newValue
     // The process and a count make the name unique among writers; a leftover of an earlier process of the same id is replaced.
-    let name = (destination as NSString).lastPathComponent
     temporary = joined(directory, "\(Self.namePrefix)\(name).\(getpid()).\(number)\(Self.nameSuffix)")
     self.destination = destination
     unlink(temporary)
@@ -45,30 +44,24 @@ final class TemporaryFile {
     }
   }
 
-  /// Makes the bytes durable and gives the file its final name, replacing what had it.
-  func commit() throws {
-    if fsync(descriptor) != 0 { throw CheckpointError.system("cannot make durable", destination, errno) }
+  /// Gives the file its final name, replacing what had it.
+  ///
+  /// - Parameter isDurable: whether bytes and name are there after a power failure too.
+  func commit(isDurable: Bool = true) throws {
+    if isDurable, fsync(descriptor) != 0 { throw CheckpointError.system("cannot make durable", destination, errno) }
     if rename(temporary, destination) != 0 { throw CheckpointError.system("cannot rename to", destination, errno) }
     // From here on there is nothing to remove.
     let closed = close(descriptor)
     descriptor = -1
     if closed != 0 { throw CheckpointError.system("cannot close", destination, errno) }
-    try Self.makeDirectoryDurable(Self.directory(of: destination))
+    if isDurable { try AtomicFile.makeDurable(directory: Self.place(of: destination).directory) }
   }
 
-  private static func directory(of path: String) -> String {
-    let directory = (path as NSString).deletingLastPathComponent
-    return directory.isEmpty ? "." : directory
-  }
-
-  /// A rename is durable once its directory is.
-  private static func makeDirectoryDurable(_ directory: String) throws {
-    let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    if descriptor < 0 { throw CheckpointError.system("cannot open", directory, errno) }
-    defer { close(descriptor) }
-    // Some network file systems know no fsync of directories and say EINVAL; their renames are durable by themselves.
-    if fsync(descriptor) != 0 && errno != EINVAL {
-      throw CheckpointError.system("cannot make durable", directory, errno)
-    }
+  /// The directory that a file is in, and its name there. By hand: on Linux, NSString's `deletingLastPathComponent` traps for a
+  /// relative path of one character.
+  private static func place(of path: String) -> (directory: String, name: String) {
+    guard let slash = path.utf8.lastIndex(of: UInt8(ascii: "/")) else { return (".", path) }
+    let directory = slash == path.startIndex ? "/" : String(path[..<slash])
+    return (directory, String(path[path.utf8.index(after: slash)...]))
   }
 }

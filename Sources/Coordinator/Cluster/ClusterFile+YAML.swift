@@ -90,6 +90,7 @@ private struct ClusterFileReader {
       file.slurm = try slurm()
       try requireForSlurm(file)
     }
+    try checkWorkers(of: file)
     return file
   }
 
@@ -192,9 +193,13 @@ private struct ClusterFileReader {
       throw YAMLMistake(
         section.path, section.mark, "threads: expected the cores of a worker for engine slurm, got nothing")
     }
-    let workers = file.slurm.nodes * (file.workers ?? 1)
-    if workers > ClusterFile.workersMax, let node = section.node("nodes") {
-      throw section.mistake(node, "nodes", "at most \(ClusterFile.workersMax) workers in all", got: "\(workers)")
+  }
+
+  private func checkWorkers(of file: ClusterFile) throws {
+    let machines = file.engine == .ssh ? "hosts" : "nodes"
+    if file.workersInAll > ClusterFile.workersMax, let node = section.node(machines) {
+      throw section.mistake(
+        node, machines, "at most \(ClusterFile.workersMax) workers in all", got: "\(file.workersInAll)")
     }
   }
 }

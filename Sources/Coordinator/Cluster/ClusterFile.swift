@@ -87,7 +87,27 @@ public struct ClusterFile: Sendable, Equatable {
   /// ``environment`` as words for `env`.
   var environmentWords: [String] { environment.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" } }
 
-  /// The most workers that are started.
+  /// Workers on all machines; one that nothing is said of counts as having one.
+  public var workersInAll: Int {
+    switch engine {
+    case .local: workers ?? 1
+    case .ssh: hosts.reduce(0) { $0 + ($1.workers ?? 1) }
+    case .slurm: slurm.nodes * (workers ?? 1)
+    }
+  }
+
+  /// Has so many workers on each machine or node, whatever the file says.
+  ///
+  /// - Throws: ``CoordinatorError`` `.usage` for more than ``workersMax`` in all.
+  public mutating func setWorkers(_ count: Int) throws(CoordinatorError) {
+    workers = count
+    for index in hosts.indices { hosts[index].workers = count }
+    if workersInAll > Self.workersMax {
+      throw .usage("--workers is \(count): \(workersInAll) workers in all, expected at most \(Self.workersMax)")
+    }
+  }
+
+  /// The most workers that are started, on all machines.
   public static let workersMax = 4096
   /// The most threads and slots of a worker.
   public static let threadsMax = 1024

@@ -37,17 +37,15 @@ public struct JobShape: Sendable, Equatable {
     self.purpose = purpose
   }
 
-  /// Reads the model's configuration and the header of the token file.
+  /// Reads the model's configuration and headers, and the token file.
   ///
-  /// - Throws: as ``PreparedJob/create(_:in:)``.
+  /// - Throws: as ``PreparedJob/create(_:in:)``, for all that is wrong with them short of single weights.
   public init(_ options: JobOptions) throws {
-    let config = try ModelConfig(directory: options.model, known: Architectures.names)
-    let model = try LanguageModel(config: config)
-    let tokens = try TokenFile(path: options.calibration, vocabularySize: config.vocabularySize)
+    let opened = try OpenedInputs(options)
     let format = options.fit.format
     let codebookValues = format.codebookBits.reduce(0) { $0 + format.groupSize << $1 }
     self.init(
-      decoder: model.shape, length: tokens.length, shards: options.plannedShards.map(\.sequenceCount),
+      decoder: opened.model.shape, length: opened.tokens.length, shards: options.plannedShards.map(\.sequenceCount),
       purpose: .quantization(
         isRepaired: options.repair, tuneEpochs: options.tuneEpochs,
         distillation: options.distillEpochs.map { Distillation(epochs: $0, codebookValues: codebookValues) }))

@@ -57,7 +57,7 @@ public struct LaunchPlan: Sendable, Equatable {
     let asked = ByteSize(bytes: UInt64(ByteSize(bytes: Double(need.total.bytes) * 1.25).mebibytes) << 20)
     places = [
       Place(
-        name: "slurm", workers: cluster.slurm.nodes * (cluster.workers ?? 1), threads: threads, slots: slots,
+        name: "slurm", workers: cluster.workersInAll, threads: threads, slots: slots,
         memory: cluster.worker.memory ?? asked, need: need)
     ]
   }

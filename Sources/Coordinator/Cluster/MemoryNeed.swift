@@ -72,7 +72,7 @@ public struct MemoryNeed: Sendable, Equatable {
   /// There is a task of every kind.
   public var largest: Task { tasks[0] }
 
-  /// W and W·H; H as it is kept for the site's next linear and as the solver works on it, and one partial Gram; codes, and the
+  /// W twice and W·H; H as it is kept for the site's next linear and as the solver works on it, and one partial Gram; codes, and the
   /// solver's rows. The one that repairs solves for its target before: H and the loss of all tokens, of those it judges by and
   /// of the rest, a factor of H, the change and the target.
   private static func fit(_ job: JobShape, _ isRepaired: Bool, _ threads: Double) -> Task {
@@ -139,7 +139,8 @@ public struct MemoryNeed: Sendable, Equatable {
     float * 2 * job.tokens * Double(job.decoder.hiddenSize)
   }
 
-  /// See the article Distilling: the states in front of every block, a block twice and one weight's gradient, a micro-batch's
+  /// See the article Distilling: the states in front of every block and behind the last, the original's and a gradient; three blocks and
+  /// one weight's gradient, a micro-batch's
   /// activations; or the head, and a thread's scores of the whole vocabulary.
   private static func distill(_ job: JobShape, _ distillation: JobShape.Distillation, _ threads: Double) -> Task {
     let shape = job.decoder

@@ -75,7 +75,7 @@ final class DashboardPages: Sendable {
       return Answer(contentType: form.contentType, body: Data(form.text(snapshot.metrics).utf8))
     case .status:
       do {
-        return Answer(contentType: "application/json", body: try JSONForm.data(JobStatus(job: job.directory)))
+        return Answer(contentType: "application/json", body: try JSONForm.printed(JobStatus(job: job.directory)))
       } catch { return Self.unavailable("\(error)") }
     case .health:
       let age = ContinuousClock.now - time

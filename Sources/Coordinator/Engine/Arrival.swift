@@ -23,12 +23,14 @@ struct Arrival {
 }
 
 extension JobEngine {
-  /// A worker says what its cache holds; with the last page it has joined. Pages may come again.
+  /// A worker says what its cache holds; with the last page it has joined. Pages may come again. One that is part of the job has
+  /// made a new connection, and still has its tasks and artifacts.
   func add(_ page: WireInventory, of worker: WorkerID) {
     guard var arrival = arrivals[worker], let description = roster[worker], page.jobID == welcome.jobID else { return }
     arrival.add(page, job.plan)
     arrivals[worker] = page.isLast ? nil : arrival
     if !page.isLast { return }
+    if scheduler.knows(worker) { return decide(.listed(worker, passes: arrival.passes)) }
     let predecessor = page.predecessor.isEmpty ? nil : WorkerID(page.predecessor)
     let (threads, count) = (description.threads, arrival.passes.count)
     logger.info(

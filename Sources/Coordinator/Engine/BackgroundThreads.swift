@@ -2,10 +2,10 @@ import Foundation
 
 /// A few threads that do what must not hold up the coordinator's loop: fetch, write, merge. Work is done in the order given.
 final class BackgroundThreads: @unchecked Sendable {
-  // `queue` and `isClosed` are guarded by `condition`.
+  // `queue` and `hasClosed` are guarded by `condition`.
   private let condition = NSCondition()
   private var queue: [@Sendable () -> Void] = []
-  private var isClosed = false
+  private var hasClosed = false
   private let finished = DispatchGroup()
 
   init(count: Int, name: String) {
@@ -27,12 +27,19 @@ final class BackgroundThreads: @unchecked Sendable {
     condition.unlock()
   }
 
+  /// Whether it is closed. Work that takes long looks now and then, and ends early.
+  var isClosed: Bool {
+    condition.lock()
+    defer { condition.unlock() }
+    return hasClosed
+  }
+
   /// Lets what has begun come to its end, drops the rest.
   ///
   /// - Parameter hurry: makes work end that has not after `patience`.
   func close(patience: Duration, hurry: () -> Void) {
     condition.lock()
-    isClosed = true
+    hasClosed = true
     queue = []
     condition.broadcast()
     condition.unlock()
@@ -49,7 +56,7 @@ final class BackgroundThreads: @unchecked Sendable {
   private func next() -> (@Sendable () -> Void)? {
     condition.lock()
     defer { condition.unlock() }
-    while queue.isEmpty && !isClosed { condition.wait() }
+    while queue.isEmpty && !hasClosed { condition.wait() }
     return queue.isEmpty ? nil : queue.removeFirst()
   }
 }

@@ -1,3 +1,5 @@
+import CRVQ
+import Checkpoint
 import Foundation
 import JobGraph
 import Messaging
@@ -13,7 +15,7 @@ extension JobEngine {
       stored.lease = lease.number
       send(.resultStored(stored), to: worker)
     case .cancel(let worker, let task, let lease):
-      ended(lease, .cancelled, "cancelled")
+      ended(lease, .cancelled)
       var cancel = WireCancel()
       cancel.task = task.wire(job.plan)
       cancel.lease = lease.number
@@ -82,7 +84,7 @@ extension JobEngine {
     send(.assign(assign), to: worker)
   }
 
-  /// Fetches a result, makes it durable, and only then tells the scheduler.
+  /// Fetches a result, looks at it, makes it durable, and only then tells the scheduler.
   private func store(_ task: TaskID, _ lease: Lease, _ outputs: [ArtifactRef], from worker: WorkerID) {
     let report = reports.removeValue(forKey: lease)
     guard let report, let description = roster[worker],
@@ -98,6 +100,7 @@ extension JobEngine {
         for artifact in outputs.compactMap(\.artifact) {
           try client.fetch(artifact, from: [description.artifactHolder], into: artifacts)
         }
+        try job.purpose.check(result, of: job)
         try store.store(result)
         if [.tune, .update].contains(result.kind) { try job.removeSpent(by: result) }
         link.post { [self] in
@@ -106,8 +109,11 @@ extension JobEngine {
           fetched(result, outputs)
           decide(.stored(task, lease))
         }
-      } catch let error as ArtifactError where !error.isLocal {
-        link.post { [self] in decide(.storeFailed(task, lease, reason: "\(error)")) }
+      } catch let error where error.isOfOthers {
+        link.post { [self] in
+          logger.warning("what \(description.name) made for \(task) does not count: \(error)")
+          decide(.storeFailed(task, lease, reason: "\(error)"))
+        }
       } catch {
         link.post { [self] in fail((error as? CoordinatorError) ?? .io("\(error)")) }
       }
@@ -155,13 +161,16 @@ extension JobEngine {
   }
 
   private func assemble() {
-    enter("writing the output")
+    enter(.writing)
     do { try saveSeconds() } catch { return fail(.io("\(error)")) }
     let (job, distilled) = (job, distilled)
     let blocks = packed.sorted { $0.key < $1.key }.map(\.value)
     background.submit { [self] in
       do {
-        try job.purpose.conclude(job, blocks, distilled)
+        try job.purpose.conclude(job, blocks, distilled) {
+          if background.isClosed { throw CoordinatorError.tryAgain("the job has been stopped") }
+        }
+        isConcluded.store(true, ordering: .releasing)
         link.post { [self] in decide(.assembled) }
       } catch {
         link.post { [self] in fail((error as? CoordinatorError) ?? .io("\(error)")) }
@@ -174,6 +183,17 @@ extension JobEngine {
     case .quarantined(let culprits): .tryAgain(summary(of: culprits))
     case .badInput(let task, let message): .badInput("\(task): \(message)")
     case .attemptsExhausted(let task, let message): .tryAgain("\(task) failed too often, last: \(message)")
+    }
+  }
+}
+
+extension Error {
+  /// Whether a worker is at fault, or the way to it, so that another may do better: not this machine's disk.
+  fileprivate var isOfOthers: Bool {
+    switch self as any Error {
+    case let error as ArtifactError: !error.isLocal
+    case let error as CheckpointError: error.kind != .io
+    default: self is CRVQError
     }
   }
 }

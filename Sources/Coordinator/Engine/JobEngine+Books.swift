@@ -15,16 +15,22 @@ extension JobEngine {
   }
 
   @discardableResult
-  func ended(_ lease: Lease, _ outcome: JobTally.Outcome, _ account: String) -> Bool {
-    history.append(.ended(lease, account))
+  func ended(_ lease: Lease, _ outcome: AttemptOutcome) -> Bool {
+    history.append(.ended(lease, outcome))
     return tally.ended(lease, outcome)
+  }
+
+  /// In the history an attempt that its worker broke off has failed too.
+  func ended(_ lease: Lease, _ failure: WireTaskFailed) {
+    history.append(.ended(lease, .failed, reason: failure.message))
+    tally.ended(lease, failure.kind == .cancelled ? .cancelled : .failed)
   }
 
   /// - Parameters:
   ///   - isDead: whether it did not leave in good order.
   ///   - isSilent: whether its connection may still be there.
   func lose(_ worker: WorkerID, isDead: Bool = false, isSilent: Bool = false) {
-    if let peer = roster.peer(of: worker) { try? link.forget(peer) }
+    if let peer = roster.peer(of: worker) { link.forget(peer) }
     arrivals[worker] = nil
     roster.leave(worker, becauseSilent: isSilent)
     history.append(.left(worker))

@@ -3,6 +3,9 @@ import JobGraph
 import Messaging
 
 extension JobEngine {
+  /// A process that lives has made a new connection by then, and said Ready on it.
+  private static let rejoinPatience = Duration.seconds(3)
+
   func handle(_ event: CoordinatorLink.Event) {
     switch event {
     case .message(let message, let peer): handle(message, from: peer)
@@ -15,9 +18,7 @@ extension JobEngine {
       if let worker = roster.worker(at: peer) { lost(worker, because: "its key is no longer allowed") }
     case .undelivered(let message, let peer, let reason):
       logger.warning("\(message.kind) to \(peer.address) was not delivered: \(reason)")
-      if reason == .vanished, let worker = roster.worker(at: peer) {
-        lost(worker, because: "its connection has closed")
-      }
+      if reason == .vanished, let worker = roster.worker(at: peer) { roster.noteVanished(worker, at: .now) }
     case .failed(let error): fail(.io("\(error)"))
     }
   }
@@ -25,8 +26,9 @@ extension JobEngine {
   private func handle(_ message: WorkerMessage, from peer: Peer) {
     if case .ready(let ready) = message { return join(ready, at: peer) }
     guard let worker = roster.worker(at: peer) else { return }
+    roster.noteHeard(worker)
     if case .inventory(let inventory) = message { return add(inventory, of: worker) }
-    if arrivals[worker] != nil, holdBack(message, of: worker) { return }
+    if arrivals[worker] != nil, !scheduler.knows(worker), holdBack(message, of: worker) { return }
     switch message {
     case .ready, .inventory: break
     case .heartbeat(let heartbeat):
@@ -45,7 +47,7 @@ extension JobEngine {
     case .taskFailed(let failed):
       withTask(failed.task, worker) { task in
         let lease = Lease(number: failed.lease)
-        ended(lease, failed.kind == .cancelled ? .cancelled : .failed, "failed: \(failed.message)")
+        ended(lease, failed)
         if failed.kind != .cancelled { note("\(task) failed on \(roster.name(of: worker)): \(failed.message)") }
         decide(.failed(worker, task, lease, TaskFailure(failed)))
       }
@@ -53,6 +55,14 @@ extension JobEngine {
       note("worker \(roster.name(of: worker)) left: \(goodbye.reason)")
       lose(worker)
       decide(.left(worker))
+    }
+  }
+
+  /// Gives up workers whose connections have closed and that have not come back. That one has closed tells little: a worker
+  /// makes a new one when this coordinator was stopped for a while, and has its tasks in hand all the same.
+  func loseVanished() {
+    for worker in roster.vanished(by: ContinuousClock.now - Self.rejoinPatience) {
+      lost(worker, because: "its connection has closed")
     }
   }
 
@@ -81,8 +91,7 @@ extension JobEngine {
     }
     if roster[worker.id] == nil, roster.workers.count >= WorkerRoster.workersMax { return refuse(worker, at: peer) }
     roster.join(worker, at: peer)
-    // A connection that was made anew changes nothing: the worker still has its tasks and artifacts.
-    if !scheduler.knows(worker.id) { arrivals[worker.id] = Arrival(at: .now) }
+    arrivals[worker.id] = Arrival(at: .now)
     do { try link.send(.welcome(welcome), to: peer) } catch { note("cannot welcome \(worker.name): \(error)") }
   }
 
@@ -104,6 +113,6 @@ extension JobEngine {
     // Taken by the store action if the result counts.
     reports[lease] = nil
     // One that is said again counts once; one that was refused has been cancelled by now.
-    if ended(lease, .done, "done") { taskFinished() }
+    if ended(lease, .done) { taskFinished() }
   }
 }

@@ -21,7 +21,8 @@ extension JobEngine {
     let account =
       switch reason {
       case .failures(let tasks):
-        "\(tasks.count.counted("task")) in a row failed on it, \(tasks.map(name).joined(separator: ", "))"
+        "\(tasks.count.counted("attempt")) in a row failed on it, at "
+          + Set(tasks).sorted().map(name).joined(separator: " and ")
       case .outOfReach(let task): "what it made again for \(name(of: task)) could not be fetched from it again"
       }
     note("worker \(roster.name(of: worker)) is set aside for \(seconds.asTime): \(account)")

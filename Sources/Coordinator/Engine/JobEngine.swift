@@ -2,6 +2,7 @@ import Foundation
 import JobGraph
 import Logging
 import Messaging
+import Synchronization
 
 /// The coordinator while a job runs: carries messages to the scheduler and performs what it decides.
 ///
@@ -52,13 +53,15 @@ final class JobEngine: @unchecked Sendable {
   var epochsNoted = 0
   var history: [HistoryEntry] = []
   var outcome: Outcome?
+  /// Whether all that the job was for has been made, by the thread that made it: before its word of it is heard here.
+  let isConcluded = Atomic<Bool>(false)
   var tally = JobTally()
   var errors = MeasuredErrors()
   /// Where those who watch look; nil if nobody does.
   let board: SnapshotBoard?
   /// When the pace was last noted, and a snapshot last posted.
   var paceNoted: ContinuousClock.Instant?
-  var phaseNoted: String?
+  var phaseNoted: JobPhase?
   var snapshotPosted: ContinuousClock.Instant?
 
   let background = BackgroundThreads(count: JobEngine.storeThreads, name: "store")
@@ -66,7 +69,7 @@ final class JobEngine: @unchecked Sendable {
   let startTime = Date()
   private var meter = RateMeter()
   var secondsSaved = 0.0
-  private var phase = "waiting for workers"
+  private var phase = JobPhase.waiting
 
   init(
     _ job: PreparedJob, link: CoordinatorLink, client: ArtifactClient, artifactHolder: ArtifactHolder,
@@ -95,8 +98,9 @@ final class JobEngine: @unchecked Sendable {
 
   /// Runs the job to its end.
   ///
+  /// - Parameter beforeFarewell: called before the workers are told to go.
   /// - Throws: ``CoordinatorError``; the job directory then holds all that was stored.
-  func run() throws {
+  func run(beforeFarewell: () -> Void) throws {
     job.artifacts.reportDamage { [weak self] in self?.damaged($0) }
     let endpoint = link.endpoint
     try job.store.updateJob { record in
@@ -109,19 +113,30 @@ final class JobEngine: @unchecked Sendable {
     var nextTick = ContinuousClock.now
     while outcome == nil {
       let event = link.next(until: nextTick)
-      let late = ContinuousClock.now - nextTick
-      if late > Self.standstill { decide(.stoodStill(late)) }
+      allowForStandstill(&nextTick)
       if let event { handle(event) }
+      // It may have been over the event that this process was stopped.
+      allowForStandstill(&nextTick)
       if ContinuousClock.now >= nextTick {
         nextTick = ContinuousClock.now + Self.tick
         decide(.tick)
+        loseVanished()
         let moment = moment()
         keepBooks(moment.pace)
         display.show(moment)
         post(moment)
       }
     }
-    try end()
+    try end(beforeFarewell)
+  }
+
+  /// Who did not listen cannot say that others were silent.
+  private func allowForStandstill(_ nextTick: inout ContinuousClock.Instant) {
+    let late = ContinuousClock.now - nextTick
+    if late <= Self.standstill { return }
+    nextTick += late
+    roster.allow(late)
+    decide(.stoodStill(late))
   }
 
   /// Asks the job to stop where it is, from any thread.
@@ -167,7 +182,7 @@ final class JobEngine: @unchecked Sendable {
   /// The job as it stands now.
   func moment() -> JobMoment {
     let progress = scheduler.progress
-    if phase == "waiting for workers", !progress.running.isEmpty { phase = "running" }
+    if phase == .waiting, !progress.running.isEmpty { phase = .running }
     // A block's fits are most of its work, and a tune is about as much, as is a step of the distillation; a verification counts
     // as one more.
     let weight = job.plan.linears.count
@@ -191,7 +206,7 @@ final class JobEngine: @unchecked Sendable {
       progress: progress, remarks: remarks, workerNames: roster.workers.mapValues(\.name), elapsed: elapsed, pace: pace)
   }
 
-  func enter(_ phase: String) { self.phase = phase }
+  func enter(_ phase: JobPhase) { self.phase = phase }
 
   /// Adds this coordinator's time to the job's.
   func saveSeconds() throws {
@@ -200,15 +215,18 @@ final class JobEngine: @unchecked Sendable {
     secondsSaved = now
   }
 
-  private func end() throws {
+  private func end(_ beforeFarewell: () -> Void) throws {
+    // A fetch from a holder that has fallen silent would take long to notice.
+    background.close(patience: Self.farewell) { client.close() }
+    // The end was asked for when there was nothing left to do.
+    if isConcluded.load(ordering: .acquiring) { outcome = .finished }
+    beforeFarewell()
     if case .finished = outcome {
       bidFarewell(to: roster.connected.merging(roster.silent) { $1 }, isFinished: true, within: Self.farewell)
     } else {
       // Of a job that nobody resumes, workers keep nothing either.
       bidFarewell(to: roster.connected, isFinished: !job.purpose.isResumable, within: Self.farewellInHaste)
     }
-    // A fetch from a holder that has fallen silent would take long to notice.
-    background.close(patience: Self.farewell) { client.close() }
     try? job.store.record(history)
     switch outcome {
     case .failed(let error):
@@ -218,7 +236,7 @@ final class JobEngine: @unchecked Sendable {
       throw error
     case .finished, nil:
       try saveSeconds()
-      enter("done")
+      enter(.done)
       let moment = moment()
       display.show(moment)
       try job.store.record([.pace(moment.pace)])

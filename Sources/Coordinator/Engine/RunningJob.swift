@@ -98,17 +98,15 @@ public final class RunningJob: Sendable {
       context.terminate()
     }
     try startWorkers()
-    do { try engine.run() } catch let error as CoordinatorError { throw advised(error) }
+    do { try engine.run { settings.launcher.retire() } } catch let error as CoordinatorError { throw advised(error) }
   }
 
   /// A job that ended early, with how to go on.
   private func advised(_ error: CoordinatorError) -> CoordinatorError {
-    guard let resumeCommand else { return error }
-    return switch error {
-    case .io(let text): .io("\(text); go on with: \(resumeCommand)")
-    case .tryAgain(let text): .tryAgain("\(text); go on with: \(resumeCommand)")
-    case .usage, .badInput, .internal: error
-    }
+    guard let resumeCommand, error.canBeResumed else { return error }
+    let text = "\(error); go on with: \(resumeCommand)"
+    if case .io = error { return .io(text) }
+    return .tryAgain(text)
   }
 
   private func startWorkers() throws {

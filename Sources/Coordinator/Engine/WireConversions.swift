@@ -151,29 +151,26 @@ extension WireJobOptions {
 extension StoredResult {
   /// The result a worker reported for a fit, a tune, an update, a verification or an evaluation; nil if the report is of another kind.
   init?(_ task: TaskID, _ done: WireTaskDone, worker: String) throws {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = .sortedKeys
-    func text(_ record: some Encodable) throws -> String { String(decoding: try encoder.encode(record), as: UTF8.self) }
     let output = done.outputs.first.flatMap { ArtifactRef($0) }
     switch (task, done.result) {
     case (.fit(let block, let linear), .fit(let wire)):
       guard let output else { return nil }
       self.init(
         kind: .fit, block: block, part: linear, digest: output.digest, size: output.size,
-        record: try text(FitRecord(wire)), worker: worker, seconds: done.seconds)
+        record: try JSONForm.record(FitRecord(wire)), worker: worker, seconds: done.seconds)
     case (.tune(let block), .tune(let wire)):
       guard let output else { return nil }
       self.init(
         kind: .tune, block: block, part: 0, digest: output.digest, size: output.size,
-        record: try text(TuneRecord(wire)), worker: worker, seconds: done.seconds)
+        record: try JSONForm.record(TuneRecord(wire)), worker: worker, seconds: done.seconds)
     case (.update(let step), .update(let wire)):
       guard let output else { return nil }
       self.init(
         kind: .update, block: 0, part: step, digest: output.digest, size: output.size,
-        record: try text(UpdateRecord(wire)), worker: worker, seconds: done.seconds)
+        record: try JSONForm.record(UpdateRecord(wire)), worker: worker, seconds: done.seconds)
     case (.verify(let block), .verify(let wire)):
       self.init(
-        kind: .verify, block: block, part: 0, digest: nil, size: nil, record: try text(VerifyRecord(wire)),
+        kind: .verify, block: block, part: 0, digest: nil, size: nil, record: try JSONForm.record(VerifyRecord(wire)),
         worker: worker, seconds: done.seconds)
     case (.evaluate(let shard), .evaluate(let wire)):
       let loss = WindowLoss(

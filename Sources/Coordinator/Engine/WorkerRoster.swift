@@ -14,6 +14,8 @@ struct WorkerRoster {
   private var latest: [String: WorkerID] = [:]
   /// The last connections of workers that fell silent. A process that was stopped for a while finds there what it is told.
   private(set) var silent: [WorkerID: Peer] = [:]
+  /// When the connection of a worker was found to be closed, of those that have not been heard of since.
+  private var vanishedAt: [WorkerID: ContinuousClock.Instant] = [:]
   /// Bytes that each had in memory when it said so last, of workers that are part of the job.
   private(set) var residentMemory: [WorkerID: UInt64] = [:]
 
@@ -29,6 +31,7 @@ struct WorkerRoster {
   mutating func join(_ worker: WorkerDescription, at peer: Peer) {
     if let old = connected[worker.id] { ids[old] = nil }
     silent[worker.id] = nil
+    vanishedAt[worker.id] = nil
     workers[worker.id] = worker
     latest[worker.name] = worker.id
     connected[worker.id] = peer
@@ -40,11 +43,27 @@ struct WorkerRoster {
     residentMemory[worker] = bytes > 0 && connected[worker] != nil ? bytes : nil
   }
 
+  /// A message to the worker found its connection closed, perhaps not for the first time.
+  mutating func noteVanished(_ worker: WorkerID, at now: ContinuousClock.Instant) {
+    if connected[worker] != nil, vanishedAt[worker] == nil { vanishedAt[worker] = now }
+  }
+
+  mutating func noteHeard(_ worker: WorkerID) { vanishedAt[worker] = nil }
+
+  /// Workers whose connections were found closed by then, and that have not been heard of since.
+  func vanished(by time: ContinuousClock.Instant) -> [WorkerID] {
+    vanishedAt.filter { $0.value <= time }.keys.sorted()
+  }
+
+  /// Nobody is held to have been away in a time when this side did not listen.
+  mutating func allow(_ gap: Duration) { vanishedAt = vanishedAt.mapValues { $0 + gap } }
+
   /// The worker's connection means nothing any more. Its description stays, for results still on their way.
   mutating func leave(_ worker: WorkerID, becauseSilent isSilent: Bool = false) {
     guard let peer = connected.removeValue(forKey: worker) else { return }
     ids[peer] = nil
     residentMemory[worker] = nil
+    vanishedAt[worker] = nil
     if isSilent { silent[worker] = peer }
   }
 }

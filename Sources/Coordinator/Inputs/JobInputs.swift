@@ -8,7 +8,9 @@ import Transformer
 /// The model and tokens of a job, checked as far as can be without looking at single weights, and what is to be done.
 struct JobInputs: Sendable {
   let plan: JobPlan
+  /// The model that the manifest is of, whatever becomes of its directory.
   let checkpoint: Checkpoint
+  let config: ModelConfig
   let manifest: ModelManifest
   /// The manifest's text: what a job, and a worker, tells the model by.
   let manifestArtifact: Artifact
@@ -16,39 +18,32 @@ struct JobInputs: Sendable {
   let tokens: Artifact
   let tokensPath: String
 
-  /// - Throws: ``CheckpointError``, ``TransformerError``, ``CRVQError``, ``CoordinatorError``: one line that names the file.
+  /// - Throws: ``CheckpointError``, ``TransformerError``, ``CRVQError``, ``CoordinatorError``, ``ArtifactError``: one line that names the
+  ///   file.
   init(_ options: JobOptions) throws {
     try options.fit.validate()
-    let config = try ModelConfig(directory: options.model, known: Architectures.names)
-    let model = try LanguageModel(config: config)
-    let checkpoint = try Checkpoint(directory: options.model)
-    try model.validate(checkpoint)
-    let tokenFile = try TokenFile(path: options.calibration, vocabularySize: model.shape.vocabularySize)
-    guard options.sequences <= tokenFile.sequenceCount else {
-      throw CoordinatorError.badInput(
-        "\(options.calibration): the job uses \(options.sequences) sequences, the file has \(tokenFile.sequenceCount)")
-    }
+    let opened = try OpenedInputs(options)
     let plan = JobPlan(
-      blockCount: model.blockCount,
-      linears: model.linears.map {
+      blockCount: opened.model.blockCount,
+      linears: opened.model.linears.map {
         JobPlan.Linear(
           name: $0.name, site: $0.site.rawValue, outFeatures: $0.outFeatures, inFeatures: $0.inFeatures)
       },
       shards: options.plannedShards, propagation: options.propagation, isTuned: options.tuneEpochs > 0,
       repairSite: options.repair ? LinearRole.repairing.site.rawValue : nil,
       distillation: try options.distillEpochs.map { epochs in
-        guard let batches = MicroBatches(options.plannedShards, length: tokenFile.length) else {
+        guard let batches = MicroBatches(options.plannedShards, length: opened.tokens.length) else {
           throw CoordinatorError.usage(
             "--held-out is \(options.heldOut); a distillation needs one at least to judge by")
         }
         return Distillation(epochs: epochs, batches)
       })
-    try self.init(plan, checkpoint, config, tokensPath: options.calibration)
+    try self.init(plan, opened.checkpoint, opened.config, tokensPath: options.calibration)
   }
 
   /// - Throws: as ``init(_:)``.
   init(_ options: EvaluationOptions) throws {
-    let model = try ModelAtRest(options.model)
+    let model = try OpenedModel(options.model)
     try self.init(
       .evaluation(windows: options.windows), model.checkpoint, model.config, tokensPath: options.tokens)
   }
@@ -56,10 +51,11 @@ struct JobInputs: Sendable {
   private init(_ plan: JobPlan, _ checkpoint: Checkpoint, _ config: ModelConfig, tokensPath: String) throws {
     self.plan = plan
     self.checkpoint = checkpoint
+    self.config = config
     self.tokensPath = tokensPath
     manifest = try ModelManifest(of: checkpoint, config)
     manifestArtifact = manifest.artifact
-    tokens = try FileDigest.artifact(path: tokensPath)
+    tokens = try OpenFile(tokensPath).artifact()
   }
 
   /// SHA-256 of the manifest, and so of the model.

@@ -26,9 +26,9 @@ public struct EvaluationOptions: Codable, Sendable, Equatable {
   ///   - maximumWindows: nil for all.
   /// - Throws: ``CheckpointError``, ``TransformerError``, ``CoordinatorError``: one line that names the file.
   public init(model: String, tokens: String, window: Int, maximumWindows: Int?) throws {
-    let config = try ModelConfig(directory: model, known: Architectures.names)
-    let file = try TokenFile(path: tokens, vocabularySize: config.vocabularySize)
-    let cut = try TokenWindows(of: file, length: window, countMax: maximumWindows ?? .max)
+    let shape = try LanguageModel(config: ModelConfig(directory: model, known: Architectures.names)).shape
+    let file = try TokenFile(path: tokens, vocabularySize: shape.vocabularySize)
+    let cut = try shape.windows(of: file, length: window, countMax: maximumWindows)
     guard cut.count <= Self.windowsMax else {
       throw CoordinatorError.usage(
         "\(tokens): \(cut.count) windows of \(cut.length) tokens, workers are given at most \(Self.windowsMax); "
@@ -57,6 +57,11 @@ extension EvaluationOptions: JobPurpose {
     return options
   }
 
+  /// Workers make numbers only, and those have been looked at.
+  func check(_ result: StoredResult, of job: PreparedJob) {}
+
   /// The losses are in the job's database, and that is all there is to make.
-  func conclude(_ job: PreparedJob, _ blocks: [ArtifactRef], _ distilled: ArtifactRef?) {}
+  func conclude(
+    _ job: PreparedJob, _ blocks: [ArtifactRef], _ distilled: ArtifactRef?, checkStop: () throws -> Void
+  ) {}
 }

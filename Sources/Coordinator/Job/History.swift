@@ -7,7 +7,7 @@ enum HistoryEntry: Sendable {
   case joined(WorkerDescription, at: Date = Date())
   case left(WorkerID, at: Date = Date())
   case started(TaskID, Lease, worker: String, at: Date = Date())
-  case ended(Lease, String, at: Date = Date())
+  case ended(Lease, AttemptOutcome, reason: String? = nil, at: Date = Date())
   case quarantined(TaskID, workers: [String])
   case readmitted(TaskID)
   case setAside(WorkerID, until: Date)
@@ -38,17 +38,17 @@ extension JobStore {
       // A result that still comes is dropped.
       try database.execute(
         sql: """
-          UPDATE attempt SET ended_at = ?, outcome = 'lost'
+          UPDATE attempt SET ended_at = ?, outcome = ?
           WHERE ended_at IS NULL AND worker = (SELECT name FROM worker WHERE id = ?)
-          """, arguments: [time, worker.description])
+          """, arguments: [time, AttemptOutcome.lost.rawValue, worker.description])
     case .started(let task, let lease, let worker, let time):
       try database.execute(
         sql: "INSERT OR REPLACE INTO attempt (lease, kind, block, part, worker, started_at) VALUES (?, ?, ?, ?, ?, ?)",
         arguments: [Int64(lease.number), task.kind.rawValue, task.row.block, task.row.part, worker, time])
-    case .ended(let lease, let outcome, let time):
+    case .ended(let lease, let outcome, let reason, let time):
       try database.execute(
         sql: "UPDATE attempt SET ended_at = ?, outcome = ? WHERE lease = ? AND ended_at IS NULL",
-        arguments: [time, outcome, Int64(lease.number)])
+        arguments: [time, outcome.account(reason: reason), Int64(lease.number)])
     case .quarantined(let task, let workers):
       try database.execute(
         sql: "INSERT OR REPLACE INTO quarantine (kind, block, part, workers) VALUES (?, ?, ?, ?)",
@@ -61,18 +61,23 @@ extension JobStore {
       try database.execute(
         sql: "UPDATE worker SET set_aside_until = ? WHERE id = ?", arguments: [time, worker.description])
     case .pace(let pace):
-      let text = String(decoding: try JSONEncoder().encode(pace), as: UTF8.self)
-      try database.execute(sql: "INSERT OR REPLACE INTO pace (id, pace) VALUES (1, ?)", arguments: [text])
+      try database.execute(
+        sql: "INSERT OR REPLACE INTO pace (id, pace) VALUES (1, ?)", arguments: [JSONForm.record(pace)])
     }
   }
 
-  /// Attempts by kind and outcome.
+  /// Attempts by kind and outcome, or "running".
   public func attemptCounts() throws -> [String: [String: Int]] {
     try read { database in
       var counts: [String: [String: Int]] = [:]
       let rows = try Row.fetchAll(
         database, sql: "SELECT kind, COALESCE(outcome, 'running') AS outcome, COUNT(*) AS n FROM attempt GROUP BY 1, 2")
-      for row in rows { counts[row["kind"], default: [:]][row["outcome"]] = row["n"] }
+      for row in rows {
+        let account: String = row["outcome"]
+        // What no outcome of this version says is shown as it is.
+        let outcome = AttemptOutcome(account: account)?.rawValue ?? account
+        counts[row["kind"], default: [:]][outcome, default: 0] += row["n"] as Int
+      }
       return counts
     }
   }
@@ -83,7 +88,8 @@ extension JobStore {
       try database.execute(sql: "DELETE FROM quarantine")
       try database.execute(sql: "UPDATE worker SET left_at = ? WHERE left_at IS NULL", arguments: [time])
       try database.execute(
-        sql: "UPDATE attempt SET ended_at = ?, outcome = 'abandoned' WHERE ended_at IS NULL", arguments: [time])
+        sql: "UPDATE attempt SET ended_at = ?, outcome = ? WHERE ended_at IS NULL",
+        arguments: [time, AttemptOutcome.abandoned.rawValue])
     }
   }
 
@@ -133,11 +139,11 @@ extension JobStore {
         sql: """
           SELECT w.name, w.host, w.threads,
             GROUP_CONCAT(CASE WHEN a.ended_at IS NULL THEN a.kind || ' ' || a.block || '/' || a.part END, ', ') AS tasks,
-            COALESCE(SUM(a.outcome = 'done'), 0) AS done,
-            COALESCE(SUM(a.outcome = 'done' AND a.ended_at > ?), 0) AS done_of_late
+            COALESCE(SUM(a.outcome = :done), 0) AS done,
+            COALESCE(SUM(a.outcome = :done AND a.ended_at > :late), 0) AS done_of_late
           FROM (\(workers)) w LEFT JOIN attempt a ON a.worker = w.name
           GROUP BY w.id ORDER BY w.name
-          """, arguments: [time.addingTimeInterval(-60)]
+          """, arguments: ["done": AttemptOutcome.done.rawValue, "late": time.addingTimeInterval(-60)]
       ).map { row in
         let tasks: String? = row["tasks"]
         return KnownWorker(

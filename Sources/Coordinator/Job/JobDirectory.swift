@@ -1,5 +1,6 @@
 import Foundation
 import Logging
+import Messaging
 
 /// Where a job keeps what it needs to go on after a crash. One coordinator at a time.
 public final class JobDirectory: Sendable {
@@ -9,25 +10,42 @@ public final class JobDirectory: Sendable {
   public let isTemporary: Bool
 
   private let lock: Int32
-  /// Whether the directory was made by this process.
-  private let isNew: Bool
+  /// What this process made of the directory and those it lies in, outermost first.
+  private let made: [String]
   /// What there was of a job's own names when the directory was opened: a job, or files of somebody else.
   private let foundNames: Set<String>
 
   public static let databaseName = "job.sqlite"
   private static let lockName = "lock"
   private static let ownNames =
-    ["", "-wal", "-shm", "-journal"].map { databaseName + $0 } + ["artifacts", "log", lockName]
+    ["", "-wal", "-shm", "-journal"].map { databaseName + $0 }
+    + ["artifacts", "keys", "log", lockName, SlurmLauncher.recordName]
   private static let holderLengthMax = 512
 
   public static func databasePath(in directory: String) -> String { "\(directory)/\(databaseName)" }
   public var databasePath: String { Self.databasePath(in: path) }
   public var artifactsPath: String { "\(path)/artifacts" }
   public var logPath: String { "\(path)/log" }
+  /// Where the job has keys of its own, if it has.
+  public var keysPath: String { "\(path)/keys" }
 
   /// Whether a directory holds a job.
   public static func holdsJob(_ directory: String) -> Bool {
     FileManager.default.fileExists(atPath: databasePath(in: directory))
+  }
+
+  /// Checks that a directory holds a job or nothing, and can be written to or made. Makes nothing.
+  ///
+  /// - Throws: ``CoordinatorError`` `.usage`, `.io`.
+  static func check(_ directory: String) throws(CoordinatorError) {
+    // A job's own names may be there without a job: of a coordinator that died early, or was given such a place.
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
+    if !holdsJob(directory), let other = names.sorted().first(where: { !ownNames.contains($0) }) {
+      throw .usage("\(directory): is no job's directory, it has \(other) in it; choose another --job")
+    }
+    do throws(ArtifactError) {
+      try Directory.tryOut(directory, operation: "cannot be the job directory")
+    } catch { throw .io("\(error)") }
   }
 
   /// Opens the directory, making it if it is not there, for this process alone.
@@ -35,14 +53,10 @@ public final class JobDirectory: Sendable {
   /// - Throws: ``CoordinatorError`` if another coordinator has it or it cannot be made.
   public init(_ directory: String, isTemporary: Bool = false) throws {
     self.isTemporary = isTemporary
-    let files = FileManager.default
-    isNew = !files.fileExists(atPath: directory)
-    foundNames = Set(Self.ownNames.filter { files.fileExists(atPath: "\(directory)/\($0)") })
-    do {
-      try files.createDirectory(atPath: directory, withIntermediateDirectories: true)
-    } catch {
-      throw CoordinatorError.io("\(directory): cannot make the job directory: \(error.localizedDescription)")
-    }
+    foundNames = Set(Self.ownNames.filter { FileManager.default.fileExists(atPath: "\(directory)/\($0)") })
+    do throws(ArtifactError) {
+      made = try Directory.make(directory, operation: "cannot make the job directory")
+    } catch { throw CoordinatorError.io("\(error)") }
     path = directory
     // The lock goes with the process, however it ends.
     let lockPath = "\(directory)/\(Self.lockName)"
@@ -92,18 +106,16 @@ public final class JobDirectory: Sendable {
     for name in Self.ownNames where !foundNames.contains(name) {
       try? FileManager.default.removeItem(atPath: "\(path)/\(name)")
     }
-    if isNew { rmdir(path) }
+    Directory.remove(made)
   }
 
   /// A logger that appends to the coordinator's log in this directory.
   ///
   /// - Throws: ``CoordinatorError`` if the log cannot be opened.
   public func logger() throws -> Logger {
-    do {
-      try FileManager.default.createDirectory(atPath: logPath, withIntermediateDirectories: true)
-    } catch {
-      throw CoordinatorError.io("\(logPath): \(error.localizedDescription)")
-    }
+    do throws(ArtifactError) {
+      try Directory.make(logPath, operation: "cannot make the directory of logs")
+    } catch { throw CoordinatorError.io("\(error)") }
     guard let stream = fopen("\(logPath)/coordinator.log", "ae") else {
       throw CoordinatorError.io("\(logPath)/coordinator.log: \(String(cString: strerror(errno)))")
     }

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import JobGraph
+import Messaging
 
 /// The job's memory: one SQLite database in WAL mode, every commit durable before it returns.
 ///
@@ -23,11 +24,32 @@ public final class JobStore: Sendable {
       try database.execute(sql: "PRAGMA synchronous = FULL")
     }
     do {
-      database = try DatabaseQueue(path: path, configuration: configuration)
+      database = try Self.open(path, configuration)
       if !readOnly { try JobSchema.migrator.migrate(database) }
     } catch {
       throw Self.failure(path, error)
     }
+  }
+
+  /// In WAL mode even a reader writes beside the database, which whoever may only look at a job cannot. Of one that rests nothing is
+  /// needed but the file.
+  private static func open(_ path: String, _ configuration: Configuration) throws -> DatabaseQueue {
+    do {
+      return try DatabaseQueue(path: path, configuration: configuration)
+    } catch {
+      guard configuration.readonly, isAtRest(path),
+        let name = path.addingPercentEncoding(withAllowedCharacters: .urlPathAllowed),
+        let queue = try? DatabaseQueue(path: "file:\(name)?immutable=1", configuration: configuration)
+      else { throw error }
+      return queue
+    }
+  }
+
+  /// Whether the file has all that was committed, and no coordinator is about to change it.
+  private static func isAtRest(_ path: String) -> Bool {
+    var status = stat()
+    let hasLog = stat("\(path)-wal", &status) == 0 && status.st_size > 0
+    return !hasLog && !JobDirectory.isHeld(Directory.parent(of: path))
   }
 
   private static func failure(_ path: String, _ error: any Error) -> CoordinatorError {

@@ -3,16 +3,22 @@ import Messaging
 
 // Jobs that make a packed model.
 extension PreparedJob {
+  /// Checks that a job can have its directory and its output where they are to be, and makes nothing.
+  ///
+  /// - Throws: ``CoordinatorError`` `.usage` for a place that something else has, `.io` for one that cannot be written to.
+  public static func checkPlaces(of options: JobOptions, in jobPath: String) throws {
+    try UnfinishedDirectory.check(options.output)
+    if "\(jobPath)/".hasPrefix("\(options.output)/") {
+      throw CoordinatorError.usage("--job \(jobPath): lies in --output, which is made at the end; choose another --job")
+    }
+    try JobDirectory.check(jobPath)
+  }
+
   /// Starts a job in a directory that holds none.
   ///
   /// - Throws: ``CoordinatorError``, ``CheckpointError``, ``TransformerError``, ``CRVQError``; nothing is left behind.
   public static func create(_ options: JobOptions, in jobPath: String) throws -> PreparedJob {
-    if FileManager.default.fileExists(atPath: options.output) {
-      throw CoordinatorError.usage("\(options.output): exists; remove it or choose another --output")
-    }
-    if "\(jobPath)/".hasPrefix("\(options.output)/") {
-      throw CoordinatorError.usage("--job \(jobPath): lies in --output, which is made at the end; choose another --job")
-    }
+    try checkPlaces(of: options, in: jobPath)
     let inputs = try JobInputs(options)
     let directory = try JobDirectory(jobPath)
     do {
@@ -44,7 +50,7 @@ extension PreparedJob {
     let options = try JobOptions(json: record.options, path: directory.databasePath)
     if FileManager.default.fileExists(atPath: options.output) {
       guard try record.isOutput(options) else {
-        throw CoordinatorError.usage("\(options.output): exists, and is not what this job made; remove it and resume")
+        throw CoordinatorError.usage(options.outputIsTaken)
       }
       if record.state == .finished { return (nil, options) }
     }

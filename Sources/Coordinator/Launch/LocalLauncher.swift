@@ -1,5 +1,6 @@
 import Foundation
 import JobGraph
+import Messaging
 
 /// Worker processes on this machine, started again when they die.
 public final class LocalLauncher: WorkerLauncher {
@@ -7,7 +8,7 @@ public final class LocalLauncher: WorkerLauncher {
   private let supervisor = Supervisor()
 
   /// - Parameters:
-  ///   - program: of the workers; see ``findProgram()``.
+  ///   - program: of the workers; see ``program(of:)``.
   ///   - place: how many and how large.
   ///   - job: where the workers' logs go.
   public init(
@@ -28,26 +29,45 @@ public final class LocalLauncher: WorkerLauncher {
     }
   }
 
+  /// The program of workers: the one that the cluster file names, else that of this machine.
+  ///
+  /// - Throws: ``CoordinatorError`` `.usage` if there is none. One that is named for the nodes of Slurm need not be here.
+  public static func program(of cluster: ClusterFile) throws -> String {
+    guard let program = cluster.program else { return try findProgram() }
+    if cluster.engine == .local, !isProgram(program) {
+      throw CoordinatorError.usage(
+        "program: \(program): not there, or not a program; name a crvq-worker of this machine, or leave it out")
+    }
+    return program
+  }
+
   /// The worker program: beside this one, else on the path.
   ///
   /// - Throws: ``CoordinatorError`` if it is in neither place.
-  public static func findProgram() throws -> String {
+  static func findProgram() throws -> String {
     let name = "crvq-worker"
     var candidates: [String] = []
     if let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") {
-      candidates.append((own as NSString).deletingLastPathComponent + "/\(name)")
+      candidates.append(Directory.parent(of: own) + "/\(name)")
     }
     let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
     candidates += path.split(separator: ":").map { "\($0)/\(name)" }
-    guard let found = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
+    guard let found = candidates.first(where: isProgram) else {
       throw CoordinatorError.usage("\(name): not beside crvq-coord and not on the PATH; build or install it")
     }
     return found
   }
 
+  private static func isProgram(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && access(path, X_OK) == 0
+  }
+
   public func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws {
     supervisor.supervise(posts(endpoint), report: report)
   }
+
+  public func retire() { supervisor.retire() }
 
   public func stop() { supervisor.stop() }
 }

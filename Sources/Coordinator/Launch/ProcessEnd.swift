@@ -18,6 +18,9 @@ package enum ProcessEnd: Sendable, Equatable, CustomStringConvertible {
     self = status > 128 && status < 128 + 65 ? .killed(signal: status - 128) : .exited(status)
   }
 
+  /// As ssh ends that does not reach a machine, or reaches it no more.
+  package static let noConnection = ProcessEnd.exited(255)
+
   /// Whether the next life would end the same way: wrong options, a job this program cannot serve, or no such program.
   package var isHopeless: Bool {
     switch self {

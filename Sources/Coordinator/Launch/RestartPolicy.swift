@@ -12,14 +12,17 @@ package struct RestartPolicy: Sendable {
   package static let shortestPause = Duration.milliseconds(500)
   package static let longestPause = Duration.seconds(30)
 
+  /// Whether a connection that is gone, or does not come about, is tried again for as long as it takes: it tells nothing of a
+  /// worker at a machine that has been reached before.
+  package var outlastsOutages: Bool
   private var deaths = 0
   private var pause = RestartPolicy.shortestPause
 
-  package init() {}
+  package init(outlastsOutages: Bool = false) { self.outlastsOutages = outlastsOutages }
 
   package mutating func ended(_ end: ProcessEnd, after life: Duration) -> Decision {
     if life > Self.steady { (deaths, pause) = (0, Self.shortestPause) }
-    deaths += 1
+    if !outlastsOutages || end != .noConnection { deaths += 1 }
     if end.isHopeless || deaths > Self.restartsMax { return .giveUp }
     defer { pause = min(pause * 2, Self.longestPause) }
     return .restart(after: pause)

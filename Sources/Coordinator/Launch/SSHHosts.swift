@@ -1,5 +1,6 @@
 import Foundation
 import Machines
+import Messaging
 import Synchronization
 
 /// Hosts as ssh reaches them now: asked what they are, and given the worker program where they have none.
@@ -19,12 +20,12 @@ public final class SSHHosts: Sendable {
   /// What `crvq-worker --version` says of a program that fits.
   private let version: String
 
-  /// - Throws: ``CoordinatorError`` if this machine has no worker program to bring along.
+  /// - Throws: ``CoordinatorError`` if this machine has no worker program to bring along, ``ArtifactError`` if it cannot be read.
   public init(_ cluster: ClusterFile, version: String) throws {
     self.cluster = cluster
     self.version = version
     ownProgram = try LocalLauncher.findProgram()
-    ownDigest = String(try FileDigest.of(path: ownProgram).hex.prefix(32))
+    ownDigest = String(try OpenFile(ownProgram).artifact().digest.hex.prefix(32))
   }
 
   /// Asks all hosts at the same time.

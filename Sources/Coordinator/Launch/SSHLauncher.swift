@@ -5,7 +5,8 @@ import Synchronization
 
 /// Workers on machines that ssh reaches. A connection a worker: it brings the keys, and when it is gone the worker ends.
 ///
-/// A host that is out of reach is tried again now and then, and does not stop the others.
+/// A host that is out of reach is tried again now and then, for as long as the job runs if it has been reached before, and does
+/// not stop the others.
 public final class SSHLauncher: WorkerLauncher {
   private let hosts: SSHHosts
   private let job: JobShape
@@ -44,14 +45,18 @@ public final class SSHLauncher: WorkerLauncher {
   ) -> String? {
     var policy = RestartPolicy()
     while true {
+      var isReached = false
       do {
-        let posts = try posts(on: host, endpoint)
-        supervisor.supervise(posts, report: report)
+        let probe = try hosts.ask(host)
+        isReached = true
+        policy.outlastsOutages = true
+        supervisor.supervise(try posts(on: host, probe, endpoint), report: report)
         return nil
       } catch {
+        if isStopping.withLock({ $0 }) { return nil }
         let isHopeless = (error as? CoordinatorError)?.exitCode == EX_USAGE
-        let end: ProcessEnd = isHopeless ? .exited(EX_USAGE) : .exited(255)
-        guard case .restart(let pause) = policy.ended(end, after: .zero), !isStopping.withLock({ $0 }) else {
+        let end: ProcessEnd = isHopeless ? .exited(EX_USAGE) : isReached ? .exited(EX_IOERR) : .noConnection
+        guard case .restart(let pause) = policy.ended(end, after: .zero) else {
           return "\(error); no worker is started there"
         }
         report(.note("\(error); trying again in \((pause / .seconds(1)).fixed(1)) s"))
@@ -61,9 +66,10 @@ public final class SSHLauncher: WorkerLauncher {
     }
   }
 
-  private func posts(on host: ClusterFile.Host, _ endpoint: String) throws -> [Supervisor.Post] {
+  private func posts(
+    on host: ClusterFile.Host, _ probe: HostProbe, _ endpoint: String
+  ) throws -> [Supervisor.Post] {
     let cluster = hosts.cluster
-    let probe = try hosts.ask(host)
     let machine = Machine(name: host.name, cores: probe.cores, memory: probe.memory)
     let plan = try LaunchPlan(ssh: cluster, machines: [machine], job: job)
     guard let place = plan.places.first else { return [] }
@@ -100,8 +106,13 @@ public final class SSHLauncher: WorkerLauncher {
     return "\(String(kept.prefix(80)))-\(index)"
   }
 
-  public func stop() {
+  public func retire() {
     isStopping.withLock { $0 = true }
+    supervisor.retire()
+  }
+
+  public func stop() {
+    retire()
     supervisor.stop()
   }
 }

@@ -49,7 +49,10 @@ package struct SlurmArray: Sendable {
 
   private struct Task {
     var phase = Phase.waiting
-    var since = Duration.zero
+    /// Whether it has run, ended, or been held: from then on Slurm has no reason not to know it.
+    var isKnown = false
+    /// When it was first seen to run in this life, which does not begin in Slurm's queue; nil before.
+    var runningSince: Duration?
     var policy = RestartPolicy()
     var nodes = ""
   }
@@ -74,7 +77,7 @@ package struct SlurmArray: Sendable {
     }
     // Slurm forgets tasks that ended some minutes ago.
     let seen = Set(rows.map(\.index))
-    for index in tasks.keys where !seen.contains(index) && tasks[index]?.since != .zero { tasks[index]?.phase = .over }
+    for (index, task) in tasks where !seen.contains(index) && task.isKnown { tasks[index]?.phase = .over }
     if !wasOver, isOver { actions.append(.exhausted(last)) }
     return actions
   }
@@ -87,7 +90,8 @@ package struct SlurmArray: Sendable {
     switch row.state {
     case "RUNNING":
       if task.phase != .running {
-        task.since = now
+        task.isKnown = true
+        task.runningSince = now
         task.nodes = row.nodes
       }
       task.phase = .running
@@ -95,11 +99,12 @@ package struct SlurmArray: Sendable {
     case "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT": return []
     case "PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "RESIZING", "REQUEUE_HOLD", "SPECIAL_EXIT":
       let wasRunning = task.phase == .running
-      let isNew = wasRunning || task.since == .zero
+      let isNew = wasRunning || !task.isKnown
       task.phase = .waiting
+      task.runningSince = nil
       if wasRunning { return [.note("worker \(worker)\(node) was taken back by Slurm and waits in its queue")] }
       if isNew, row.reason.contains("held") || row.reason.hasPrefix("JobHeld") || row.state == "REQUEUE_HOLD" {
-        task.since = now
+        task.isKnown = true
         return [.note("worker \(worker) is held in Slurm's queue (\(row.reason)); release it with scontrol release")]
       }
       return []
@@ -124,13 +129,15 @@ package struct SlurmArray: Sendable {
       task.phase = .over
       return [.note("\(account); it is not started again")]
     }
-    switch task.policy.ended(.exited(EX_TEMPFAIL), after: task.since == .zero ? .zero : now - task.since) {
+    let life = task.runningSince.map { now - $0 } ?? .zero
+    task.isKnown = true
+    task.runningSince = nil
+    switch task.policy.ended(.exited(EX_TEMPFAIL), after: life) {
     case .giveUp:
       task.phase = .over
       actions.append(.note("\(account); it is not started again"))
     case .restart(let pause):
       task.phase = .due(now + pause)
-      task.since = now
       actions.append(.note("\(account); asking Slurm for it again"))
     }
     return actions

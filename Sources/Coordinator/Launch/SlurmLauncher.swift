@@ -1,4 +1,5 @@
 import Foundation
+import Messaging
 import Synchronization
 
 /// Workers as a job array of Slurm, which finds the nodes, requeues what it preempts and what a lost node ran, and ends what
@@ -6,6 +7,8 @@ import Synchronization
 public final class SlurmLauncher: WorkerLauncher {
   private static let period = Duration.seconds(2)
   private static let patience = 60.0
+  /// In the job's directory.
+  static let recordName = "slurm-array"
 
   private let script: SlurmScript
   /// Where the number of the array is kept, so that a later coordinator can cancel what this one left.
@@ -26,12 +29,12 @@ public final class SlurmLauncher: WorkerLauncher {
     logDirectory: String
   ) {
     script = SlurmScript(place, cluster, keys: keys.onThisMachine, program: program, logDirectory: logDirectory)
-    record = "\(jobDirectory)/slurm-array"
+    record = "\(jobDirectory)/\(Self.recordName)"
   }
 
   public func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws {
     if let old = try? String(contentsOfFile: record, encoding: .utf8) { cancel(old) }
-    try? FileManager.default.createDirectory(atPath: script.logDirectory, withIntermediateDirectories: true)
+    _ = try? Directory.make(script.logDirectory)
     let done = try script.submit(connecting: endpoint)
     // "ID" or "ID;CLUSTER".
     let job = done.output.trimmingCharacters(in: .whitespacesAndNewlines).prefix { $0 != ";" }
@@ -62,11 +65,11 @@ public final class SlurmLauncher: WorkerLauncher {
         continue
       }
       for action in array.update(SlurmArray.Row.rows(squeue: done.output), at: .now - start) {
+        if state.withLock({ $0.isStopping }) { return }
         switch action {
         case .note(let line): report(.note(line))
         case .outOfMemory(let worker): report(.outOfMemory(worker: worker, script.place))
         case .requeue(let index):
-          if state.withLock({ $0.isStopping }) { return }
           let done = try? ShortProcess.run("scontrol", ["requeue", "\(job)_\(index)"], within: Self.patience)
           if let done, done.end != .exited(0) {
             report(.note("\(SlurmArray.worker(index)): scontrol requeue: \(done.lastError ?? "\(done.end)")"))
@@ -76,6 +79,8 @@ public final class SlurmLauncher: WorkerLauncher {
       }
     }
   }
+
+  public func retire() { state.withLock { $0.isStopping = true } }
 
   public func stop() {
     let job = state.withLock { state in

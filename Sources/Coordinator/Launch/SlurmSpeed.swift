@@ -32,7 +32,7 @@ package struct SlurmSpeed {
   /// - Returns: the mean of all workers.
   /// - Throws: ``CoordinatorError`` that says why it could not be measured.
   func measure() throws -> MatrixSpeed {
-    let program = try cluster.program ?? LocalLauncher.findProgram()
+    let program = try LocalLauncher.program(of: cluster)
     let done = try ShortProcess.run("srun", arguments(program: program), within: 2 * Self.patience + seconds)
     let speeds = done.output.split(whereSeparator: \.isNewline).compactMap { MatrixSpeed(line: $0) }
     guard !speeds.isEmpty else {

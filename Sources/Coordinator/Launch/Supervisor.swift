@@ -1,4 +1,5 @@
 import Foundation
+import Messaging
 import Synchronization
 
 /// Worker processes started by this one, each started again when it ends, as ``RestartPolicy`` says.
@@ -20,6 +21,9 @@ final class Supervisor: Sendable {
     let place: LaunchPlan.Place
     /// The last line of the log of a process that died of it elsewhere; nil for processes of this machine.
     var outOfMemoryLine: String? = nil
+
+    /// Whether what runs here is a connection to a machine that has been reached before, and the worker there.
+    var isRemote: Bool { outOfMemoryLine != nil }
   }
 
   private static let stopPatience = Duration.seconds(10)
@@ -77,7 +81,7 @@ final class Supervisor: Sendable {
   ///
   /// - Returns: why it is not started again; nil when the launcher was told to stop.
   private func supervise(_ post: Post, _ report: @Sendable (LauncherEvent) -> Void) -> String? {
-    var policy = RestartPolicy()
+    var policy = RestartPolicy(outlastsOutages: post.isRemote)
     while true {
       let started = ContinuousClock.now
       let logStart = size(of: post.log)
@@ -127,6 +131,9 @@ final class Supervisor: Sendable {
     return life
   }
 
+  /// Fills no post again from now on.
+  func retire() { state.withLock { $0.isStopping = true } }
+
   /// Ends the processes and waits for them, for a bounded time.
   func stop() {
     let running = state.withLock { state in
@@ -154,8 +161,7 @@ final class Supervisor: Sendable {
   ///
   /// - Returns: nil if it cannot be written: the worker goes without.
   private func log(_ path: String) -> FileHandle? {
-    let folder = (path as NSString).deletingLastPathComponent
-    try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    _ = try? Directory.make(Directory.parent(of: path))
     let descriptor = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
     return descriptor < 0 ? nil : FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
   }

@@ -5,6 +5,8 @@ public protocol WorkerLauncher: AnyObject, Sendable {
   /// - Parameter report: called from any thread with a line for the user.
   /// - Throws: ``CoordinatorError`` if none can be started.
   func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws
+  /// Starts no worker again from now on: those that end have been told to.
+  func retire()
   /// Ends the workers and waits for them, for a bounded time.
   func stop()
 }
@@ -28,6 +30,8 @@ public final class ManualLauncher: WorkerLauncher {
   public func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws {
     report(.note("waiting for workers: crvq-worker --connect \(endpoint)\(options)"))
   }
+
+  public func retire() {}
 
   public func stop() {}
 }

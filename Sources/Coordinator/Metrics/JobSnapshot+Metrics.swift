@@ -43,7 +43,8 @@ extension JobSnapshot {
       for stage in TaskID.Stage.allCases {
         tasks.add(Double(stages[stage] ?? 0), ["kind": kind.rawValue, "state": stage.rawValue])
       }
-      for outcome in JobTally.Outcome.allCases {
+      // Only coordinators before this one have abandoned any.
+      for outcome in AttemptOutcome.allCases where outcome != .abandoned {
         let count = tally.attempts[kind]?[outcome] ?? 0
         attempts.add(Double(count), ["kind": kind.rawValue, "outcome": outcome.rawValue])
       }

@@ -1,5 +1,4 @@
 import JobGraph
-import Synchronization
 
 /// A running job at one moment, in numbers.
 package struct JobSnapshot: Sendable, Equatable {
@@ -37,16 +36,4 @@ package struct JobSnapshot: Sendable, Equatable {
   /// Of the coordinator: bytes it has in memory, and when it started, in seconds since 1970.
   package var residentMemory: UInt64
   package var processStart: Double
-}
-
-/// The latest snapshot of a job, from the thread that runs it to those that show it.
-package final class SnapshotBoard: Sendable {
-  private let posted = Mutex<(JobSnapshot, ContinuousClock.Instant)?>(nil)
-
-  package init() {}
-
-  /// With the time at which it was posted; nil before the first.
-  package var latest: (snapshot: JobSnapshot, time: ContinuousClock.Instant)? { posted.withLock { $0 } }
-
-  package func post(_ snapshot: JobSnapshot) { posted.withLock { $0 = (snapshot, .now) } }
 }

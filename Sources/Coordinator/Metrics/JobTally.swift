@@ -3,15 +3,6 @@ import JobGraph
 
 /// What a coordinator has seen happen since it started, counted.
 package struct JobTally: Sendable, Equatable {
-  /// How an attempt at a task ended.
-  package enum Outcome: String, Sendable, CaseIterable {
-    case done
-    case failed
-    case cancelled
-    /// Its worker was.
-    case lost
-  }
-
   /// The way that artifacts take.
   package enum Route: String, Sendable, CaseIterable {
     case betweenWorkers
@@ -26,7 +17,7 @@ package struct JobTally: Sendable, Equatable {
   }
 
   /// Attempts that have ended.
-  package private(set) var attempts: [TaskID.Kind: [Outcome: Int]] = [:]
+  package private(set) var attempts: [TaskID.Kind: [AttemptOutcome: Int]] = [:]
   /// Attempts at tasks that had been given out before.
   package private(set) var retries: [TaskID.Kind: Int] = [:]
   /// Of attempts that were done, from giving them out to their result.
@@ -59,7 +50,7 @@ package struct JobTally: Sendable, Equatable {
   ///
   /// - Returns: whether it was running.
   @discardableResult
-  package mutating func ended(_ lease: Lease, _ outcome: Outcome, at time: Date = Date()) -> Bool {
+  package mutating func ended(_ lease: Lease, _ outcome: AttemptOutcome, at time: Date = Date()) -> Bool {
     guard let attempt = running.removeValue(forKey: lease) else { return false }
     attempts[attempt.task.kind, default: [:]][outcome, default: 0] += 1
     if outcome == .done {

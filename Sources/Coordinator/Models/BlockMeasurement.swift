@@ -2,6 +2,7 @@ import CRVQ
 import Checkpoint
 import Foundation
 import JobGraph
+import Messaging
 import Numerics
 import Transformer
 
@@ -35,9 +36,10 @@ final class BlockMeasurement {
   private var hidden: HiddenStates
 
   /// Uses the sequences the job held out where the report tells that these are its tokens, else all of them.
-  init(original: ModelAtRest, packed: ModelAtRest, tokens path: String, report: JobReport) throws {
+  init(original: OpenedModel, packed: OpenedModel, tokens path: String, report: JobReport) throws {
     shape = original.model.shape
     let tokens = try TokenFile(path: path, vocabularySize: shape.vocabularySize)
+    try shape.check(tokens)
     let options = report.options
     guard options.sequences >= 2, (1..<options.sequences).contains(options.heldOut) else {
       throw CoordinatorError.badInput(
@@ -45,8 +47,8 @@ final class BlockMeasurement {
           + "no job has that")
     }
     propagation = options.propagation
-    repeatsReport =
-      try FileDigest.of(path: path).hex == report.digests.tokens && options.sequences <= tokens.sequenceCount
+    let digest = try OpenFile(path).artifact().digest.hex
+    repeatsReport = digest == report.digests.tokens && options.sequences <= tokens.sequenceCount
     let range =
       repeatsReport ? options.sequences - options.heldOut..<options.sequences : 0..<tokens.sequenceCount
     hidden = try original.model.embed(tokens: range.map { tokens.sequence($0) }, from: original.checkpoint)
@@ -64,7 +66,7 @@ final class BlockMeasurement {
   }
 }
 
-extension ModelAtRest {
+extension OpenedModel {
   /// A block with decoded weights.
   func loadBlock(_ index: Int) throws -> DecoderBlock { try model.loadBlock(index, from: tensors) }
 }

@@ -4,7 +4,7 @@ extension JobStatus {
     var lines = [summary, counts, "model \(model)"]
     if let output { lines.append("output \(output)") }
     if let endpoint { lines.append("listening on \(endpoint)") }
-    lines += workers.map { $0.text(isOver: state != "running") }
+    lines += workers.map { $0.text(isOver: state != .running) }
     lines += quarantined.map { "  quarantined \($0.task), lost with it: \($0.workers)" }
     for (kind, outcomes) in attempts.sorted(by: { $0.key < $1.key }) {
       let counts = outcomes.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
@@ -16,12 +16,12 @@ extension JobStatus {
   /// "running: 45 % done, 14 tasks/min, 2 min 05 s so far, 3 min 10 s left".
   private var summary: String {
     var parts: [String] = []
-    if state == "running", let phase, phase != state { parts.append(phase) }
+    if state == .running, let phase, phase != .running { parts.append(phase.rawValue) }
     if let progress { parts.append("\((progress * 100).fixed(0)) % done") }
     if let tasksPerMinute { parts.append("\(tasksPerMinute.fixed(0)) tasks/min") }
     parts.append("\(seconds.asTime) so far")
     if let remainingSeconds { parts.append("\(remainingSeconds.asTime) left") }
-    return "\(state): \(parts.joined(separator: ", "))"
+    return "\(state.rawValue): \(parts.joined(separator: ", "))"
   }
 
   /// "collected 12/30  fitted 70/210 linears  merged 10/30  distilled 3/29 steps

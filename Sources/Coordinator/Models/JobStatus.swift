@@ -23,14 +23,31 @@ public struct JobStatus: Codable, Sendable {
     public let workers: String
   }
 
-  /// running, finished, failed, or interrupted: running by its record, but no coordinator has it.
-  public let state: String
+  public enum State: String, Codable, Sendable {
+    case running
+    case finished
+    case failed
+    /// Running by its record, but no coordinator has it.
+    case interrupted
+
+    fileprivate init(_ state: JobRecord.State, isHeld: Bool) {
+      // A coordinator whose job has ended may still be on its way out.
+      self =
+        switch state {
+        case .running: isHeld ? .running : .interrupted
+        case .finished: .finished
+        case .failed: .failed
+        }
+    }
+  }
+
+  public let state: State
   public let model: String
   /// nil for an evaluation, as are all counts but its own.
   public let output: String?
   public let endpoint: String?
-  /// Waiting for workers, running, writing the output, done, as its coordinator said last; nil if none has.
-  public let phase: String?
+  /// As its coordinator said last; nil if none has.
+  public let phase: JobPhase?
   /// Share of the work that is done, 0 to 1; nil if no coordinator has said.
   public let progress: Double?
   /// Of the model, in all; nil if no coordinator has said.
@@ -59,7 +76,7 @@ public struct JobStatus: Codable, Sendable {
   public let workers: [Worker]
   /// Tasks that the running coordinator, or the last one, gave out no more.
   public let quarantined: [Quarantined]
-  /// Attempts by kind and outcome.
+  /// Attempts by kind and outcome, or "running".
   public let attempts: [String: [String: Int]]
 
   /// - Throws: ``CoordinatorError`` if there is no job.
@@ -79,9 +96,8 @@ public struct JobStatus: Codable, Sendable {
     func count(_ kind: StoredResult.Kind, if isCounted: Bool) -> Int? {
       isCounted ? results.count { $0.kind == kind } : nil
     }
-    // A coordinator whose job has ended may still be on its way out.
-    let isRunning = record.state == .running && isHeld
-    state = record.state == .running && !isRunning ? "interrupted" : record.state.rawValue
+    state = State(record.state, isHeld: isHeld)
+    let isRunning = state == .running
     model = evaluation?.model ?? options?.model ?? ""
     output = options?.output
     endpoint = isRunning ? record.endpoint : nil
@@ -114,9 +130,6 @@ public struct JobStatus: Codable, Sendable {
         isSetAside: isRunning && setAside.contains($0.name))
     }
     quarantined = try store.quarantine().map { Quarantined(task: $0.task, workers: $0.workers) }
-    attempts = try store.attemptCounts().mapValues { outcomes in
-      // Failures carry their reason; here they only count.
-      outcomes.reduce(into: [:]) { $0[$1.key.hasPrefix("failed") ? "failed" : $1.key, default: 0] += $1.value }
-    }
+    attempts = try store.attemptCounts()
   }
 }

@@ -33,9 +33,9 @@ public struct ModelEvaluation: Sendable {
   /// - Parameter progress: a line now and then.
   /// - Throws: errors that name the file at fault.
   public func run(team: ThreadTeam, progress: (String) -> Void) throws -> Result {
-    let opened = try ModelAtRest(model)
+    let opened = try OpenedModel(model)
     let file = try TokenFile(path: tokens, vocabularySize: opened.model.shape.vocabularySize)
-    let windows = try TokenWindows(of: file, length: window, countMax: maximumWindows ?? .max)
+    let windows = try opened.model.shape.windows(of: file, length: window, countMax: maximumWindows)
     let started = ContinuousClock.now
     var nextLine = started + .seconds(5)
     let tokens = (0..<windows.count).map { windows.tokens($0, of: file) }

@@ -17,7 +17,7 @@ public struct ModelExport: Sendable {
   ///
   /// - Throws: errors that name the file at fault; the final name is then not taken.
   public func run(progress: (String) -> Void) throws {
-    let (model, packed) = try ModelAtRest.packed(quantized)
+    let (model, packed) = try OpenedModel.packed(quantized)
     let names = packed.tensorNames
     let prefixes = Set(packed.packedPrefixes)
     func prefix(of name: String) -> String? {
@@ -25,17 +25,22 @@ public struct ModelExport: Sendable {
       return name.hasSuffix(".weight") && prefixes.contains(prefix) ? prefix : nil
     }
     let declarations = try names.map { name in
-      guard prefix(of: name) != nil, let shape = packed.shape(of: name) else {
-        return try model.checkpoint.declaration(name)
+      if prefix(of: name) != nil, let shape = packed.shape(of: name) {
+        return TensorDeclaration(name: name, elementType: .float16, shape: shape)
       }
-      return TensorDeclaration(name: name, elementType: .float16, shape: shape)
+      let stored = try model.checkpoint.declaration(name)
+      return stored.elementType.isFloatingPoint
+        ? TensorDeclaration(name: name, elementType: .float16, shape: stored.shape) : stored
     }
     try UnfinishedDirectory.write(output) { directory in
       let writer = try ShardedWriter(directory: directory.path, plan: ShardPlan(tensors: declarations))
       let team = ThreadTeam(threads: ThreadTeam.availableProcessors)
-      for name in names {
+      for declaration in declarations {
+        let name = declaration.name
         if let prefix = prefix(of: name) {
           try writer.append(packed.linear(prefix).decodeHalf(team: team), to: name)
+        } else if declaration.elementType == .float16 {
+          try writer.narrow(name, from: model.checkpoint)
         } else {
           try writer.copy(name, from: model.checkpoint)
         }

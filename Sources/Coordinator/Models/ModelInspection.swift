@@ -25,7 +25,7 @@ public struct ModelInspection: Sendable {
 
   /// - Throws: errors that name the file at fault.
   public init(quantized: String) throws {
-    let (model, packed) = try ModelAtRest.packed(quantized)
+    let (model, packed) = try OpenedModel.packed(quantized)
     let hasReport = FileManager.default.fileExists(atPath: "\(quantized)/\(JobReport.fileName)")
     let report = hasReport ? try JobReport(directory: quantized) : nil
     var sum = BitsPerWeight.Parts()

@@ -2,6 +2,7 @@ import CRVQ
 import Checkpoint
 import Foundation
 import JobGraph
+import Messaging
 import Numerics
 import Transformer
 
@@ -49,8 +50,8 @@ public struct ModelVerification: Sendable {
   /// - Throws: errors that name the file at fault. What is readable but wrong is among the result's faults.
   public func run(team: ThreadTeam, progress: (String) -> Void) throws -> Result {
     let started = ContinuousClock.now
-    let original = try ModelAtRest(model)
-    let (packed, _) = try ModelAtRest.packed(quantized)
+    let original = try OpenedModel(model)
+    let (packed, _) = try OpenedModel.packed(quantized)
     guard original.packed == nil else {
       throw CoordinatorError.badInput("\(model): is packed itself; --model takes the original")
     }
@@ -91,7 +92,7 @@ public struct ModelVerification: Sendable {
   }
 
   private func measure(
-    _ block: Int, _ original: ModelAtRest, _ packed: ModelAtRest, _ measurement: BlockMeasurement?, _ team: ThreadTeam
+    _ block: Int, _ original: OpenedModel, _ packed: OpenedModel, _ measurement: BlockMeasurement?, _ team: ThreadTeam
   ) throws -> (linears: [Linear], outputError: Double?, summary: String) {
     let (before, after) = (try original.loadBlock(block), try packed.loadBlock(block))
     let output = try measurement?.advance(before, after, team: team)
@@ -113,13 +114,13 @@ public struct ModelVerification: Sendable {
     try report.digests.files.sorted { $0.key < $1.key }.compactMap { name, digest in
       let path = "\(quantized)/\(name)"
       guard FileManager.default.fileExists(atPath: path) else { return "\(path): missing" }
-      let found = try FileDigest.of(path: path).hex
+      let found = try OpenFile(path).artifact().digest.hex
       return found == digest ? nil : "\(path): digest \(found.prefix(12)), expected \(digest.prefix(12))"
     }
   }
 
   /// Files that the report does not know, and an original that is not the one it tells of.
-  private func strangerFaults(_ original: ModelAtRest, _ report: JobReport) throws -> [String] {
+  private func strangerFaults(_ original: OpenedModel, _ report: JobReport) throws -> [String] {
     let known = Set(report.digests.files.keys).union([JobReport.fileName])
     let names = try FileManager.default.contentsOfDirectory(atPath: quantized).sorted()
     var faults = names.filter { !known.contains($0) }.map { "\(quantized)/\($0): not in the report" }

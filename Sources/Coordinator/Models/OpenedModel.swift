@@ -4,7 +4,7 @@ import Foundation
 import Transformer
 
 /// A model directory, original or packed, opened for the commands that work without a cluster.
-public struct ModelAtRest: Sendable {
+public struct OpenedModel: Sendable {
   public let directory: String
   public let config: ModelConfig
   public let model: LanguageModel
@@ -30,8 +30,8 @@ public struct ModelAtRest: Sendable {
   /// Opens a packed model.
   ///
   /// - Throws: as ``init(_:)``, and where it is not packed.
-  public static func packed(_ directory: String) throws -> (model: ModelAtRest, packed: PackedTensors) {
-    let model = try ModelAtRest(directory)
+  public static func packed(_ directory: String) throws -> (model: OpenedModel, packed: PackedTensors) {
+    let model = try OpenedModel(directory)
     guard let packed = model.packed else {
       throw CoordinatorError.badInput("\(directory): not a packed model: config.json has no quantization_config")
     }

@@ -1,5 +1,6 @@
 import CRVQ
 import Checkpoint
+import Foundation
 import Numerics
 
 /// A fit of one weight matrix that lies in a file with its Gram.
@@ -31,8 +32,10 @@ public struct SingleFit: Sendable {
     self.output = output
   }
 
-  /// - Throws: ``CheckpointError``, ``CRVQError`` naming the tensor at fault.
+  /// - Throws: ``CheckpointError``, ``CRVQError`` naming the tensor at fault; ``CoordinatorError`` for an output that cannot be,
+  ///   before the fit.
   public func run(team: ThreadTeam, progress: (Int, Double) -> Void) throws -> Result {
+    if let output { try checkOutput(output) }
     let (w, h) = try matrices()
     // Handed over, not lent: the fit works in their memory.
     let fitted = try CRVQ.fit(
@@ -63,6 +66,20 @@ public struct SingleFit: Sendable {
       throw CheckpointError(.mismatch, path: file.path, "tensor \(name): expected a matrix, got shape \(shape)")
     }
     return Matrix(rows: shape[0], columns: shape[1], values: try file.floats(name, requireFinite: true))
+  }
+
+  /// What only the writing would find, when the fit is done; and that the weights are not written over.
+  private func checkOutput(_ path: String) throws {
+    var (found, source) = (stat(), stat())
+    if stat(path, &found) == 0 {
+      guard found.st_mode & S_IFMT == S_IFREG else {
+        throw CoordinatorError.usage("\(path): exists, and is no file; choose another --output")
+      }
+      if stat(input, &source) == 0, (found.st_dev, found.st_ino) == (source.st_dev, source.st_ino) {
+        throw CoordinatorError.usage("\(path): is the file of --input; choose another --output")
+      }
+    }
+    try AtomicFile.tryPlace(path)
   }
 
   private func write(_ packed: PackedLinear, to path: String) throws {

@@ -84,8 +84,9 @@ extension JobReport {
 
   /// The table shown at the end of a job: a line a kind of linear.
   public var table: String {
-    var names: [String] = []
-    for linear in linears where !names.contains(linear.name) { names.append(linear.name) }
+    let groups = Dictionary(grouping: linears, by: \.name)
+    var seen: Set<String> = []
+    let names = linears.map(\.name).filter { seen.insert($0).inserted }
     func row(_ cells: [String]) -> String {
       cells.enumerated().map { $0 == 0 ? $1.padded(to: 20) : $1.leftPadded(to: 14) }.joined()
     }
@@ -96,7 +97,7 @@ extension JobReport {
       ]
     }
     let header = row(["linear", "count", "rel. error", "held out", "bits/weight", "w/o order"])
-    let rows = names.map { name in row(cells(name, linears.filter { $0.name == name })) }
+    let rows = names.map { row(cells($0, groups[$0] ?? [])) }
     return ([header] + rows + [row(cells("all", linears))]).joined(separator: "\n")
   }
 }

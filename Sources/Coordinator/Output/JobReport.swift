@@ -1,10 +1,13 @@
 import CRVQ
+import Checkpoint
 import Foundation
 import JobGraph
 
 /// `crvq_report.json`: what was asked, what each linear and block lost, what it took.
 public struct JobReport: Codable, Sendable {
   public static let fileName = "crvq_report.json"
+  /// The longest report that is read: some 40,000 linears.
+  static let byteCountMax = 1 << 24
 
   public struct Linear: Codable, Sendable {
     public let block: Int
@@ -94,32 +97,43 @@ public struct JobReport: Codable, Sendable {
   public let digests: Digests
 
   /// The text of the file: sorted keys, snake case.
-  public func json() throws -> String {
-    let encoder = JSONEncoder()
-    encoder.keyEncodingStrategy = .convertToSnakeCase
-    encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    return String(decoding: try encoder.encode(self), as: UTF8.self) + "\n"
-  }
+  public func json() throws -> String { try JSONForm.report(self) }
 
   /// Reads the report of a packed model.
   ///
-  /// - Throws: ``CoordinatorError`` naming the file.
+  /// - Throws: ``CheckpointError``, ``CoordinatorError`` naming the file.
   public init(directory: String) throws {
     let path = "\(directory)/\(Self.fileName)"
+    let text = try AtomicFile.read(path, byteCountMax: Self.byteCountMax)
     let decoder = JSONDecoder()
     decoder.keyDecodingStrategy = .convertFromSnakeCase
     do {
-      self = try decoder.decode(Self.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
+      self = try decoder.decode(Self.self, from: Data(text))
     } catch let error as DecodingError {
       throw CoordinatorError.badInput("\(path): not a report that this release reads: \(error.account)")
-    } catch {
-      throw CoordinatorError.badInput("\(path): not a crvq report: \(error.localizedDescription)")
     }
+    try validate(path)
+  }
+
+  /// Checks that the linears have shapes, that their weights can be counted, and that no file lies elsewhere.
+  private func validate(_ path: String) throws {
     let sizes = 1...PackedFormat.maximumDimension
-    for linear in linears where linear.shape.count != 2 || !linear.shape.allSatisfy(sizes.contains) {
-      throw CoordinatorError.badInput(
-        "\(path): block \(linear.block) \(linear.name): shape is \(linear.shape), expected two sizes of at most \(sizes.upperBound)"
-      )
+    var weights = 0
+    for linear in linears {
+      guard linear.shape.count == 2, linear.shape.allSatisfy(sizes.contains) else {
+        throw CoordinatorError.badInput(
+          "\(path): block \(linear.block) \(linear.name): shape is \(linear.shape), "
+            + "expected two sizes of at most \(sizes.upperBound)")
+      }
+      let (sum, overflow) = weights.addingReportingOverflow(linear.weights)
+      if overflow {
+        throw CoordinatorError.badInput(
+          "\(path): linears: \(linears.count) shapes, which come to 2^63 weights or more; no model has as many")
+      }
+      weights = sum
+    }
+    if let name = digests.files.keys.sorted().first(where: { $0.contains("/") }) {
+      throw CoordinatorError.badInput("\(path): digests.files: '\(name)', expected names of files beside the report")
     }
   }
 }

@@ -10,34 +10,39 @@ import Transformer
 /// Tensors are copied in pieces of bounded size; none is ever held whole.
 struct ModelAssembler {
   let options: JobOptions
+  /// The original, as it was opened when its digests were taken: its directory may hold another model by now.
+  let inputs: JobInputs
   let store: ArtifactStore
 
   /// - Parameters:
   ///   - blocks: the merged or tuned blocks in order.
   ///   - distilled: tensors that take the place of some of theirs; nil for none.
   ///   - report: the report, given the digests of the files written.
-  /// - Throws: ``CheckpointError``, ``ArtifactError``, ``CoordinatorError``; the final name is then not taken.
+  ///   - checkStop: called now and then; throws if the output is no longer wanted.
+  /// - Throws: ``CheckpointError``, ``ArtifactError``, ``CoordinatorError``; the final name is then not taken. What has it already is
+  ///   `.tryAgain`: the job can go on when that is gone.
   func assemble(
-    _ blocks: [ArtifactRef], _ distilled: ArtifactRef?, report: (_ digests: [String: String]) throws -> JobReport
+    _ blocks: [ArtifactRef], _ distilled: ArtifactRef?, report: (_ digests: [String: String]) throws -> JobReport,
+    checkStop: () throws -> Void
   ) throws {
-    let config = try ModelConfig(directory: options.model)
+    if FileManager.default.fileExists(atPath: options.output) { throw CoordinatorError.tryAgain(options.outputIsTaken) }
     try UnfinishedDirectory.write(options.output) { directory in
-      try writeTensors(blocks, distilled, config, to: directory.path)
+      try writeTensors(blocks, distilled, to: directory.path, checkStop)
       let quantization = try JSONValue(encoding: QuantizationConfig(options.fit.format))
       try AtomicFile.write(
-        config.configJSON(adding: quantization).utf8, to: "\(directory.path)/\(ModelConfig.fileName)")
+        inputs.config.configJSON(adding: quantization).utf8, to: "\(directory.path)/\(ModelConfig.fileName)")
       try directory.copyCompanions(from: options.model)
-      let text = try report(try directory.digests()).json()
+      let text = try report(try directory.digests(checkStop)).json()
       try AtomicFile.write(text.utf8, to: "\(directory.path)/\(JobReport.fileName)")
     }
   }
 
   /// The packed tensors block by block, then what the original has besides, by name.
   private func writeTensors(
-    _ blocks: [ArtifactRef], _ distilled: ArtifactRef?, _ config: ModelConfig, to directory: String
+    _ blocks: [ArtifactRef], _ distilled: ArtifactRef?, to directory: String, _ checkStop: () throws -> Void
   ) throws {
-    let original = try Checkpoint(directory: options.model)
-    let model = try LanguageModel(config: config)
+    let original = inputs.checkpoint
+    let model = try LanguageModel(config: inputs.config)
     let others = try distilled.map { try SafetensorsFile(path: store.verifiedPath(of: $0)) }
     var replaced: Set<String> = []
     var tensors: [(declaration: TensorDeclaration, source: any StoredTensorSource)] = []
@@ -58,7 +63,10 @@ struct ModelAssembler {
       tensors.append((try original.declaration(name), original))
     }
     let writer = try ShardedWriter(directory: directory, plan: ShardPlan(tensors: tensors.map(\.declaration)))
-    for (tensor, source) in tensors { try writer.copy(tensor.name, from: source) }
+    for (tensor, source) in tensors {
+      try checkStop()
+      try writer.copy(tensor.name, from: source)
+    }
     try writer.finish()
   }
 }

@@ -21,6 +21,7 @@ struct UnfinishedDirectory {
   ///
   /// - Throws: ``CoordinatorError`` if the final name is taken or the directory cannot be made; what `fill` throws.
   static func write(_ finalPath: String, _ fill: (UnfinishedDirectory) throws -> Void) throws {
+    try check(finalPath)
     let directory = UnfinishedDirectory(path: finalPath + ".incomplete", finalPath: finalPath)
     let lock = try directory.lock()
     // While it is there no other process makes, or removes, a directory of the same name.
@@ -35,10 +36,26 @@ struct UnfinishedDirectory {
     }
   }
 
+  /// Checks that ``write(_:_:)`` could begin, and leaves nothing behind: a job needs its output's place when all else is done.
+  ///
+  /// - Throws: ``CoordinatorError`` `.usage` if the final name is taken, `.io` if there can be no directory of that name.
+  static func check(_ finalPath: String) throws(CoordinatorError) {
+    try requireFree(finalPath)
+    do throws(ArtifactError) { try Directory.tryOut(finalPath, operation: operation) } catch { throw .io("\(error)") }
+  }
+
+  private static func requireFree(_ finalPath: String) throws(CoordinatorError) {
+    if FileManager.default.fileExists(atPath: finalPath) {
+      throw .usage("\(finalPath): exists; remove it or choose another --output")
+    }
+  }
+
+  /// What cannot be done, for errors.
+  private static let operation = "cannot make the output directory"
+
   /// - Returns: nil where the file system knows no locks.
   private func lock() throws -> FileLock? {
-    let parent = URL(fileURLWithPath: finalPath).deletingLastPathComponent().path
-    try attempt { try $0.createDirectory(atPath: parent, withIntermediateDirectories: true) }
+    try Self.make(Directory.parent(of: finalPath))
     do throws(ArtifactError) {
       if let lock = try FileLock.take(path + ".lock", makingFile: true) { return lock }
     } catch {
@@ -49,20 +66,17 @@ struct UnfinishedDirectory {
     throw CoordinatorError.tryAgain("\(path): another process is writing it; wait for that one or stop it first")
   }
 
-  private func make() throws {
-    if FileManager.default.fileExists(atPath: finalPath) {
-      throw CoordinatorError.usage("\(finalPath): exists; remove it or choose another --output")
-    }
-    try attempt { files in
-      if files.fileExists(atPath: path) { try files.removeItem(atPath: path) }
-      try files.createDirectory(atPath: path, withIntermediateDirectories: false)
-    }
+  private func make() throws(CoordinatorError) {
+    try Self.requireFree(finalPath)
+    // Of a process that was killed.
+    try? FileManager.default.removeItem(atPath: path)
+    if try Self.make(path).isEmpty { throw .io("\(path): is there already and cannot be removed; remove it") }
   }
 
-  private func attempt(_ change: (FileManager) throws -> Void) throws {
-    do { try change(.default) } catch {
-      throw CoordinatorError.io("\(path): cannot make the output directory: \(error.localizedDescription)")
-    }
+  /// - Returns: what was made; see ``Directory/make(_:mode:operation:)``.
+  @discardableResult
+  private static func make(_ path: String) throws(CoordinatorError) -> [String] {
+    do throws(ArtifactError) { return try Directory.make(path, operation: operation) } catch { throw .io("\(error)") }
   }
 
   func copyCompanions(from directory: String) throws {
@@ -75,14 +89,22 @@ struct UnfinishedDirectory {
   }
 
   /// SHA-256 of every file, by name.
-  func digests() throws -> [String: String] {
+  ///
+  /// - Parameter checkStop: called before each file; what it throws is thrown.
+  func digests(_ checkStop: () throws -> Void) throws -> [String: String] {
     let names = try FileManager.default.contentsOfDirectory(atPath: path)
-    return try Dictionary(uniqueKeysWithValues: names.map { ($0, try FileDigest.of(path: "\(path)/\($0)").hex) })
+    return try Dictionary(
+      uniqueKeysWithValues: names.map { name -> (String, String) in
+        try checkStop()
+        return (name, try OpenFile("\(path)/\(name)").artifact().digest.hex)
+      })
   }
 
+  /// If it fails after the rename, the directory is complete all the same, and a resumed job finds it so.
   private func finish() throws {
     if rename(path, finalPath) != 0 {
       throw CoordinatorError.io("\(finalPath): cannot take its final name: \(String(cString: strerror(errno)))")
     }
+    try AtomicFile.makeDurable(directory: Directory.parent(of: finalPath))
   }
 }

@@ -1,7 +1,6 @@
 /// How far and how fast a running job is, as its coordinator said last.
 public struct JobPace: Codable, Sendable, Equatable {
-  /// Waiting for workers, running, writing the output, done.
-  public var phase: String
+  public var phase: JobPhase
   /// Share of the work that is done, 0 to 1.
   public var progress: Double
   /// Blocks of the model.
@@ -18,7 +17,7 @@ public struct JobPace: Codable, Sendable, Equatable {
   public var remainingSeconds: Double?
 
   package init(
-    phase: String, progress: Double, blocks: Int, linears: Int, collectedBlocks: Int, fittedBlocks: Int,
+    phase: JobPhase, progress: Double, blocks: Int, linears: Int, collectedBlocks: Int, fittedBlocks: Int,
     distillationSteps: Int? = nil, tasksPerMinute: Double, remainingSeconds: Double? = nil
   ) {
     self.phase = phase

@@ -27,7 +27,7 @@ public final class PlainDisplay: ProgressDisplay {
     if isDue { note("\(moment.counts)  \(moment.progress.running.count.counted("worker"))  \(moment.rate)") }
   }
 
-  public func note(_ line: String) { StandardError.write(line + "\n") }
+  public func note(_ line: String) { StandardError.offer(line + "\n") }
 
   public func close() {}
 }

@@ -21,13 +21,7 @@ public final class TerminalDisplay: ProgressDisplay {
     }
   }
 
-  public func note(_ line: String) {
-    state.withLock { state in
-      Self.erase(&state)
-      Self.write(line + "\n")
-      Self.draw(&state)
-    }
-  }
+  public func note(_ line: String) { state.withLock { Self.draw(&$0, below: line + "\n") } }
 
   public func close() {
     state.withLock { state in
@@ -36,25 +30,22 @@ public final class TerminalDisplay: ProgressDisplay {
     }
   }
 
-  private static func draw(_ state: inout State) {
-    guard let moment = state.last else { return }
-    erase(&state)
-    let size = TerminalSize(of: STDERR_FILENO)
-    let lines = size.lines(of: screen(moment, width: size.columns).joined(separator: "\n"))
-    write(lines.joined(separator: "\n") + "\n")
-    state.drawnLines = lines.count
-  }
-
-  private static func erase(_ state: inout State) {
-    if state.drawnLines > 0 { write("\u{1B}[\(state.drawnLines)A\u{1B}[0J") }
-    state.drawnLines = 0
+  /// Draws over what is drawn. In one piece with what stays above it: if one of them is not written, none is.
+  private static func draw(_ state: inout State, below text: String = "") {
+    var lines: [String] = []
+    if let moment = state.last {
+      let size = TerminalSize(of: STDERR_FILENO)
+      lines = size.lines(of: screen(moment, width: size.columns).joined(separator: "\n"))
+    }
+    let erasure = state.drawnLines > 0 ? "\u{1B}[\(state.drawnLines)A\u{1B}[0J" : ""
+    if StandardError.offer(erasure + text + lines.map { $0 + "\n" }.joined()) { state.drawnLines = lines.count }
   }
 
   /// What is drawn, a string a line.
   package static func screen(_ moment: JobMoment, width: Int) -> [String] {
     let progress = moment.progress
     let barWidth = max(10, min(40, width - 40))
-    var lines = ["\(moment.pace.phase)  \(moment.rate)"] + bars(progress, barWidth)
+    var lines = ["\(moment.pace.phase.rawValue)  \(moment.rate)"] + bars(progress, barWidth)
     let workers = progress.running.sorted { (moment.workerNames[$0.key] ?? "") < (moment.workerNames[$1.key] ?? "") }
     for (id, tasks) in workers.prefix(workersShown) {
       let idle = progress.setAside.contains(id) ? "set aside" : "idle"
@@ -84,6 +75,4 @@ public final class TerminalDisplay: ProgressDisplay {
     let bar = String(repeating: "█", count: filled) + String(repeating: "░", count: width - filled)
     return "  \(name.padded(to: 10)) \(bar) \(done)/\(total)"
   }
-
-  private static func write(_ text: String) { StandardError.write(text) }
 }

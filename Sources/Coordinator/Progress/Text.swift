@@ -8,7 +8,7 @@ extension Double {
 
   /// A time in seconds as "4 s", "3 min 05 s" or "2 h 07 min".
   public var asTime: String {
-    guard isFinite, self < 1e9 else { return "unknown" }
+    guard isFinite, magnitude < 1e9 else { return "unknown" }
     let seconds = Int(rounded())
     if seconds < 60 { return "\(seconds) s" }
     if seconds < 3600 { return String(format: "%d min %02d s", seconds / 60, seconds % 60) }

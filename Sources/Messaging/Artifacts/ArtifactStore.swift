@@ -18,15 +18,12 @@ public final class ArtifactStore: Sendable {
   /// The directory, as given.
   public let directory: String
   public let durability: Durability
-  /// Files that processes killed while writing had left here; removed when the store was opened.
-  public let sweptFiles: Int
 
   let calls: FileCalls
   private let staging: StagingDirectory
 
   /// What is known of a file in the directory.
   private struct Entry {
-    var size: UInt64
     /// The file that was seen to have the right bytes; nil if none was yet in this process.
     var verified: Fingerprint?
   }
@@ -44,16 +41,12 @@ public final class ArtifactStore: Sendable {
     self.directory = directory
     self.durability = durability
     self.calls = calls
-    do {
-      try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-    } catch {
-      throw .system("create directory", directory, Self.code(of: error))
-    }
-    sweptFiles = StagingDirectory.sweep(directory)
+    try Directory.make(directory)
+    StagingDirectory.sweep(directory)
     staging = try StagingDirectory(in: directory)
     for name in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [] {
-      guard let digest = Digest(hex: name), let size = Self.size(ofFile: path(of: digest)) else { continue }
-      entries.withLock { $0[digest] = Entry(size: size, verified: nil) }
+      guard let digest = Digest(hex: name), size(of: digest) != nil else { continue }
+      entries.withLock { $0[digest] = Entry(verified: nil) }
     }
   }
 
@@ -98,11 +91,10 @@ public final class ArtifactStore: Sendable {
   /// - Throws: ``ArtifactError`` `.io`, `.outOfSpace`; the file is then left where it is.
   @discardableResult
   public func put(movingFileAt path: String) throws(ArtifactError) -> Artifact {
-    let descriptor = Foundation.open(path, O_RDONLY | O_CLOEXEC)
-    if descriptor < 0 { throw .system("open", path, errno) }
-    defer { close(descriptor) }
-    let artifact = try Self.artifact(descriptor: descriptor, path: path)
-    try adopt(descriptor: descriptor, path: path, artifact)
+    let file = try OpenFile(path)
+    defer { withExtendedLifetime(file) {} }
+    let artifact = try file.artifact()
+    try adopt(descriptor: file.descriptor, path: path, artifact)
     return artifact
   }
 
@@ -114,7 +106,7 @@ public final class ArtifactStore: Sendable {
     let final = self.path(of: artifact.digest)
     if calls.rename(path, final) != 0 { throw .system("rename", path, errno) }
     if durability == .durable { try syncDirectory() }
-    entries.withLock { $0[artifact.digest] = Entry(size: artifact.size, verified: fingerprint) }
+    entries.withLock { $0[artifact.digest] = Entry(verified: fingerprint) }
   }
 
   private func syncDirectory() throws(ArtifactError) {
@@ -137,12 +129,9 @@ public final class ArtifactStore: Sendable {
     guard let fingerprint = Fingerprint(descriptor: opened.descriptor) else {
       throw .io(operation: "stat", path: path, errno: EIO)
     }
-    let file = ArtifactFile(artifact: Artifact(digest: digest, size: fingerprint.size), opened)
-    if entries.withLock({ $0[digest]?.verified }) != fingerprint {
-      try verify(file, opened.descriptor, fingerprint)
-    }
+    if entries.withLock({ $0[digest]?.verified }) != fingerprint { try verify(opened, digest, fingerprint) }
     if let size, size != fingerprint.size { throw .wrongSize(path: path, expected: size, found: fingerprint.size) }
-    return file
+    return ArtifactFile(artifact: Artifact(digest: digest, size: fingerprint.size), opened)
   }
 
   private func openFile(_ digest: Digest, at path: String) throws(ArtifactError) -> OpenFile {
@@ -171,9 +160,8 @@ public final class ArtifactStore: Sendable {
   /// Has an artifact's bytes checked again before its next use.
   public func doubt(_ digest: Digest) { entries.withLock { $0[digest]?.verified = nil } }
 
-  private func verify(_ file: ArtifactFile, _ descriptor: Int32, _ fingerprint: Fingerprint) throws(ArtifactError) {
-    let found = try Self.artifact(descriptor: descriptor, path: file.path)
-    let digest = file.artifact.digest
+  private func verify(_ file: OpenFile, _ digest: Digest, _ fingerprint: Fingerprint) throws(ArtifactError) {
+    let found = try file.artifact()
     guard found.digest == digest else {
       // Only the file that was read: another thread may have put a good one in its place meanwhile.
       if Fingerprint(path: file.path) == fingerprint { unlink(file.path) }
@@ -182,7 +170,7 @@ public final class ArtifactStore: Sendable {
       damageReport.withLock { $0 }?(damage)
       throw damage
     }
-    entries.withLock { $0[digest] = Entry(size: found.size, verified: fingerprint) }
+    entries.withLock { $0[digest] = Entry(verified: fingerprint) }
   }
 
   /// Whether the store has a file of this name, and of this length if one is given. Its bytes are not looked at.
@@ -210,36 +198,12 @@ public final class ArtifactStore: Sendable {
   /// The digests this process knows to be in the store, in order.
   public var digests: [Digest] { entries.withLock { $0.keys.sorted() } }
 
-  /// Bytes of all artifacts this process knows to be in the store.
-  public var totalBytes: UInt64 { entries.withLock { $0.values.reduce(0) { $0 + $1.size } } }
-
   // MARK: Files
 
   /// Where the artifact is, or would be.
   package func path(of digest: Digest) -> String { "\(directory)/\(digest.hex)" }
 
   private static func size(ofFile path: String) -> UInt64? { Fingerprint(path: path)?.size }
-
-  /// Bytes read at once when a file is checked.
-  private static let readLength = 1 << 20
-
-  /// Digest and length of an open file, from its first byte on.
-  private static func artifact(descriptor: Int32, path: String) throws(ArtifactError) -> Artifact {
-    var builder = DigestBuilder()
-    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: readLength, alignment: 64)
-    defer { buffer.deallocate() }
-    var size: UInt64 = 0
-    while true {
-      let got = pread(descriptor, buffer.baseAddress, buffer.count, off_t(clamping: size))
-      if got < 0 {
-        if errno == EINTR { continue }
-        throw .system("read", path, errno)
-      }
-      if got == 0 { return Artifact(digest: builder.digest, size: size) }
-      builder.update(UnsafeRawBufferPointer(rebasing: buffer[..<got]))
-      size += UInt64(got)
-    }
-  }
 
   /// The errno behind an error of Foundation, which has numbers of its own and does not always tell.
   static func code(of error: any Error) -> Int32 {

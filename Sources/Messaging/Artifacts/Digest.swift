@@ -1,4 +1,3 @@
-import Crypto
 import Foundation
 
 /// A SHA-256 digest: the name of an artifact in stores and on the wire.
@@ -15,7 +14,7 @@ public struct Digest: Hashable, Sendable, Comparable, CustomStringConvertible {
     self.init(first32Of: bytes)
   }
 
-  fileprivate init(first32Of bytes: some Sequence<UInt8>) {
+  init(first32Of bytes: some Sequence<UInt8>) {
     var words = SIMD4<UInt64>()
     for (index, byte) in bytes.prefix(Self.byteCount).enumerated() {
       words[index / 8] |= UInt64(byte) << UInt64(56 - 8 * (index % 8))
@@ -41,15 +40,22 @@ public struct Digest: Hashable, Sendable, Comparable, CustomStringConvertible {
   }
 
   /// The digest of bytes in memory.
-  public static func of(_ bytes: UnsafeRawBufferPointer) -> Digest {
-    var builder = DigestBuilder()
-    builder.update(bytes)
-    return builder.digest
-  }
+  public static func of(_ bytes: UnsafeRawBufferPointer) -> Digest { of { add in add(bytes) } }
 
   /// The digest of bytes in memory.
   public static func of(_ bytes: some ContiguousBytes) -> Digest {
     bytes.withUnsafeBytes { of($0) }
+  }
+
+  /// The digest of bytes that come in pieces.
+  ///
+  /// - Parameter pieces: adds them one after another.
+  public static func of<Failure: Error>(
+    pieces: (_ add: (UnsafeRawBufferPointer) -> Void) throws(Failure) -> Void
+  ) throws(Failure) -> Digest {
+    var builder = DigestBuilder()
+    try pieces { builder.update($0) }
+    return builder.digest
   }
 
   /// The 32 bytes.
@@ -74,45 +80,5 @@ public struct Digest: Hashable, Sendable, Comparable, CustomStringConvertible {
   public static func < (left: Digest, right: Digest) -> Bool {
     for index in 0..<4 where left.words[index] != right.words[index] { return left.words[index] < right.words[index] }
     return false
-  }
-}
-
-/// SHA-256 over bytes that come in pieces.
-public struct DigestBuilder {
-  private var hash = SHA256()
-
-  public init() {}
-
-  /// Adds bytes.
-  public mutating func update(_ bytes: UnsafeRawBufferPointer) { hash.update(bufferPointer: bytes) }
-
-  /// The digest of all bytes so far. More may be added afterwards.
-  public var digest: Digest { Digest(first32Of: hash.finalize()) }
-}
-
-/// Content, by what it is: its digest and its length in bytes.
-public struct Artifact: Hashable, Sendable {
-  public let digest: Digest
-  /// Bytes.
-  public let size: UInt64
-
-  public init(digest: Digest, size: UInt64) {
-    self.digest = digest
-    self.size = size
-  }
-}
-
-extension WireArtifactRef {
-  /// The reference of `artifact` under a name that says what it is for.
-  public init(name: String, _ artifact: Artifact) {
-    self.init()
-    self.name = name
-    self.digest = artifact.digest.data
-    self.size = artifact.size
-  }
-
-  /// The content meant. Never nil in a message that came out of the codec.
-  public var artifact: Artifact? {
-    Digest(digest).map { Artifact(digest: $0, size: size) }
   }
 }

@@ -15,15 +15,18 @@ package final class FileLock: Sendable {
 
   /// Takes a lock, or does not: it never waits.
   ///
-  /// - Parameter makingFile: makes the file if there is none.
+  /// - Parameter makingFile: makes the file if there is none; its directory has to be there.
   /// - Returns: nil if another process has it, is removing it or, without `makingFile`, has not made it.
   /// - Throws: ``ArtifactError`` `.io`, `.outOfSpace` if the file cannot be opened, made or locked.
   package static func take(_ path: String, makingFile: Bool) throws(ArtifactError) -> FileLock? {
-    let descriptor = open(path, O_RDWR | O_CLOEXEC | (makingFile ? O_CREAT : 0), 0o600)
-    if descriptor < 0 {
-      if errno == ENOENT { return nil }
-      throw .system("lock", path, errno)
+    let flags = O_RDWR | O_CLOEXEC | (makingFile ? O_CREAT : 0)
+    var descriptor = open(path, flags, 0o600)
+    if descriptor < 0, errno == ENOENT {
+      if !makingFile { return nil }
+      // On a network file system another process may have removed the file between its being found and opened.
+      descriptor = open(path, flags, 0o600)
     }
+    if descriptor < 0 { throw .system("lock", path, errno) }
     let lock = FileLock(path: path, descriptor: descriptor)
     if flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
       // Some network file systems know no locks.

@@ -7,7 +7,8 @@ public final class OpenFile: Sendable {
 
   /// - Throws: ``ArtifactError`` `.io`.
   public convenience init(_ path: String) throws(ArtifactError) {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    // O_NONBLOCK: a pipe of this name must not make us wait for somebody who writes into it.
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     if descriptor < 0 { throw .system("open", path, errno) }
     self.init(descriptor: descriptor, path: path)
   }
@@ -24,17 +25,42 @@ public final class OpenFile: Sendable {
   ///
   /// - Throws: ``ArtifactError`` `.wrongSize` if the file ends before, `.io`.
   public func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(ArtifactError) {
-    guard let base = buffer.baseAddress else { return }
     var done = 0
     while done < buffer.count {
-      let got = pread(descriptor, base + done, buffer.count - done, off_t(clamping: offset) + off_t(done))
-      if got < 0 {
-        if errno == EINTR { continue }
-        throw .system("read", path, errno)
-      }
-      let end = offset + UInt64(done)
-      if got == 0 { throw .wrongSize(path: path, expected: end + UInt64(buffer.count - done), found: end) }
+      let position = offset + UInt64(done)
+      let got = try readSome(into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]), at: position)
+      if got == 0 { throw .wrongSize(path: path, expected: offset + UInt64(buffer.count), found: position) }
       done += got
+    }
+  }
+
+  /// Bytes read at once for a digest.
+  private static let pieceLength = 1 << 20
+
+  /// Digest and length of the file, from its first byte on.
+  ///
+  /// - Throws: ``ArtifactError`` `.io`.
+  public func artifact() throws(ArtifactError) -> Artifact {
+    let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.pieceLength, alignment: 64)
+    defer { buffer.deallocate() }
+    var builder = DigestBuilder()
+    var size: UInt64 = 0
+    while true {
+      let got = try readSome(into: buffer, at: size)
+      if got == 0 { return Artifact(digest: builder.digest, size: size) }
+      builder.update(UnsafeRawBufferPointer(rebasing: buffer[..<got]))
+      size += UInt64(got)
+    }
+  }
+
+  /// Reads from `offset` on what the system gives at once.
+  ///
+  /// - Returns: the number of bytes; 0 at the file's end.
+  private func readSome(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(ArtifactError) -> Int {
+    while true {
+      let got = pread(descriptor, buffer.baseAddress, buffer.count, off_t(clamping: offset))
+      if got >= 0 { return got }
+      if errno != EINTR { throw .system("read", path, errno) }
     }
   }
 }

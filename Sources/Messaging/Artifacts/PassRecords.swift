@@ -22,7 +22,7 @@ public final class PassRecords: Sendable {
     self.job = job
     self.store = store
     directory = "\(store.directory)/\(Self.directoryName)"
-    if mkdir(directory, 0o700) != 0, errno != EEXIST { throw .system("create directory", directory, errno) }
+    try Directory.make(directory, mode: 0o700)
     for name in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [] {
       guard let pass = read(name), pass.outputs.contains(where: isHeld) else {
         unlink("\(directory)/\(name)")

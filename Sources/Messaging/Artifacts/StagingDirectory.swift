@@ -37,27 +37,20 @@ final class StagingDirectory: Sendable {
   func freshPath() -> String { "\(path)/\(String(UInt64.random(in: .min ... .max), radix: 16))" }
 
   /// Removes what processes that are gone left in `directory`.
-  ///
-  /// - Returns: the number of files removed.
-  static func sweep(_ directory: String) -> Int {
-    var removed = 0
+  static func sweep(_ directory: String) {
     let names = ((try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [])
       .filter { $0.hasPrefix(prefix) }
     for name in names where name.hasSuffix(lockSuffix) {
       // One that cannot be opened is not this process's to remove.
       guard let lock = try? FileLock.take("\(directory)/\(name)", makingFile: false) else { continue }
-      removed += removeTree(String(lock.path.dropLast(lockSuffix.count)))
+      removeTree(String(lock.path.dropLast(lockSuffix.count)))
       unlink(lock.path)
     }
-    return removed
   }
 
   /// Removes a directory that holds files only.
-  @discardableResult
-  private static func removeTree(_ path: String) -> Int {
-    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
-    for name in names { unlink("\(path)/\(name)") }
+  private static func removeTree(_ path: String) {
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? [] { unlink("\(path)/\(name)") }
     rmdir(path)
-    return names.count
   }
 }

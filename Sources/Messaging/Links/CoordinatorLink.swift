@@ -93,9 +93,10 @@ public final class CoordinatorLink: Sendable {
 
   /// Makes a connection say Ready again before anything else of it comes through. For workers that are given up as lost
   /// and may come back.
-  ///
-  /// - Throws: ``MessagingError`` `.queueFull`, `.closed`.
-  public func forget(_ peer: Peer) throws(MessagingError) { try post(.forget(peer)) }
+  public func forget(_ peer: Peer) {
+    // Over the mailbox's limit too: one that is not forgotten never says Ready again, and there is one of it a lost worker.
+    if isOpen.load(ordering: .acquiring), commands.append(.forget(peer)) { thread.wakeup.signal() }
+  }
 
   private func post(_ command: CoordinatorSocket.Command) throws(MessagingError) {
     if !isOpen.load(ordering: .acquiring) { throw .closed }

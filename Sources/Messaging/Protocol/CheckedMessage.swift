@@ -14,9 +14,9 @@ protocol CheckedMessage: SwiftProtobuf.Message {
 }
 
 /// Named bounds of everything of variable length on the wire.
-enum WireLimit {
+package enum WireLimit {
   /// Bytes of a name of a worker, host, linear, artifact, core or version.
-  static let name = 512
+  package static let name = 512
   /// Bytes of a path.
   static let path = 4096
   /// Bytes of a reason, note or error message. Longer ones are cut by their sender: ``Swift/String/cut(to:)``.

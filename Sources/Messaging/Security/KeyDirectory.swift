@@ -37,8 +37,8 @@ public struct KeyDirectory: Sendable {
   ///
   /// - Throws: ``KeyError`` `.usage` if `path` is there and not an empty directory, `.io`.
   public static func create(at path: String) throws(KeyError) {
-    let parent = (path as NSString).deletingLastPathComponent
-    let staging = (parent.isEmpty ? "." : parent) + "/.crvq-keys-\(UUID().uuidString)"
+    let parent = Directory.parent(of: path)
+    let staging = parent + "/.crvq-keys-\(UUID().uuidString)"
     guard mkdir(staging, 0o700) == 0, mkdir("\(staging)/\(allowed)", 0o755) == 0 else {
       let code = errno
       rmdir(staging)
@@ -56,7 +56,7 @@ public struct KeyDirectory: Sendable {
       }
       throw KeyError(kind: .io, path: path, reason: "rename: \(String(cString: strerror(code)))")
     }
-    sync(parent.isEmpty ? "." : parent)
+    sync(parent)
   }
 
   /// Adds a pair for one worker, which no other can then be.

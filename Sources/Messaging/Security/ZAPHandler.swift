@@ -5,7 +5,7 @@ import CZeroMQ
 ///
 /// It also listens to what these sockets tell of connections that never come as far as showing a key, so that each refusal
 /// is logged with its address.
-final class Doorkeeper: Sendable {
+final class ZAPHandler: Sendable {
   enum Command: Sendable {
     /// The events of a listening socket come at this address from now on.
     case watch(address: String, WaitQueue<MessagingError?>)
@@ -29,7 +29,7 @@ final class Doorkeeper: Sendable {
     self.thread = thread
     let commands = commands
     nonisolated(unsafe) let context = context  // "A ØMQ context is thread safe"
-    _ = try thread.start("doorkeeper") { report in
+    _ = try thread.start("zap") { report in
       do throws(MessagingError) {
         let requests = try ZMQSocket(.reply, context: context, limits: .authentication)
         report(.success(try requests.bind("inproc://zeromq.zap.01")))
@@ -58,7 +58,7 @@ final class Doorkeeper: Sendable {
   }
 }
 
-/// What runs on the doorkeeper's thread.
+/// What runs on the ZAP handler's thread.
 private final class DoorkeeperSockets {
   /// Accepted connections, whose address is then known, and what becomes of them.
   static let events =
@@ -81,7 +81,7 @@ private final class DoorkeeperSockets {
   private let context: UnsafeMutableRawPointer
   private let requests: ZMQSocket
   private let thread: SocketThread
-  private let commands: WaitQueue<Doorkeeper.Command>
+  private let commands: WaitQueue<ZAPHandler.Command>
   private let credentials: Credentials
   private let refused: (String) -> Void
   private var doors: [Door] = []
@@ -90,7 +90,7 @@ private final class DoorkeeperSockets {
 
   init(
     _ context: UnsafeMutableRawPointer, _ requests: ZMQSocket, _ thread: SocketThread,
-    _ commands: WaitQueue<Doorkeeper.Command>, _ credentials: Credentials, _ refused: @escaping (String) -> Void
+    _ commands: WaitQueue<ZAPHandler.Command>, _ credentials: Credentials, _ refused: @escaping (String) -> Void
   ) {
     self.context = context
     self.requests = requests
@@ -122,7 +122,7 @@ private final class DoorkeeperSockets {
     for case .watch(_, let done) in commands.takeAll() { done.append(.closed) }
   }
 
-  private func perform(_ command: Doorkeeper.Command) {
+  private func perform(_ command: ZAPHandler.Command) {
     switch command {
     case .watch(let address, let done):
       do throws(MessagingError) {

@@ -25,10 +25,12 @@ public struct Endpoint: Hashable, Sendable, CustomStringConvertible {
     guard !host.contains(":") || host.hasPrefix("[") && host.hasSuffix("]") else {
       throw .badEndpoint(text, reason: "write an IPv6 address in brackets")
     }
-    guard port == "*" || UInt16(port) != nil else {
-      throw .badEndpoint(text, reason: "port \(port) is not a number from 0 to 65535")
+    let number = UInt16(port)
+    // UInt16 reads a sign and leading zeros too.
+    guard port == "*" || number.map({ "\($0)" == port }) == true else {
+      throw .badEndpoint(text, reason: "port \(port) is neither * nor a number from 0 to 65535 in plain digits")
     }
-    self.init(host: String(host), port: port == "*" || port == "0" ? nil : UInt16(port))
+    self.init(host: String(host), port: number == 0 ? nil : number)
   }
 
   /// Whether only processes of this machine can reach it.

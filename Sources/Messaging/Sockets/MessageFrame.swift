@@ -1,4 +1,5 @@
 import CZeroMQ
+import Foundation
 
 /// One frame of a message, in the buffer in which it arrives or leaves.
 ///
@@ -15,13 +16,19 @@ package final class MessageFrame: @unchecked Sendable {
 
   /// A frame of `count` bytes of any value, to be filled.
   ///
-  /// - Throws: ``MessagingError`` `.socket` if there is no memory.
-  package init(count: Int) throws(MessagingError) {
+  /// - Parameter released: called once, on any thread, when nobody has the bytes any more: neither this object nor, once they
+  ///   are sent, libzmq.
+  /// - Throws: ``MessagingError`` `.socket` if there is no memory; `released` is then not called.
+  package init(count: Int, released: @escaping @Sendable () -> Void) throws(MessagingError) {
     message = .allocate(capacity: 1)
-    if zmq_msg_init_size(message, count) != 0 {
-      zmq_msg_init(message)
-      throw .last("allocate a frame of \(count) bytes", "libzmq")
-    }
+    let callback = Unmanaged.passRetained(Callback(released))
+    let bytes = malloc(max(count, 1))
+    if let bytes, zmq_msg_init_data(message, bytes, count, releaseFrame, callback.toOpaque()) == 0 { return }
+    let error = MessagingError.last("allocate a frame of \(count) bytes", "libzmq")
+    free(bytes)
+    callback.release()
+    zmq_msg_init(message)
+    throw error
   }
 
   deinit {
@@ -52,4 +59,17 @@ package final class MessageFrame: @unchecked Sendable {
   ) throws(Failure) -> Result {
     try body(UnsafeMutableRawBufferPointer(start: zmq_msg_data(message), count: zmq_msg_size(message)))
   }
+}
+
+/// What libzmq keeps beside the bytes of a frame until it lets go of them.
+private final class Callback: Sendable {
+  let call: @Sendable () -> Void
+
+  init(_ call: @escaping @Sendable () -> Void) { self.call = call }
+}
+
+/// Called by libzmq on the thread that drops the last reference to a frame: one of its own, or that which uses the socket.
+private func releaseFrame(_ bytes: UnsafeMutableRawPointer?, _ callback: UnsafeMutableRawPointer?) {
+  free(bytes)
+  if let callback { Unmanaged<Callback>.fromOpaque(callback).takeRetainedValue().call() }
 }

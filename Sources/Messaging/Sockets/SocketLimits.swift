@@ -29,7 +29,8 @@ package struct SocketLimits: Sendable {
     return limits
   }()
 
-  /// For those who serve artifacts: requests are small; at most 16 chunks of 4 MiB are queued for a peer.
+  /// For those who serve artifacts: requests are small; at most 16 answers are queued for a peer, their bytes bounded by
+  /// ``SendBudget``.
   package static let artifactServer = SocketLimits(
     frameBytes: 4096, frames: Envelope.frameLimit, messageBytes: 8192, sendQueue: 16, receiveQueue: 256,
     lingerMilliseconds: 0, ioThreads: 0b10)

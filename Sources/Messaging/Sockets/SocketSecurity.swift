@@ -42,9 +42,7 @@ public enum SocketSecurity: Sendable {
     _ socket: ZMQSocket, to endpoint: String, for purpose: Purpose
   ) throws(MessagingError) -> String {
     switch self {
-    case .plain:
-      // libzmq reads more as an address than this does, so what cannot be read is none of this machine's alone.
-      guard let parsed = try? Endpoint(endpoint), parsed.isLoopback else { throw .unprotected(endpoint) }
+    case .plain: try check(binding: endpoint)
     case .insecure: break
     case .curve(let credentials):
       try apply(credentials, to: socket)
@@ -55,7 +53,21 @@ public enum SocketSecurity: Sendable {
       // Before the bind: from then on there may be somebody at the door.
       try socket.guardDoor(credentials)
     }
-    return try socket.bind(endpoint)
+    return try socket.bind(Self.address(of: endpoint))
+  }
+
+  /// Checks that an endpoint may be bound: without keys it is to be one of this machine's alone.
+  ///
+  /// - Throws: ``MessagingError`` `.badEndpoint`, `.unprotected`.
+  public func check(binding endpoint: String) throws(MessagingError) {
+    let parsed = try Endpoint(endpoint)
+    if case .plain = self, !parsed.isLoopback { throw .unprotected(endpoint) }
+  }
+
+  /// To bind, libzmq takes addresses and names of interfaces; of all names of hosts this one is certain to be ours.
+  private static func address(of endpoint: String) -> String {
+    guard let parsed = try? Endpoint(endpoint), parsed.host == "localhost" else { return endpoint }
+    return parsed.at(host: "127.0.0.1").description
   }
 
   /// Who must be listening where a socket connects.

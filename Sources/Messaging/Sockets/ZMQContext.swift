@@ -10,7 +10,7 @@ public final class ZMQContext: Sendable {
   nonisolated(unsafe) let handle: UnsafeMutableRawPointer
   private let isTerminated = Atomic<Bool>(false)
   private let refused: @Sendable (String) -> Void
-  private let guarding = Mutex<Doorkeeper?>(nil)
+  private let guarding = Mutex<ZAPHandler?>(nil)
 
   /// I/O threads: the first for control messages, the second for artifacts, so that no heartbeat waits behind a chunk.
   static let threadCount: Int32 = 2
@@ -46,14 +46,14 @@ public final class ZMQContext: Sendable {
   /// Who judges connections to sockets with keys; started with the first of them.
   ///
   /// - Throws: ``MessagingError``, `.otherKeys` where the context's sockets already have others.
-  func doorkeeper(_ credentials: Credentials) throws(MessagingError) -> Doorkeeper {
+  func zapHandler(_ credentials: Credentials) throws(MessagingError) -> ZAPHandler {
     // The lock rethrows untyped.
-    let result = guarding.withLock { current -> Result<Doorkeeper, MessagingError> in
+    let result = guarding.withLock { current -> Result<ZAPHandler, MessagingError> in
       if let current {
         return current.credentials == credentials ? .success(current) : .failure(.otherKeys)
       }
       do throws(MessagingError) {
-        let new = try Doorkeeper(context: handle, credentials: credentials, refused: refused)
+        let new = try ZAPHandler(context: handle, credentials: credentials, refused: refused)
         current = new
         return .success(new)
       } catch { return .failure(error) }

@@ -127,7 +127,7 @@ package final class ZMQSocket {
   /// - Throws: ``MessagingError``; the socket must not be bound then.
   func guardDoor(_ credentials: Credentials) throws(MessagingError) {
     guard let context else { throw .closed }
-    try context.doorkeeper(credentials).watch(self)
+    try context.zapHandler(credentials).watch(self)
   }
 
   /// Listens at `endpoint`.

@@ -4,7 +4,7 @@ import Synchronization
 
 /// Fetches artifacts from the processes that hold them.
 ///
-/// One thread owns the connections, one to each holder; any number of task threads call ``fetch(_:from:into:isCancelled:)``,
+/// One thread owns the connections, one to each holder; any number of task threads call ``fetch(_:from:into:chunkPatience:isCancelled:)``,
 /// check and write their chunks themselves, and ask for more as they do.
 public final class ArtifactClient: Sendable {
   /// What a fetch asks for at once, and how long it waits.
@@ -79,7 +79,7 @@ public final class ArtifactClient: Sendable {
   deinit { close() }
 
   /// Bytes of chunks received and checked so far.
-  public var bytesFetched: UInt64 { fetchedBytes.load(ordering: .relaxed) }
+  package var bytesFetched: UInt64 { fetchedBytes.load(ordering: .relaxed) }
 
   /// Brings an artifact into a store, from the first holder that can give it. Blocks its thread; not for the cooperative
   /// pool. Returns at once if the store has it.

@@ -10,6 +10,7 @@ public final class ArtifactServer: Sendable {
   private let thread: SocketThread
   private let counters = Counters()
   private let served: Served
+  private let budget: SendBudget
   private let isOpen = Atomic<Bool>(true)
 
   /// Written by the thread, read by anyone.
@@ -35,20 +36,32 @@ public final class ArtifactServer: Sendable {
   ///
   /// - Parameter source: nil as long as there is nothing to be had; see ``serve(_:)``.
   /// - Throws: ``MessagingError`` `.endpointInUse`, `.badEndpoint`, `.unprotected`, `.socket`.
-  public init(
+  public convenience init(
     binding endpoint: String, serving source: (any ArtifactSource)?, context: ZMQContext,
     security: SocketSecurity = .plain, logger: Logger = Logger(label: "artifact-server")
+  ) throws(MessagingError) {
+    try self.init(
+      binding: endpoint, serving: source, context: context, security: security, logger: logger,
+      sendLimits: SendBudget.Limits())
+  }
+
+  package init(
+    binding endpoint: String, serving source: (any ArtifactSource)?, context: ZMQContext,
+    security: SocketSecurity = .plain, logger: Logger = Logger(label: "artifact-server"),
+    sendLimits: SendBudget.Limits
   ) throws(MessagingError) {
     let thread = try SocketThread()
     let counters = counters
     let served = Served(source)
+    let budget = SendBudget(sendLimits) { [wakeup = thread.wakeup] in wakeup.signal() }
     self.thread = thread
     self.served = served
+    self.budget = budget
     self.endpoint = try thread.start("artifact-server") { report in
       do throws(MessagingError) {
         let socket = try ZMQSocket(.router, context: context, limits: .artifactServer)
         report(.success(try security.bind(socket, to: endpoint, for: .artifacts)))
-        ArtifactServerSocket(socket, security, thread, served, counters, logger).run()
+        ArtifactServerSocket(socket, security, thread, served, budget, counters, logger).run()
       } catch { report(.failure(error)) }
     }
   }
@@ -59,10 +72,13 @@ public final class ArtifactServer: Sendable {
   public func serve(_ source: any ArtifactSource) { served.source = source }
 
   /// Bytes of chunks sent so far.
-  public var bytesServed: UInt64 { counters.bytes.load(ordering: .relaxed) }
+  package var bytesServed: UInt64 { counters.bytes.load(ordering: .relaxed) }
+
+  /// Bytes of chunks that are in memory: those that libzmq has not sent yet.
+  package var bytesUnsent: Int { budget.bytes }
 
   /// Requests answered with a refusal so far, and messages that were no requests.
-  public var refusals: UInt64 { counters.refusals.load(ordering: .relaxed) }
+  package var refusals: UInt64 { counters.refusals.load(ordering: .relaxed) }
 
   /// Closes the socket and waits for the thread. Fetches from here go on with another holder.
   public func close() {

@@ -3,13 +3,19 @@ import Logging
 
 /// What runs on the artifact server's thread.
 final class ArtifactServerSocket {
-  /// A peer whose connection is full: the answer that did not fit, and the requests behind it.
-  private struct Blocked {
+  /// A peer that has asked for something and has not been answered yet.
+  private struct WaitingPeer {
+    let routingID: [UInt8]
+    /// Where it connects from.
+    let address: String
+    var requests: [WireArtifactRequest]
+    /// The answer to the request before those, if its connection had no room for it.
+    var unsent: Answer?
+  }
+
+  private struct Answer {
     var frames: [[UInt8]]
     var data: MessageFrame?
-    var requests: [WireArtifactRequest] = []
-    /// Where the peer connects from.
-    var address: String
   }
 
   private struct OpenArtifact {
@@ -18,11 +24,13 @@ final class ArtifactServerSocket {
   }
 
   private static let readBatch = 64
+  /// Answers before requests are read again.
+  private static let sendBatch = 64
   private static let retryPause = Duration.milliseconds(5)
-  /// Requests that wait behind a full connection; more are let go, and their fetch tries again.
+  /// Requests of a peer that wait; more are let go, and their fetch tries again.
   private static let requestLimit = 1024
-  /// Peers that are waited for at once; each keeps one chunk in memory.
-  private static let blockedLimit = 64
+  /// Peers that wait at once, not their chunks: see ``SendBudget``.
+  private static let waitingLimit = 1024
   private static let openFileLimit = 32
   /// A file not asked for so long is closed: a removed artifact keeps its space while it is open.
   private static let openFileIdle = Duration.seconds(2)
@@ -33,22 +41,25 @@ final class ArtifactServerSocket {
   private let served: ArtifactServer.Served
   /// What the open files are from.
   private var source: (any ArtifactSource)?
+  private let sendBudget: SendBudget
   private let counters: ArtifactServer.Counters
   private let logger: Logger
 
-  private var blocked: [[UInt8]: Blocked] = [:]
+  /// In the order of their turns.
+  private var waiting: [WaitingPeer] = []
   private var openFiles: [Digest: OpenArtifact] = [:]
   private var budgets = RequestBudgets(perSecond: RequestBudgets.requests)
   private var log = RefusalLog()
 
   init(
     _ socket: ZMQSocket, _ security: SocketSecurity, _ thread: SocketThread, _ served: ArtifactServer.Served,
-    _ counters: ArtifactServer.Counters, _ logger: Logger
+    _ sendBudget: SendBudget, _ counters: ArtifactServer.Counters, _ logger: Logger
   ) {
     self.socket = socket
     self.security = security
     self.thread = thread
     self.served = served
+    self.sendBudget = sendBudget
     self.counters = counters
     self.logger = logger
   }
@@ -57,8 +68,8 @@ final class ArtifactServerSocket {
     do throws(MessagingError) {
       while !counters.isStopping.load(ordering: .acquiring) {
         _ = thread.poll([(socket, ZMQ_POLLIN)], until: nextDeadline)
-        try sendBlocked()
         try read()
+        try answerWaiting()
         closeIdleFiles()
       }
     } catch {
@@ -67,7 +78,10 @@ final class ArtifactServerSocket {
   }
 
   private var nextDeadline: ContinuousClock.Instant? {
-    if !blocked.isEmpty { return .now + Self.retryPause }
+    // Nothing tells when a connection has room for an answer that did not fit.
+    if waiting.contains(where: { $0.unsent != nil }) { return .now + Self.retryPause }
+    // The budget tells when a chunk has left, but not when none has for too long.
+    if !waiting.isEmpty { return ContinuousClock.now + sendBudget.limits.patience / 4 }
     return openFiles.isEmpty ? nil : .now + Self.openFileIdle
   }
 
@@ -79,13 +93,13 @@ final class ArtifactServerSocket {
       switch received {
       case .dropped(let first, let last, let frames, let bytes):
         reject(.overLimits(frames: frames - 1, bytes: bytes - first.count), from: last.peerAddress ?? "unknown")
-      case .message(let frames): try take(frames)
+      case .message(let frames): take(frames)
       }
     }
     thread.wakeup.signal()
   }
 
-  private func take(_ frames: [MessageFrame]) throws(MessagingError) {
+  private func take(_ frames: [MessageFrame]) {
     let peer = frames[0].bytes
     let address = frames.last?.peerAddress ?? "unknown"
     guard security.admits(frames.last?.peerKey, to: .artifacts) else {
@@ -103,19 +117,18 @@ final class ArtifactServerSocket {
         dataLengths: frames.dropFirst(3).map(\.count))
       guard case .request(let request) = message else { throw .unexpectedKind(message.kind) }
       accept(request, from: peer, at: address)
-    } catch { return reject(error, from: address) }
-    try sendBlocked(peer)
+    } catch { reject(error, from: address) }
   }
 
   private func accept(_ request: WireArtifactRequest, from peer: [UInt8], at address: String) {
-    if let count = blocked[peer]?.requests.count {
-      if count < Self.requestLimit { blocked[peer]?.requests.append(request) }
-    } else if blocked.count < Self.blockedLimit {
-      blocked[peer] = answer(request, for: address)
+    if let index = waiting.firstIndex(where: { $0.routingID == peer }) {
+      if waiting[index].requests.count < Self.requestLimit { waiting[index].requests.append(request) }
+    } else if waiting.count < Self.waitingLimit {
+      waiting.append(WaitingPeer(routingID: peer, address: address, requests: [request]))
     } else {
       // So that it asks again soon. There is room on its connection, unless it asks for more than it reads.
-      let frames = refusal(request, .busy, "too many others do not read", "too many that do not read", for: address)
-      _ = try? socket.send([peer] + frames)
+      let answer = refusal(request, .busy, "too many others wait", "too many that wait", for: address)
+      _ = try? socket.send([peer] + answer.frames)
     }
   }
 
@@ -132,60 +145,68 @@ final class ArtifactServerSocket {
 
   // MARK: Answers
 
-  private func sendBlocked() throws(MessagingError) {
-    for peer in Array(blocked.keys) { try sendBlocked(peer) }
-  }
-
-  /// Sends a peer's answers until its connection is full or no request is left.
-  private func sendBlocked(_ peer: [UInt8]) throws(MessagingError) {
-    while let waiting = blocked[peer] {
-      // Counted before: a frame that is sent belongs to libzmq and is empty afterwards.
-      let count = waiting.data?.count ?? 0
-      switch try socket.send([peer] + waiting.frames, data: waiting.data) {
-      case .wouldBlock: return
-      case .unreachable: blocked[peer] = nil
-      case .sent:
-        counters.bytes.wrappingAdd(UInt64(count), ordering: .relaxed)
-        guard let next = waiting.requests.first else {
-          blocked[peer] = nil
-          return
-        }
-        var answer = answer(next, for: waiting.address)
-        answer.requests = Array(waiting.requests.dropFirst())
-        blocked[peer] = answer
+  /// Answers a request of each waiting peer in turn, as long as there is room for the answers.
+  private func answerWaiting() throws(MessagingError) {
+    sendBudget.noteStalled(at: .now)
+    // Answers, and peers passed over since the last of them.
+    var (answered, passed) = (0, 0)
+    while passed < waiting.count {
+      if answered == Self.sendBatch { return thread.wakeup.signal() }
+      var peer = waiting.removeFirst()
+      if try answerNext(&peer) {
+        answered += 1
+        passed = 0
+      } else {
+        passed += 1
       }
+      if !peer.requests.isEmpty || peer.unsent != nil { waiting.append(peer) }
     }
   }
 
-  private func answer(_ request: WireArtifactRequest, for address: String) -> Blocked {
-    var frames: [[UInt8]]
-    var data: MessageFrame?
-    do throws(ArtifactError) { (frames, data) = try chunk(request, for: address) } catch {
+  /// - Returns: false if there is no room for the peer's next answer, in memory or on its connection.
+  private func answerNext(_ peer: inout WaitingPeer) throws(MessagingError) -> Bool {
+    if peer.unsent == nil, let request = peer.requests.first {
+      guard sendBudget.hasRoom(for: peer.routingID) else { return false }
+      peer.requests.removeFirst()
+      peer.unsent = answer(request, for: peer)
+    }
+    guard let unsent = peer.unsent else { return true }
+    // Counted before: a frame that is sent belongs to libzmq and is empty afterwards.
+    let count = unsent.data?.count ?? 0
+    switch try socket.send([peer.routingID] + unsent.frames, data: unsent.data) {
+    case .wouldBlock: return false
+    case .unreachable: peer.requests.removeAll()
+    case .sent: counters.bytes.wrappingAdd(UInt64(count), ordering: .relaxed)
+    }
+    peer.unsent = nil
+    return true
+  }
+
+  private func answer(_ request: WireArtifactRequest, for peer: WaitingPeer) -> Answer {
+    do throws(ArtifactError) { return try chunk(request, for: peer) } catch {
+      let (text, address) = (error.description, peer.address)
       switch error {
-      case .notFound: frames = refusal(request, .notFound, error.description, "no such artifact", for: address)
-      case .corrupted: frames = refusal(request, .notFound, error.description, "a corrupted artifact", for: address)
-      default: frames = refusal(request, .busy, error.description, "cannot be read", for: address)
+      case .notFound: return refusal(request, .notFound, text, "no such artifact", for: address)
+      case .corrupted: return refusal(request, .notFound, text, "a corrupted artifact", for: address)
+      default: return refusal(request, .busy, text, "cannot be read", for: address)
       }
     }
-    return Blocked(frames: frames, data: data, address: address)
   }
 
-  private func chunk(
-    _ request: WireArtifactRequest, for address: String
-  ) throws(ArtifactError) -> (frames: [[UInt8]], data: MessageFrame?) {
+  private func chunk(_ request: WireArtifactRequest, for peer: WaitingPeer) throws(ArtifactError) -> Answer {
     // The codec has checked the digest's length, the request's length and that their sum does not overflow.
     guard let digest = Digest(request.digest) else {
-      return (refusal(request, .badRange, "no digest", "no digest", for: address), nil)
+      return refusal(request, .badRange, "no digest", "no digest", for: peer.address)
     }
     let file = try file(digest)
     let size = file.artifact.size
     let isInside = request.offset + UInt64(request.length) <= size
     guard isInside, request.length > 0 || size == 0 else {
       let text = "\(request.length) bytes at \(request.offset) are not in an artifact of \(size) bytes"
-      return (refusal(request, .badRange, text, "a range that makes no sense", for: address), nil)
+      return refusal(request, .badRange, text, "a range that makes no sense", for: peer.address)
     }
-    guard let data = try? MessageFrame(count: Int(request.length)) else {
-      return (refusal(request, .busy, "out of memory", "out of memory", for: address), nil)
+    guard let data = try? sendBudget.frame(count: Int(request.length), for: peer.routingID) else {
+      return refusal(request, .busy, "out of memory", "out of memory", for: peer.address)
     }
     try data.withUnsafeMutableBytes { bytes throws(ArtifactError) in try file.read(into: bytes, at: request.offset) }
     var chunk = WireArtifactChunk()
@@ -195,14 +216,14 @@ final class ArtifactServerSocket {
     chunk.totalSize = size
     chunk.crc32C = data.withUnsafeBytes { CRC32C.of($0) }
     guard let frames = try? ArtifactMessage.chunk(chunk).frames() else {
-      return (refusal(request, .busy, "cannot be encoded", "cannot be encoded", for: address), nil)
+      return refusal(request, .busy, "cannot be encoded", "cannot be encoded", for: peer.address)
     }
-    return (frames, data)
+    return Answer(frames: frames, data: data)
   }
 
   private func refusal(
     _ request: WireArtifactRequest, _ code: WireArtifactErrorCode, _ text: String, _ kind: String, for address: String
-  ) -> [[UInt8]] {
+  ) -> Answer {
     counters.refusals.wrappingAdd(1, ordering: .relaxed)
     refused(address, kind, ": \(text)")
     var refusal = WireArtifactRefusal()
@@ -210,7 +231,7 @@ final class ArtifactServerSocket {
     refusal.digest = request.digest
     refusal.code = code
     refusal.text = text.cut()
-    return (try? ArtifactMessage.refusal(refusal).frames()) ?? []
+    return Answer(frames: (try? ArtifactMessage.refusal(refusal).frames()) ?? [])
   }
 
   // MARK: Files

@@ -3,13 +3,13 @@ import Checkpoint
 /// What makes one architecture of transformers differ from the others: how its configuration describes the decoder.
 ///
 /// An architecture is one file with one conforming type, and its line in ``Architectures``.
-public protocol Architecture {
+protocol Architecture {
   /// The class name in config.json's `architectures`.
   static var name: String { get }
 
   /// The decoder that a configuration of this architecture describes.
   ///
-  /// - Throws: ``TransformerError`` naming the option that cannot be run.
+  /// - Throws: ``TransformerError`` naming the option that cannot be run; ``CheckpointError`` for one that is not what it should be.
   static func shape(_ config: ModelConfig) throws -> DecoderShape
 }
 

@@ -5,9 +5,9 @@ import Checkpoint
 enum Mistral: Architecture {
   static let name = "MistralForCausalLM"
 
-  static func shape(_ config: ModelConfig) -> DecoderShape {
+  static func shape(_ config: ModelConfig) throws -> DecoderShape {
     var shape = DecoderShape(config)
-    shape.lengthMax = SlidingWindow.length(config)
+    shape.lengthMax = try SlidingWindow.length(config)
     return shape
   }
 }

@@ -4,12 +4,10 @@ import Checkpoint
 enum Qwen2: Architecture {
   static let name = "Qwen2ForCausalLM"
 
-  static func shape(_ config: ModelConfig) -> DecoderShape {
+  static func shape(_ config: ModelConfig) throws -> DecoderShape {
     var shape = DecoderShape(config)
     shape.biased = [.query, .key, .value]
-    if config.document["use_sliding_window"]?.bool == true {
-      shape.lengthMax = SlidingWindow.length(config)
-    }
+    if try config.usesSlidingWindow() { shape.lengthMax = try SlidingWindow.length(config) }
     return shape
   }
 }

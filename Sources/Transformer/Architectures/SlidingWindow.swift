@@ -6,11 +6,7 @@ enum SlidingWindow {
   private static let usual = 4096
 
   /// nil for a window that the configuration says there is not.
-  static func length(_ config: ModelConfig) -> Int? {
-    switch config.document["sliding_window"] {
-    case .null?: nil
-    case let value?: value.integer ?? usual
-    case nil: usual
-    }
-  }
+  ///
+  /// - Throws: ``CheckpointError`` for one that cannot be.
+  static func length(_ config: ModelConfig) throws -> Int? { try config.slidingWindow(usual: usual) }
 }

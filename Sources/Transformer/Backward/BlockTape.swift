@@ -11,23 +11,23 @@ public final class BlockTape {
   public internal(set) var output: HiddenStates
 
   /// RMSNorm of the input, [rows, hiddenSize], and the factors of its rows.
-  let attentionInput: FloatBuffer
-  let inputFactors: FloatBuffer
+  let attentionInput: Buffer<Float>
+  let inputFactors: Buffer<Float>
   /// Rotated queries and keys, values, and what attention made of them.
-  let queries: FloatBuffer
-  let keys: FloatBuffer
-  let values: FloatBuffer
-  let attended: FloatBuffer
+  let queries: Buffer<Float>
+  let keys: Buffer<Float>
+  let values: Buffer<Float>
+  let attended: Buffer<Float>
   /// [sequences, headCount, length].
-  let logSumExp: FloatBuffer
+  let logSumExp: Buffer<Float>
   /// The residual stream between attention and MLP, [rows, hiddenSize].
-  let middle: FloatBuffer
+  let middle: Buffer<Float>
   /// RMSNorm of it, and the factors of its rows.
-  let mlpInput: FloatBuffer
-  let middleFactors: FloatBuffer
+  let mlpInput: Buffer<Float>
+  let middleFactors: Buffer<Float>
   /// Before the activation, [rows, intermediateSize]; the backward pass puts their gradients there.
-  let gate: FloatBuffer
-  let up: FloatBuffer
+  let gate: Buffer<Float>
+  let up: Buffer<Float>
   var isUsed = false
 
   /// Memory for the activations of `input`, not set to anything yet.
@@ -35,17 +35,17 @@ public final class BlockTape {
     let rows = input.rows
     self.input = input
     output = input
-    attentionInput = FloatBuffer(count: rows * shape.hiddenSize)
-    inputFactors = FloatBuffer(count: rows)
-    queries = FloatBuffer(count: rows * shape.queryWidth)
-    keys = FloatBuffer(count: rows * shape.keyValueWidth)
-    values = FloatBuffer(count: rows * shape.keyValueWidth)
-    attended = FloatBuffer(count: rows * shape.queryWidth)
-    logSumExp = FloatBuffer(count: rows * shape.headCount)
-    middle = FloatBuffer(count: rows * shape.hiddenSize)
-    mlpInput = FloatBuffer(count: rows * shape.hiddenSize)
-    middleFactors = FloatBuffer(count: rows)
-    gate = FloatBuffer(count: rows * shape.intermediateSize)
-    up = FloatBuffer(count: rows * shape.intermediateSize)
+    attentionInput = Buffer(rows * shape.hiddenSize)
+    inputFactors = Buffer(rows)
+    queries = Buffer(rows * shape.queryWidth)
+    keys = Buffer(rows * shape.keyValueWidth)
+    values = Buffer(rows * shape.keyValueWidth)
+    attended = Buffer(rows * shape.queryWidth)
+    logSumExp = Buffer(rows * shape.headCount)
+    middle = Buffer(rows * shape.hiddenSize)
+    mlpInput = Buffer(rows * shape.hiddenSize)
+    middleFactors = Buffer(rows)
+    gate = Buffer(rows * shape.intermediateSize)
+    up = Buffer(rows * shape.intermediateSize)
   }
 }

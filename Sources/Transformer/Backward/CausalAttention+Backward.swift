@@ -51,7 +51,7 @@ extension CausalAttention {
   ///
   /// One piece of parallel work is a group of heads of one sequence, because all its queries add to the same keys.
   package func backward(_ tensors: AttentionGradients, sequences: Int, length: Int, team: ThreadTeam) {
-    let pool = ScratchPool(count: backwardScratchCount)
+    let pool = Pool(count: backwardScratchCount)
     team.forEach(sequences * keyValueHeadCount) { index in
       let (sequence, group) = (index / keyValueHeadCount, index % keyValueHeadCount)
       let start = tensors.advanced(

@@ -55,13 +55,13 @@ private struct BackwardPass {
 
   func run() {
     let mlpNorm = feedForward()
-    let attended = FloatBuffer(count: rows * shape.queryWidth)
+    let attended = Buffer<Float>(rows * shape.queryWidth)
     team.forEach(pieces.count) { index in
       let (row, _, count) = pieces[index]
       block[.output].backward(
-        stream + row * shape.hiddenSize, rows: count, into: attended.start + row * shape.queryWidth)
+        stream + row * shape.hiddenSize, rows: count, into: attended.base + row * shape.queryWidth)
     }
-    report(.output, upstream: stream, input: tape.attended.start)
+    report(.output, upstream: stream, input: tape.attended.base)
     let inputNorm = attention(attended)
     sink.add(inputNormGradient: inputNorm, mlpNormGradient: mlpNorm)
   }
@@ -69,85 +69,89 @@ private struct BackwardPass {
   /// - Returns: The gradient of the MLP's norm.
   private func feedForward() -> [Float] {
     let (width, inner) = (shape.hiddenSize, shape.intermediateSize)
-    let hidden = FloatBuffer(count: rows * inner)
-    let norms = FloatBuffer(count: pieces.count * width)
-    let pool = ScratchPool(count: RowPieces.positionsMax * width)
+    let hidden = Buffer<Float>(rows * inner)
+    let norms = Buffer<Float>(pieces.count * width)
+    // A pointer does not keep its buffer.
+    defer { withExtendedLifetime((hidden, norms)) {} }
+    let pool = Pool(count: RowPieces.positionsMax * width)
     team.forEach(pieces.count) { index in
       let (row, _, count) = pieces[index]
-      let gate = tape.gate.start + row * inner
-      let up = tape.up.start + row * inner
-      let piece = hidden.start + row * inner
+      let gate = tape.gate.base + row * inner
+      let up = tape.up.base + row * inner
+      let piece = hidden.base + row * inner
       block[.down].backward(upstream + row * width, rows: count, into: piece)
       SwiGLU.backward(gate: gate, up: up, upstream: piece, count: count * inner)
       pool.withBuffer { normed in
         block[.gate].backward(gate, rows: count, into: normed)
         block[.up].backward(up, rows: count, into: normed, accumulate: true)
-        let norm = norms.start + index * width
+        let norm = norms.base + index * width
         norm.update(repeating: 0, count: width)
         RootMeanSquareNorm.backward(
-          tape.middle.start + row * width, weight: block.mlpNorm, inverseRMS: tape.middleFactors.start + row,
+          tape.middle.base + row * width, weight: block.mlpNorm, inverseRMS: tape.middleFactors.base + row,
           upstream: normed, rows: count, width: width, addingTo: stream + row * width, weightGradient: norm)
       }
     }
-    report(.down, upstream: upstream, input: hidden.start)
-    report(.gate, upstream: tape.gate.start, input: tape.mlpInput.start)
-    report(.up, upstream: tape.up.start, input: tape.mlpInput.start)
-    return sumOfRows(norms.start, count: pieces.count, width: width)
+    report(.down, upstream: upstream, input: hidden.base)
+    report(.gate, upstream: tape.gate.base, input: tape.mlpInput.base)
+    report(.up, upstream: tape.up.base, input: tape.mlpInput.base)
+    return sumOfRows(norms.base, count: pieces.count, width: width)
   }
 
   /// - Parameter attended: ∂loss/∂ attended values, [rows, queryWidth].
   /// - Returns: The gradient of the norm in front of attention.
-  private func attention(_ attended: FloatBuffer) -> [Float] {
-    let queries = FloatBuffer(count: rows * shape.queryWidth)
-    let keys = FloatBuffer(count: rows * shape.keyValueWidth)
-    let values = FloatBuffer(count: rows * shape.keyValueWidth)
+  private func attention(_ attended: Buffer<Float>) -> [Float] {
+    let queries = Buffer<Float>(rows * shape.queryWidth)
+    let keys = Buffer<Float>(rows * shape.keyValueWidth)
+    let values = Buffer<Float>(rows * shape.keyValueWidth)
     CausalAttention(shape).backward(
       AttentionGradients(
-        queries: tape.queries.start, keys: tape.keys.start, values: tape.values.start, attended: tape.attended.start,
-        logSumExp: tape.logSumExp.start, upstream: attended.start, queryGradient: queries.start,
-        keyGradient: keys.start, valueGradient: values.start),
+        queries: tape.queries.base, keys: tape.keys.base, values: tape.values.base, attended: tape.attended.base,
+        logSumExp: tape.logSumExp.base, upstream: attended.base, queryGradient: queries.base,
+        keyGradient: keys.base, valueGradient: values.base),
       sequences: tape.input.sequences, length: tape.input.length, team: team)
 
     let width = shape.hiddenSize
     let rotations = block.rotaryCache.table(length: tape.input.length).inverse
-    let norms = FloatBuffer(count: pieces.count * width)
-    let pool = ScratchPool(count: RowPieces.positionsMax * width)
+    let norms = Buffer<Float>(pieces.count * width)
+    defer { withExtendedLifetime((queries, keys, values, norms)) {} }
+    let pool = Pool(count: RowPieces.positionsMax * width)
     tape.input.values.withUnsafeBufferPointer { input in
       guard let input = input.baseAddress else { return }
       team.forEach(pieces.count) { index in
         let (row, position, count) = pieces[index]
-        let query = queries.start + row * shape.queryWidth
-        let key = keys.start + row * shape.keyValueWidth
+        let query = queries.base + row * shape.queryWidth
+        let key = keys.base + row * shape.keyValueWidth
         rotations.rotate(query, heads: shape.headCount, position: position, count: count)
         rotations.rotate(key, heads: shape.keyValueHeadCount, position: position, count: count)
         pool.withBuffer { normed in
           block[.query].backward(query, rows: count, into: normed)
           block[.key].backward(key, rows: count, into: normed, accumulate: true)
           block[.value].backward(
-            values.start + row * shape.keyValueWidth, rows: count, into: normed, accumulate: true)
-          let norm = norms.start + index * width
+            values.base + row * shape.keyValueWidth, rows: count, into: normed, accumulate: true)
+          let norm = norms.base + index * width
           norm.update(repeating: 0, count: width)
           RootMeanSquareNorm.backward(
-            input + row * width, weight: block.inputNorm, inverseRMS: tape.inputFactors.start + row, upstream: normed,
+            input + row * width, weight: block.inputNorm, inverseRMS: tape.inputFactors.base + row, upstream: normed,
             rows: count, width: width, addingTo: stream + row * width, weightGradient: norm)
         }
       }
     }
-    report(.query, upstream: queries.start, input: tape.attentionInput.start)
-    report(.key, upstream: keys.start, input: tape.attentionInput.start)
-    report(.value, upstream: values.start, input: tape.attentionInput.start)
-    return sumOfRows(norms.start, count: pieces.count, width: width)
+    report(.query, upstream: queries.base, input: tape.attentionInput.base)
+    report(.key, upstream: keys.base, input: tape.attentionInput.base)
+    report(.value, upstream: values.base, input: tape.attentionInput.base)
+    return sumOfRows(norms.base, count: pieces.count, width: width)
   }
 
   /// Computes the gradients of one linear and hands them over.
   private func report(_ role: LinearRole, upstream: UnsafePointer<Float>, input: UnsafePointer<Float>) {
     let spec = shape.linear(role)
     if sink.linears.contains(role) {
-      let gradient = FloatBuffer(count: spec.weightCount)
+      let gradient = Buffer<Float>(spec.weightCount)
+      defer { withExtendedLifetime(gradient) {} }
       WeightGradient(upstream: upstream, input: input, outFeatures: spec.outFeatures, inFeatures: spec.inFeatures)
         .compute(
-          sequences: tape.input.sequences, length: tape.input.length, team: team, into: gradient.start)
-      sink.add(weightGradient: gradient.start, of: spec, team: team)
+          sequences: tape.input.sequences, length: tape.input.length, team: team, into: gradient.base)
+      sink.add(weightGradient: gradient.base, of: spec, team: team)
     }
     if spec.hasBias {
       sink.add(biasGradient: sumOfRows(upstream, count: rows, width: spec.outFeatures), of: spec)

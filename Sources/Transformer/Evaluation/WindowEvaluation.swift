@@ -31,12 +31,10 @@ public struct WindowEvaluation {
   ///
   /// - Parameters:
   ///   - windows: token ids, all windows of one length of at least 2.
-  ///   - observer: receives the activations of the sites it asks for.
   ///   - progress: called after each step; what it throws ends the evaluation.
   /// - Throws: ``TransformerError`` for tokens that do not fit; ``CheckpointError`` for tensors that cannot be read.
   public func losses(
-    _ windows: [[Int32]], team: ThreadTeam, observer: (any SiteObserver)? = nil,
-    progress: (Progress) throws -> Void = { _ in }
+    _ windows: [[Int32]], team: ThreadTeam, progress: (Progress) throws -> Void = { _ in }
   ) throws -> [WindowLoss] {
     try model.validate(tokens: windows)
     let windowBytes = windows[0].count * model.shape.hiddenSize * MemoryLayout<Float>.stride
@@ -50,7 +48,7 @@ public struct WindowEvaluation {
     for batch in batches {
       var hidden = try model.embed(tokens: batch, from: source)
       for block in 0..<model.blockCount {
-        try model.loadBlock(block, from: source).forward(&hidden, team: team, observer: observer)
+        try model.loadBlock(block, from: source).forward(&hidden, team: team)
         stepsDone += 1
         try progress(Progress(stepsDone: stepsDone, stepCount: stepCount, tokensDone: losses.count * windows[0].count))
       }

@@ -47,7 +47,7 @@ package struct CausalAttention {
   ) {
     let queryTile = queryTile
     let tiles = (length + queryTile - 1) / queryTile
-    let pool = ScratchPool(count: scratchCount)
+    let pool = Pool(count: scratchCount)
     // Late tiles see more keys: giving them out first evens out the threads' finish.
     team.forEach(sequences * keyValueHeadCount * tiles) { index in
       let tile = tiles - 1 - index / (sequences * keyValueHeadCount)

@@ -78,49 +78,51 @@ private struct BlockPass {
   }
 
   /// - Returns: The attended values of all heads, [rows, queryWidth].
-  private func attention() -> FloatBuffer {
-    let queries = FloatBuffer(count: rows * shape.queryWidth)
-    let keys = FloatBuffer(count: rows * shape.keyValueWidth)
-    let values = FloatBuffer(count: rows * shape.keyValueWidth)
+  private func attention() -> Buffer<Float> {
+    let queries = Buffer<Float>(rows * shape.queryWidth)
+    let keys = Buffer<Float>(rows * shape.keyValueWidth)
+    let values = Buffer<Float>(rows * shape.keyValueWidth)
+    // A pointer does not keep its buffer.
+    defer { withExtendedLifetime((keys, values)) {} }
     let observed = buffer(for: .attentionInput)
     let pieces = RowPieces(sequences: sequences, length: length)
-    let pool = ScratchPool(count: observed == nil ? RowPieces.positionsMax * shape.hiddenSize : 0)
+    let pool = Pool(count: observed == nil ? RowPieces.positionsMax * shape.hiddenSize : 0)
     team.forEach(pieces.count) { index in
       let (row, position, count) = pieces[index]
       pool.withBuffer { scratch in
-        let normed = observed.map { $0.start + row * shape.hiddenSize } ?? scratch
+        let normed = observed.map { $0.base + row * shape.hiddenSize } ?? scratch
         norm(block.inputNorm, row: row, count: count, into: normed)
-        let query = queries.start + row * shape.queryWidth
-        let key = keys.start + row * shape.keyValueWidth
+        let query = queries.base + row * shape.queryWidth
+        let key = keys.base + row * shape.keyValueWidth
         block[.query].apply(normed, rows: count, into: query)
         block[.key].apply(normed, rows: count, into: key)
-        block[.value].apply(normed, rows: count, into: values.start + row * shape.keyValueWidth)
+        block[.value].apply(normed, rows: count, into: values.base + row * shape.keyValueWidth)
         rotations.rotate(query, heads: shape.headCount, position: position, count: count)
         rotations.rotate(key, heads: shape.keyValueHeadCount, position: position, count: count)
       }
     }
     report(.attentionInput, observed)
     CausalAttention(shape).forward(
-      queries: queries.start, keys: keys.start, values: values.start, sequences: sequences, length: length, team: team)
+      queries: queries.base, keys: keys.base, values: values.base, sequences: sequences, length: length, team: team)
     return queries
   }
 
   /// Output projection, MLP and both residual additions.
-  private func feedForward(_ attended: FloatBuffer) {
+  private func feedForward(_ attended: Buffer<Float>) {
     let normedRows = buffer(for: .mlpInput)
     let gatedRows = buffer(for: .mlpHidden)
     let pieces = RowPieces(sequences: sequences, length: length)
     let width = shape.hiddenSize
     let inner = shape.intermediateSize
-    let pool = ScratchPool(count: RowPieces.positionsMax * (width + 2 * inner))
+    let pool = Pool(count: RowPieces.positionsMax * (width + 2 * inner))
     team.forEach(pieces.count) { index in
       let (row, _, count) = pieces[index]
       pool.withBuffer { scratch in
         let stream = hidden + row * width
-        block[.output].apply(attended.start + row * shape.queryWidth, rows: count, into: stream, accumulate: true)
-        let normed = normedRows.map { $0.start + row * width } ?? scratch
+        block[.output].apply(attended.base + row * shape.queryWidth, rows: count, into: stream, accumulate: true)
+        let normed = normedRows.map { $0.base + row * width } ?? scratch
         let up = scratch + RowPieces.positionsMax * width
-        let gate = gatedRows.map { $0.start + row * inner } ?? up + RowPieces.positionsMax * inner
+        let gate = gatedRows.map { $0.base + row * inner } ?? up + RowPieces.positionsMax * inner
         norm(block.mlpNorm, row: row, count: count, into: normed)
         block[.gate].apply(normed, rows: count, into: gate)
         block[.up].apply(normed, rows: count, into: up)
@@ -139,15 +141,15 @@ private struct BlockPass {
   }
 
   /// Memory for a site's activations of the whole group, if they are wanted.
-  private func buffer(for site: Site) -> FloatBuffer? {
-    observer?.sites.contains(site) == true ? FloatBuffer(count: rows * shape.width(of: site)) : nil
+  private func buffer(for site: Site) -> Buffer<Float>? {
+    observer?.sites.contains(site) == true ? Buffer<Float>(rows * shape.width(of: site)) : nil
   }
 
-  private func report(_ site: Site, _ activations: FloatBuffer?) {
+  private func report(_ site: Site, _ activations: Buffer<Float>?) {
     guard let activations, let observer, observer.sites.contains(site) else { return }
     observer.observe(
       SiteActivations(
-        site: site, sequences: sequences, length: length, width: shape.width(of: site), values: activations.start),
+        site: site, sequences: sequences, length: length, width: shape.width(of: site), values: activations.base),
       team: team)
   }
 }

@@ -12,14 +12,13 @@ public final class GramAccumulator {
   public let width: Int
   public private(set) var tokenCount = 0
   /// [width, width]; the lower triangle outside the diagonal tiles is not used.
-  private let sum: FloatBuffer
+  private let sum: Buffer<Float>
 
   /// Zero, for activations of `width` channels.
   public init(width: Int) {
     precondition(width > 0, "a Gram matrix has at least one channel")
     self.width = width
-    sum = FloatBuffer(count: width * width)
-    sum.start.update(repeating: 0, count: width * width)
+    sum = Buffer(width * width, filledWith: 0)
   }
 
   /// Adds `sequences` sequences of `length` rows each, [sequences, length, width].
@@ -38,7 +37,7 @@ public final class GramAccumulator {
     let row = tile.row * Self.tile
     let column = tile.column * Self.tile
     let rowCount = min(Self.tile, width - row)
-    let target = sum.start + row * width + column
+    let target = sum.base + row * width + column
     if row == column {
       BLAS.ssyrk(.upper, .yes, n: rowCount, k: count, rows + row, lda: width, beta: 1, target, ldc: width)
     } else {
@@ -55,7 +54,7 @@ public final class GramAccumulator {
     let upper = [Float](unsafeUninitializedCapacity: PartialGram.valueCount(width: width)) { buffer, count in
       for row in 0..<width {
         for column in row..<width {
-          buffer.initializeElement(at: count, to: sum.start[row * width + column])
+          buffer.initializeElement(at: count, to: sum.base[row * width + column])
           count += 1
         }
       }

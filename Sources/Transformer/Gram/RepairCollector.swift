@@ -12,7 +12,7 @@ public final class RepairCollector {
   private let changed: DecoderBlock
   private let gram: GramAccumulator
   /// [hiddenSize, width]
-  private let loss: FloatBuffer
+  private let loss: Buffer<Float>
 
   private var outputs: Int { changed.shape.hiddenSize }
   private var width: Int { gram.width }
@@ -21,8 +21,7 @@ public final class RepairCollector {
   public init(_ changed: DecoderBlock) {
     self.changed = changed
     gram = GramAccumulator(width: changed.shape.width(of: LinearRole.repairing.site))
-    loss = FloatBuffer(count: changed.shape.hiddenSize * gram.width)
-    loss.start.update(repeating: 0, count: loss.count)
+    loss = Buffer(changed.shape.hiddenSize * gram.width, filledWith: 0)
   }
 
   /// Adds all sequences, one by one: memory beside the hidden states is bounded by one of them, and sums are in their order.
@@ -71,7 +70,7 @@ public final class RepairCollector {
       BLAS.sgemm(
         .yes, .no, m: rows.count, n: width, k: length, missing + rows.lowerBound, lda: outputs, seen, ldb: width,
         beta: 1,
-        loss.start + rows.lowerBound * width, ldc: width)
+        loss.base + rows.lowerBound * width, ldc: width)
     }
   }
 
@@ -79,10 +78,9 @@ public final class RepairCollector {
   ///
   /// - Throws: ``TransformerError`` if nothing was added or a sum is not finite.
   public func partials() throws -> (gram: PartialGram, loss: OutputLoss) {
-    let values = Array(UnsafeBufferPointer(start: loss.start, count: loss.count))
     return (
       try gram.partial(),
-      try OutputLoss(rows: outputs, columns: width, tokenCount: gram.tokenCount, values: values)
+      try OutputLoss(rows: outputs, columns: width, tokenCount: gram.tokenCount, values: loss.array)
     )
   }
 }

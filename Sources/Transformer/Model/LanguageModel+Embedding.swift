@@ -48,10 +48,9 @@ extension LanguageModel {
       }
     }
     if let index = Finite.firstNonFinite(values) {
-      throw CheckpointError(
-        .malformed, path: source.path(of: embeddingTensor.name),
-        "tensor \(embeddingTensor.name): expected finite values, got \(values[index]) "
-          + "at [\(ids[index / width]), \(index % width)]")
+      throw CheckpointError.notFinite(
+        values[index], at: [Int(ids[index / width]), index % width], of: embeddingTensor.name,
+        path: source.path(of: embeddingTensor.name))
     }
     return HiddenStates(
       sequences: tokens.count, length: tokens[0].count, width: width, unchecked: values)

@@ -13,7 +13,8 @@ public struct LanguageModel: Sendable {
 
   /// Understands a configuration.
   ///
-  /// - Throws: ``TransformerError`` naming the architectures known, or the option that cannot be run.
+  /// - Throws: ``TransformerError`` naming the architectures known, or the option that cannot be run; ``CheckpointError`` for one that
+  ///   is not what it should be.
   public init(config: ModelConfig) throws {
     let architecture = try Architectures.named(by: config)
     self.architecture = architecture.name
@@ -26,7 +27,8 @@ public struct LanguageModel: Sendable {
   /// The linears of a block: ``DecoderShape/linears``.
   public var linears: [LinearSpec] { shape.linears }
 
-  /// The tensors of a block other than the linears' weights: norms and biases. They are kept as in the original.
+  /// The tensors of a block other than the linears' weights: norms and biases. They are not quantized; a tune or a distillation may
+  /// change them.
   public func otherTensors(ofBlock block: Int) -> [TensorSpec] {
     let norms = [inputNormTensor(ofBlock: block), mlpNormTensor(ofBlock: block)]
     let biases = linears.compactMap { spec in
@@ -46,15 +48,15 @@ public struct LanguageModel: Sendable {
   }
 
   /// The embedding matrix, [vocabulary, hidden].
-  public var embeddingTensor: TensorSpec {
+  var embeddingTensor: TensorSpec {
     TensorSpec(name: TensorSpec.embedding, shape: [shape.vocabularySize, shape.hiddenSize])
   }
 
   /// The weight of the norm in front of the head, [hidden].
-  public var finalNormTensor: TensorSpec { TensorSpec(name: TensorSpec.finalNorm, shape: [shape.hiddenSize]) }
+  var finalNormTensor: TensorSpec { TensorSpec(name: TensorSpec.finalNorm, shape: [shape.hiddenSize]) }
 
   /// The head's matrix, [vocabulary, hidden]; the embedding matrix itself if they are tied.
-  public var headTensor: TensorSpec {
+  var headTensor: TensorSpec {
     shape.isHeadTied
       ? embeddingTensor : TensorSpec(name: TensorSpec.head, shape: [shape.vocabularySize, shape.hiddenSize])
   }
@@ -110,15 +112,14 @@ extension LanguageModel {
   ///
   /// - Parameter weight: if it need not be loaded, [outFeatures, inFeatures].
   /// - Throws: ``CheckpointError`` as ``loadBlock(_:from:weights:)``.
-  public func loadLinear(
-    _ spec: LinearSpec, block: Int, from source: some TensorSource, weight known: Matrix? = nil
+  private func loadLinear(
+    _ spec: LinearSpec, block: Int, from source: some TensorSource, weight known: Matrix?
   ) throws -> Linear {
-    let weight = TensorSpec(name: spec.tensorName(block: block), shape: [spec.outFeatures, spec.inFeatures])
+    let weight =
+      try known
+      ?? source.matrix(spec.tensorName(block: block), rows: spec.outFeatures, columns: spec.inFeatures)
     let bias = spec.biasName(block: block).map { TensorSpec(name: $0, shape: [spec.outFeatures]) }
-    return Linear(
-      weight: try known
-        ?? Matrix(rows: spec.outFeatures, columns: spec.inFeatures, values: weight.load(from: source)),
-      bias: try bias?.load(from: source))
+    return Linear(weight: weight, bias: try bias?.load(from: source))
   }
 
   /// Loads the final norm and the head.
@@ -127,7 +128,6 @@ extension LanguageModel {
   public func loadHead(from source: some TensorSource) throws -> LanguageModelHead {
     LanguageModelHead(
       norm: try finalNormTensor.load(from: source), normEpsilon: shape.normEpsilon,
-      weight: Matrix(
-        rows: shape.vocabularySize, columns: shape.hiddenSize, values: try headTensor.load(from: source)))
+      weight: try source.matrix(headTensor.name, rows: shape.vocabularySize, columns: shape.hiddenSize))
   }
 }

@@ -62,7 +62,7 @@ extension LanguageModelHead {
     /// - Parameter gradient: [rows, hidden], zero, receives the gradient; nil if it is not wanted.
     func run(scale: Float, gradient: UnsafeMutablePointer<Float>?) -> Double {
       let rows = divergenceRows
-      let pool = ScratchPool(count: rows * (2 * vocabulary + 2 * width + 1) + vocabulary + width)
+      let pool = Pool(count: rows * (2 * vocabulary + 2 * width + 1) + vocabulary + width)
       var losses = [Double](repeating: 0, count: hidden.rows)
       losses.withUnsafeMutableBufferPointer { losses in
         nonisolated(unsafe) let (losses, gradient) = (losses, gradient)

@@ -116,7 +116,7 @@ public struct LanguageModelHead: Sendable {
     _ body: (Int, Int, Int, UnsafePointer<Float>, UnsafeMutablePointer<Float>) -> Void
   ) {
     let pieces = RowPieces(sequences: hidden.sequences, length: hidden.length)
-    let pool = ScratchPool(count: RowPieces.positionsMax * (width + scratchPerRow))
+    let pool = Pool(count: RowPieces.positionsMax * (width + scratchPerRow))
     hidden.values.withUnsafeBufferPointer { values in
       guard let values = values.baseAddress else { return }
       team.forEach(pieces.count) { index in

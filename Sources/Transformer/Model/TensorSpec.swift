@@ -1,5 +1,4 @@
 import Checkpoint
-import Numerics
 
 /// A tensor that a model needs from its checkpoint.
 public struct TensorSpec: Sendable, Hashable {
@@ -34,37 +33,13 @@ public struct TensorSpec: Sendable, Hashable {
 extension TensorSpec {
   /// - Throws: ``CheckpointError`` if the source has no tensor of this name, or one of another shape.
   func check(in source: some TensorSource) throws {
-    guard let found = source.shape(of: name) else {
-      throw CheckpointError(.missing, path: source.path(of: name), "no tensor \(name); expected one of shape \(shape)")
-    }
-    guard found == shape else {
-      throw CheckpointError(
-        .mismatch, path: source.path(of: name), "tensor \(name): expected shape \(shape), got \(found)")
-    }
+    try source.check(name, shape: shape)
   }
 
   /// The tensor's values, row-major.
   ///
   /// - Throws: ``CheckpointError`` as ``check(in:)``, or if a value is NaN or infinite, naming its place.
   func load(from source: some TensorSource) throws -> [Float] {
-    try check(in: source)
-    let values = try source.floats(name)
-    if let index = Finite.firstNonFinite(values) {
-      throw CheckpointError(
-        .malformed, path: source.path(of: name),
-        "tensor \(name): expected finite values, got \(values[index]) at \(place(of: index))")
-    }
-    return values
-  }
-
-  /// The coordinates of a row-major index, for messages.
-  private func place(of index: Int) -> [Int] {
-    var rest = index
-    var coordinates: [Int] = []
-    for size in shape.reversed() {
-      coordinates.insert(rest % size, at: 0)
-      rest /= size
-    }
-    return coordinates
+    try source.finiteFloats(name, shape: shape)
   }
 }

@@ -49,7 +49,7 @@ package struct DistillationPass {
     for index in 0..<model.blockCount {
       try control.progress("block \(index)")
       guard let block = try stored(index) else { return .nan }
-      try block.forward(&hidden, team: team, observer: Heartbeat(control: control))
+      try block.forward(&hidden, team: team)
     }
     return try head().divergence(of: hidden, from: expected, team: team)
   }
@@ -64,7 +64,7 @@ package struct DistillationPass {
     for index in 0..<count {
       try control.progress("block \(index)")
       inputs.append(hidden)
-      try block(index).block(team: team).forward(&hidden, team: team, observer: Heartbeat(control: control))
+      try block(index).block(team: team).forward(&hidden, team: team)
     }
     var (loss, gradient) = try head().divergenceGradient(
       of: hidden, from: expected, scale: 1 / Float(hidden.length), team: team)

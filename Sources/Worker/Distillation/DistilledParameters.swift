@@ -15,7 +15,7 @@ package struct DistilledParameters {
     var best: [UInt16]?
   }
 
-  package var course: DistillationCourse
+  package var course: EarlyStopping
   package private(set) var parameters: [Parameter]
 
   private static let courseName = "course"
@@ -28,7 +28,7 @@ package struct DistilledParameters {
   /// - Parameter values: of a tensor, by its name.
   /// - Throws: what `values` throws; ``TaskError`` for a tensor of another size.
   package init(_ tensors: [DistilledTensor], values: (String) throws -> [Float]) throws {
-    course = DistillationCourse()
+    course = EarlyStopping()
     parameters = try tensors.map { tensor in
       let values = try Self.checked(values(tensor.name), of: tensor, in: tensor.name)
       let vectors = tensor.split(values).map { TunedVector($0, relativeRate: tensor.relativeRate) }
@@ -69,8 +69,8 @@ package struct DistilledParameters {
   /// How the distillation has gone by what a step left.
   ///
   /// - Throws: ``CheckpointError``, ``TaskError`` for a file that is something else.
-  static func course(of file: SafetensorsFile) throws -> DistillationCourse {
-    guard let course = DistillationCourse(values: try file.floats(courseName)) else {
+  static func course(of file: SafetensorsFile) throws -> EarlyStopping {
+    guard let course = EarlyStopping(values: try file.floats(courseName)) else {
       throw TaskError.other("\(file.path(of: courseName)) has no course of a distillation")
     }
     return course

@@ -1,5 +1,5 @@
-/// How a distillation has gone so far.
-package struct DistillationCourse: Sendable, Equatable {
+/// Which epoch of a distillation was the best so far, and whether to go on.
+package struct EarlyStopping: Sendable, Equatable {
   /// Of the validation sequences, before the first epoch and after each; mean over positions, nats.
   package private(set) var losses: [Float] = []
   /// Steps to come change nothing.
@@ -34,7 +34,7 @@ package struct DistillationCourse: Sendable, Equatable {
   }
 }
 
-extension DistillationCourse {
+extension EarlyStopping {
   /// As a tensor: two flags, and then the losses.
   package var values: [Float] { [isOver ? 1 : 0, hasDiverged ? 1 : 0] + losses }
 

@@ -15,8 +15,7 @@ final class ExpectedStates: Sendable {
     var hidden = try job.model.embed(tokens: job.tokens(of: sequences), from: job.original)
     for block in 0..<job.model.blockCount {
       try environment.control.progress("block \(block) of the original")
-      try environment.blocks.original(block)
-        .forward(&hidden, team: environment.team, observer: Heartbeat(control: environment.control))
+      try environment.blocks.original(block).forward(&hidden, team: environment.team)
     }
     let artifact = try? hidden.put(into: environment.store)
     kept.withLock { $0[sequences] = artifact?.digest }

@@ -50,6 +50,8 @@ final class ModelTensors: StoredTensorSource {
 
   func floats(_ name: String) throws -> [Float] { try read(name) { try $0.floats(name, requireFinite: true) } }
 
+  func finiteFloats(_ name: String) throws -> [Float] { try floats(name) }
+
   func floats(_ name: String, rows: Range<Int>) throws -> [Float] {
     try read(name) { try $0.floats(name, rows: rows, requireFinite: true) }
   }
@@ -98,11 +100,12 @@ final class ModelTensors: StoredTensorSource {
 
   private func isJobs(_ part: ModelPart, _ digest: Digest, _ local: Checkpoint) throws -> Bool {
     guard part.fits(local) else { return false }
-    var builder = DigestBuilder()
-    try part.forEachChunk(from: local) {
-      builder.update($0)
-      try TaskControl.current?.goOn()
+    let found = try Digest.of { add in
+      try part.forEachChunk(from: local) { piece in
+        add(piece)
+        try TaskControl.current?.goOn()
+      }
     }
-    return builder.digest == digest
+    return found == digest
   }
 }

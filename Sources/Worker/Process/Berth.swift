@@ -30,10 +30,7 @@ package final class Berth: Sendable {
   package static func take(in directory: String, for worker: Data) throws(WorkerError) -> Berth {
     for number in 0..<limit {
       let path = "\(directory)/\(number)"
-      do {
-        try FileManager.default.createDirectory(
-          atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-      } catch { throw .io("\(path): cannot make the cache directory: \(error.localizedDescription)") }
+      try CacheDirectory.make(path)
       guard let lock = try lock(path) else { continue }
       let predecessor = holder(lock)
       // Whoever comes next can do without knowing, so a failure does not matter.
@@ -46,7 +43,7 @@ package final class Berth: Sendable {
   /// Removes it with all that is in it. The lock goes last, with the object.
   package func remove() {
     try? FileManager.default.removeItem(atPath: path)
-    Self.removeUnused((path as NSString).deletingLastPathComponent)
+    Self.removeUnused(Directory.parent(of: path))
   }
 
   /// Removes those in `directory` that no process has, and the directory if none is left.
@@ -74,7 +71,13 @@ package final class Berth: Sendable {
 
   /// - Returns: nil if another process has it, or is removing it.
   private static func lock(_ path: String) throws(WorkerError) -> FileLock? {
-    do { return try FileLock.take("\(path)/\(lockName)", makingFile: true) } catch { throw .io("\(error)") }
+    do throws(ArtifactError) {
+      return try FileLock.take("\(path)/\(lockName)", makingFile: true)
+    } catch {
+      // A moment ago the directory was there.
+      if case .io(_, _, ENOENT) = error { return nil }
+      throw .io("\(error)")
+    }
   }
 
   private static func holder(_ lock: FileLock) -> Data? {

@@ -27,16 +27,22 @@ struct CacheDirectory {
   ///
   /// - Throws: ``WorkerError`` `.io`, also for a temporary one that others may write to: results are taken from it on trust.
   func make() throws(WorkerError) {
-    do {
-      try FileManager.default.createDirectory(
-        atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    } catch { throw .io("\(path): cannot make the cache directory: \(error.localizedDescription)") }
+    try Self.make(path)
     if !isTemporary { return }
     var status = stat()
     let isOwn =
       lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR && status.st_uid == geteuid()
       && status.st_mode & 0o022 == 0
     if !isOwn { throw .io("\(path): is not a directory of this user alone; remove it or give --cache") }
+  }
+
+  /// Makes a directory of a cache, for this user alone.
+  ///
+  /// - Throws: ``WorkerError`` `.io`.
+  static func make(_ path: String) throws(WorkerError) {
+    do throws(ArtifactError) {
+      try Directory.make(path, mode: 0o700, operation: "cannot make the cache directory")
+    } catch { throw .io("\(error)") }
   }
 
   /// A place for what a process makes of a job. The name of the job comes over the wire, so it is no part of the path.

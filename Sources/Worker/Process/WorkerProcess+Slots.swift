@@ -35,7 +35,8 @@ extension WorkerProcess {
       let inputs = TaskInputs(store: store, inputs: assign.inputs, lease: assign.lease, copies: copies) {
         [client] artifact, holders throws(ArtifactError) in
         // A large input may take longer than a lease, and gets on all the while.
-        try client.fetch(artifact, from: holders, into: store) {
+        let chunkPatience = service.files.chunkPatience(for: holders)
+        try client.fetch(artifact, from: holders, into: store, chunkPatience: chunkPatience) {
           control.pulse()
           return control.wasCancelled
         }

@@ -22,13 +22,13 @@ final class BlockSource: Sendable {
   }
 
   /// A block whose linears are decoded from the packed artifact among the inputs.
-  func packed(_ index: Int, _ inputs: TaskInputs) throws -> DecoderBlock {
-    try job.model.loadBlock(index, from: tensors(index, inputs))
+  func packed(_ index: Int, _ inputs: TaskInputs, team: ThreadTeam) throws -> DecoderBlock {
+    try job.model.loadBlock(index, from: tensors(index, inputs, team: team))
   }
 
-  /// As ``packed(_:_:)``, with the packed linears themselves.
+  /// As ``packed(_:_:team:)``, with the packed linears themselves.
   func packedBlock(_ index: Int, _ inputs: TaskInputs, team: ThreadTeam) throws -> PackedBlock {
-    let tensors = try tensors(index, inputs)
+    let tensors = try tensors(index, inputs, team: team)
     let linears = try job.model.linears.map { spec in
       (spec.role, try linear(spec, ofBlock: index, in: tensors))
     }
@@ -38,7 +38,7 @@ final class BlockSource: Sendable {
   }
 
   /// The original block with the linears that were fitted first in place of the original ones.
-  func partlyPacked(_ index: Int, _ inputs: TaskInputs) throws -> DecoderBlock {
+  func partlyPacked(_ index: Int, _ inputs: TaskInputs, team: ThreadTeam) throws -> DecoderBlock {
     var block = try original(index)
     let linears = job.model.linears
     for input in inputs.all(ArtifactRef.fittedName) {
@@ -46,8 +46,9 @@ final class BlockSource: Sendable {
         throw TaskError.badInput("block \(index) has no linear \(input.index)")
       }
       let linear = linears[Int(input.index)]
-      let packed = PackedTensors(packed: try inputs.file(input), others: job.original, format: job.fit.format)
-      block[linear.role].weight = try self.linear(linear, ofBlock: index, in: packed).decode()
+      let packed = PackedTensors(
+        packed: try inputs.file(input), others: job.original, format: job.fit.format, team: team)
+      block[linear.role].weight = try self.linear(linear, ofBlock: index, in: packed).decode(team: team)
     }
     return block
   }
@@ -64,9 +65,10 @@ final class BlockSource: Sendable {
   }
 
   /// The tensors of a packed block, and what a distillation that is over has put in their place.
-  func tensors(_ index: Int, _ inputs: TaskInputs) throws -> PackedTensors {
+  func tensors(_ index: Int, _ inputs: TaskInputs, team: ThreadTeam) throws -> PackedTensors {
     let packed = try inputs.file(ArtifactRef.packedName, index: index)
     let distilled = try inputs.find(ArtifactRef.distilledName, index: 0).map(inputs.file)
-    return PackedTensors(packed: ReplacedTensors(packed, by: distilled), others: job.original, format: job.fit.format)
+    return PackedTensors(
+      packed: ReplacedTensors(packed, by: distilled), others: job.original, format: job.fit.format, team: team)
   }
 }

@@ -19,8 +19,7 @@ struct CollectTask {
       if stream == .packed, block > 0 { outputs.append(try environment.store(hidden, stream, block: block)) }
 
       let grams = GramCollector(sites: Set(job.sites(ofShard: shard)), shape: job.model.shape)
-      let observer = ObservedCollector(grams: grams, control: environment.control)
-      try environment.blocks.original(block).forward(&hidden, team: environment.team, observer: observer)
+      try environment.blocks.original(block).forward(&hidden, team: environment.team, observer: grams)
       try environment.control.progress("storing")
 
       for site in job.sites(ofShard: shard) { outputs.append(try environment.store(grams.partial(site), of: site)) }
@@ -31,23 +30,5 @@ struct CollectTask {
     var result = WireCollectResult()
     result.tokens = UInt64(hidden.rows)
     return TaskOutcome(result: .collect(result), outputs: outputs)
-  }
-}
-
-/// Collects Grams and renews the lease at every site.
-private final class ObservedCollector: SiteObserver {
-  private let grams: GramCollector
-  private let heartbeat: Heartbeat
-
-  init(grams: GramCollector, control: TaskControl) {
-    self.grams = grams
-    heartbeat = Heartbeat(control: control)
-  }
-
-  var sites: Set<Site> { grams.sites }
-
-  func observe(_ activations: SiteActivations, team: ThreadTeam) {
-    grams.observe(activations, team: team)
-    heartbeat.observe(activations, team: team)
   }
 }

@@ -11,10 +11,8 @@ struct EvaluateTask {
   func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
     let job = environment.job
     let tokens = windows.tokens(window, of: job.tokens)
-    // The attended values are there anyway, so that the lease is renewed within a block at no cost in memory.
-    let heartbeat = Heartbeat(control: environment.control, sites: [.attentionOutput])
     let losses = try WindowEvaluation(model: job.model, source: job.tensors)
-      .losses([tokens], team: environment.team, observer: heartbeat) { progress in
+      .losses([tokens], team: environment.team) { progress in
         try environment.control.progress("step \(progress.stepsDone) of \(progress.stepCount)")
       }
     let loss = Perplexity(losses)

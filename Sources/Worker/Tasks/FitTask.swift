@@ -24,7 +24,7 @@ struct FitTask {
     }
     if target != nil {
       // Reported is how far the linear is from the original one, as of all others.
-      let decoded = fitted.packed.decode()
+      let decoded = fitted.packed.decode(team: environment.team)
       fitted.relativeError = relativeError(weight: weight, decoded: decoded, gram: gram, team: environment.team)
       fitted.frobeniusError = frobeniusError(weight: weight, decoded: decoded)
     }
@@ -47,7 +47,8 @@ struct FitTask {
   /// The packed tensors under their names in the model, as a safetensors file.
   private func store(_ packed: PackedLinear, _ environment: TaskEnvironment) throws -> WireArtifactRef {
     let path = environment.store.stagingPath()
-    try packed.write(prefix: linear.path(block: block), to: path)
+    // What is to survive a power failure, the store sees to itself.
+    try packed.write(prefix: linear.path(block: block), to: path, isDurable: false)
     return WireArtifactRef(name: ArtifactRef.packedName, try environment.store.put(movingFileAt: path))
   }
 }

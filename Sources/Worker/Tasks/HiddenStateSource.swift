@@ -43,23 +43,9 @@ struct HiddenStateSource {
     var hidden = hidden
     for block in range {
       try control.progress("hidden states of block \(block)")
-      let loaded = stream == .original ? try blocks.original(block) : try blocks.packed(block, inputs)
-      try loaded.forward(&hidden, team: team, observer: Heartbeat(control: control))
+      let loaded = stream == .original ? try blocks.original(block) : try blocks.packed(block, inputs, team: team)
+      try loaded.forward(&hidden, team: team)
     }
     return hidden
   }
-}
-
-/// Renews a task's lease while a block runs; observes nothing.
-final class Heartbeat: SiteObserver {
-  let sites: Set<Site>
-  private let control: TaskControl
-
-  init(control: TaskControl, sites: Set<Site> = [.attentionOutput, .mlpHidden]) {
-    self.control = control
-    self.sites = sites
-  }
-
-  // A cancellation is noticed at the next step that can throw.
-  func observe(_ activations: SiteActivations, team: ThreadTeam) { try? control.progress() }
 }

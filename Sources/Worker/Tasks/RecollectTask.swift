@@ -14,7 +14,8 @@ struct RecollectTask {
   func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
     let expected = try environment.hiddenStates.hidden(.original, block: block + 1, shard: shard)
     let hidden = try environment.hiddenStates.hidden(.packed, block: block, shard: shard)
-    let collector = RepairCollector(try environment.blocks.partlyPacked(block, environment.inputs))
+    let changed = try environment.blocks.partlyPacked(block, environment.inputs, team: environment.team)
+    let collector = RepairCollector(changed)
     try collector.add(hidden, expected: expected, team: environment.team) { sequence in
       try environment.control.progress("sequence \(sequence)")
     }

@@ -57,12 +57,6 @@ extension TaskEnvironment {
   }
 }
 
-/// What a task made.
-struct TaskOutcome {
-  let result: WireTaskDone.OneOf_Result
-  let outputs: [WireArtifactRef]
-}
-
 extension TaskEnvironment {
   /// Runs a task of the wire.
   ///

@@ -13,18 +13,17 @@ struct TuneTask {
   func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
     let started = ContinuousClock.now
     let (job, team) = (environment.job, environment.team)
-    let heartbeat = Heartbeat(control: environment.control)
     guard let batches = job.batches else {
       throw TaskError.badInput("the job holds no sequence out to judge a tune by")
     }
     var streams = try environment.sweep.take(block: block, batches.sequences, environment)
-    try environment.blocks.original(block).forward(&streams.teacher, team: team, observer: heartbeat)
+    try environment.blocks.original(block).forward(&streams.original, team: team)
     let fitted = try environment.blocks.packedBlock(block, environment.inputs, team: team)
     let tuner = BlockTuner(job.tune, team: team) { try environment.control.progress($0) }
-    let outcome = try tuner.tune(fitted, on: TuneExamples(inputs: streams.student, targets: streams.teacher), batches)
+    let outcome = try tuner.tune(fitted, on: TuneExamples(inputs: streams.packed, targets: streams.original), batches)
 
     let artifact = try outcome.block.map { try store($0, environment) } ?? unchanged(environment)
-    try (outcome.block ?? fitted).block.forward(&streams.student, team: team, observer: heartbeat)
+    try (outcome.block ?? fitted).block.forward(&streams.packed, team: team)
     try environment.control.progress("storing")
     // Behind the last block nobody asks for them.
     if block + 1 < job.model.blockCount {

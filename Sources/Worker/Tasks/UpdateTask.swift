@@ -39,7 +39,7 @@ struct UpdateTask {
     var values: [String: [Float]] = [:]
     for (block, tensors) in tensors.enumerated() {
       try environment.control.progress("parameters of block \(block)")
-      let source = try environment.blocks.tensors(block, environment.inputs)
+      let source = try environment.blocks.tensors(block, environment.inputs, team: environment.team)
       for tensor in tensors { values[tensor.name] = try source.floats(tensor.name) }
     }
     return try DistilledParameters(tensors.flatMap { $0 }) { values[$0] ?? [] }

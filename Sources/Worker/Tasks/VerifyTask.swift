@@ -10,7 +10,7 @@ struct VerifyTask {
 
   func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
     let original = try environment.blocks.original(block)
-    let packed = try environment.blocks.packed(block, environment.inputs)
+    let packed = try environment.blocks.packed(block, environment.inputs, team: environment.team)
     var result = WireVerifyResult()
     for linear in environment.job.model.linears {
       try environment.control.progress(linear.name)
@@ -42,10 +42,9 @@ struct VerifyTask {
     var loss = EnergyLoss()
     for (shard, plan) in environment.job.shards.enumerated() where plan.isHeldOut {
       let hidden = try environment.hiddenStates.hidden(environment.job.propagation.stream, block: block, shard: shard)
-      let observer = Heartbeat(control: environment.control)
-      let expected = try original.output(of: hidden, team: environment.team, observer: observer)
+      let expected = try original.output(of: hidden, team: environment.team)
       try environment.control.progress("output")
-      let got = try packed.output(of: hidden, team: environment.team, observer: observer)
+      let got = try packed.output(of: hidden, team: environment.team)
       loss.add(expected.values, got.values)
     }
     guard loss.share.isFinite else {

@@ -9,15 +9,15 @@ import Transformer
 /// A worker keeps both from one block to the next, and is given the next block for that reason. Where they are lost they are
 /// made again from the tokens. Memory: 2 · tokens · hiddenSize floats.
 final class SweepStates: Sendable {
-  /// The stream in front of a block.
+  /// Both streams in front of a block, named as in ``HiddenStream``.
   struct Streams: Sendable {
-    var student: HiddenStates
-    var teacher: HiddenStates
+    var original: HiddenStates
+    var packed: HiddenStates
   }
 
   private struct Entry {
     let block: Int
-    /// The packed blocks the student's stream came through.
+    /// The packed blocks the packed stream came through.
     let packed: [Digest]
     let streams: Streams
   }
@@ -48,15 +48,13 @@ final class SweepStates: Sendable {
   private func make(block: Int, _ sequences: Range<Int>, _ environment: TaskEnvironment) throws -> Streams {
     let job = environment.job
     let embedded = try job.model.embed(tokens: job.tokens(of: sequences), from: job.original)
-    var streams = Streams(student: embedded, teacher: embedded)
+    var streams = Streams(original: embedded, packed: embedded)
     for before in 0..<block {
       try environment.control.progress("streams of block \(before)")
-      let heartbeat = Heartbeat(control: environment.control)
-      try environment.blocks.packed(before, environment.inputs)
-        .forward(&streams.student, team: environment.team, observer: heartbeat)
+      try environment.blocks.packed(before, environment.inputs, team: environment.team)
+        .forward(&streams.packed, team: environment.team)
       try environment.control.progress("streams of block \(before)")
-      try environment.blocks.original(before)
-        .forward(&streams.teacher, team: environment.team, observer: heartbeat)
+      try environment.blocks.original(before).forward(&streams.original, team: environment.team)
     }
     return streams
   }

@@ -2,24 +2,24 @@ import Foundation
 
 /// The strength of each step: a few steps of warming up, then half a cosine down to nothing (Loshchilov and Hutter,
 /// arXiv 1608.03983).
-struct TuneSchedule {
+package struct TuneSchedule {
   let steps: Int
   let warmUp: Int
   /// Steps begun.
-  private(set) var step = 0
+  package private(set) var step = 0
 
-  init(steps: Int, warmUp: Int) {
+  package init(steps: Int, warmUp: Int) {
     self.steps = steps
     self.warmUp = warmUp
   }
 
-  mutating func advance() { step += 1 }
+  package mutating func advance() { step += 1 }
 
   /// - Parameter step: counts from 1.
-  mutating func advance(to step: Int) { self.step = step }
+  package mutating func advance(to step: Int) { self.step = step }
 
   /// Of the step begun last.
-  var strength: Float {
+  package var strength: Float {
     let rise = min(1, Double(step) / Double(warmUp + 1))
     let fall = 0.5 * (1 + cos(Double.pi * Double(step - 1) / Double(max(1, steps))))
     return Float(rise * fall)

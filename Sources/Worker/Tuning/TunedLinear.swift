@@ -32,7 +32,7 @@ package struct TunedLinear: Sendable {
   /// Ŵ from the values as they are, not rounded, [rows, columns] in the original channel order.
   package func weight(team: ThreadTeam) -> Matrix {
     let (rows, columns) = (packed.rows, packed.columns)
-    let pool = ScratchPool(count: packedWidth)
+    let pool = Pool(count: packedWidth)
     let values = [Float](unsafeUninitializedCapacity: rows * columns) { output, count in
       nonisolated(unsafe) let output = output
       team.forEachRange(rows, grain: Self.grainMin) { range in
@@ -82,29 +82,26 @@ package struct TunedLinear: Sendable {
     let pieces = (rows + grain - 1) / grain
     let starts = codebooks.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1.values.count) }
     let size = starts[codebooks.count]
-    let sums = UnsafeMutablePointer<Float>.allocate(capacity: pieces * size)
-    let scaleSums = UnsafeMutablePointer<Float>.allocate(capacity: rows)
-    defer {
-      sums.deallocate()
-      scaleSums.deallocate()
-    }
-    sums.update(repeating: 0, count: pieces * size)
-    let pool = ScratchPool(count: 2 * packedWidth)
+    let sums = Buffer<Float>(pieces * size, filledWith: 0)
+    let scaleSums = Buffer<Float>(rows)
+    // A pointer does not keep its buffer.
+    defer { withExtendedLifetime((sums, scaleSums)) {} }
+    let pool = Pool(count: 2 * packedWidth)
     team.forEachRange(rows, grain: grain) { range in
       pool.withBuffer { scratch in
-        let sum = sums + range.lowerBound / grain * size
+        let sum = sums.base + range.lowerBound / grain * size
         for row in range {
-          scaleSums[row] = scatter(row, gradient + row * packed.columns, scratch, starts, into: sum)
+          scaleSums.base[row] = scatter(row, gradient + row * packed.columns, scratch, starts, into: sum)
         }
       }
     }
     // Pieces in order, whichever thread made them.
     for piece in 0..<pieces {
       for (index, start) in starts.dropLast().enumerated() {
-        BLAS.saxpy(codebooks[index].gradient.count, 1, sums + piece * size + start, &codebooks[index].gradient)
+        BLAS.saxpy(codebooks[index].gradient.count, 1, sums.base + piece * size + start, &codebooks[index].gradient)
       }
     }
-    BLAS.saxpy(rows, 1, scaleSums, &scales.gradient)
+    BLAS.saxpy(rows, 1, scaleSums.base, &scales.gradient)
   }
 
   /// - Returns: The gradient of the row's scale.

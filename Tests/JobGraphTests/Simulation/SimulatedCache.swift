@@ -1,4 +1,5 @@
 import JobGraph
+import TestSupport
 
 /// What lies on a worker's disk: it outlives the process, if not always unharmed.
 struct SimulatedCache {

@@ -1,4 +1,5 @@
 import JobGraph
+import TestSupport
 
 /// What goes wrong in one run, and how often. Times are virtual, in milliseconds; rates are for half a second.
 struct SimulatedFaults {

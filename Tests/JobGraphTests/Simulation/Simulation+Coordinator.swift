@@ -76,7 +76,9 @@ extension Simulation {
   private func isGoodbye(_ message: SimulatedMessage) -> Bool { if case .goodbye = message { true } else { false } }
 
   private mutating func join(_ worker: WorkerID, _ inventory: Inventory, _ job: Int) {
-    guard job == 0, arrivals.removeValue(forKey: worker) != nil else { return }
+    if job != 0 { return }
+    if scheduler?.knows(worker) == true { return tell(.listed(worker, passes: inventory.passes)) }
+    guard arrivals.removeValue(forKey: worker) != nil else { return }
     if let predecessor = inventory.predecessor { forget(predecessor) }
     tell(.joined(worker, slots: slots[worker] ?? 1, inventory))
   }

@@ -1,4 +1,5 @@
 import JobGraph
+import TestSupport
 
 /// A whole cluster around the real ``Scheduler`` under one seed: coordinator, workers, store and network, with faults.
 ///
@@ -75,7 +76,7 @@ struct Simulation {
     var policy = SchedulerPolicy()
     policy.leaseDuration = .seconds(20)
     self.policy = policy
-    random = SplitMix(state: seed)
+    random = SplitMix(seed: seed)
     ledger = Ledger(plan, policy)
     for _ in 0..<workers { start() }
     resume()
