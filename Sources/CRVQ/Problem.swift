@@ -73,8 +73,8 @@ struct Problem {
         .input,
         "Gram matrix[\(bad), \(bad)] is \(diagonal[bad]); expected 0 or more on the diagonal, as in a mean of x xᵀ")
     }
-    // Squares of what is very small are 0 where their products with others are not.
-    let roots = diagonal.map { (max(0, $0) + Float.leastNormalMagnitude).squareRoot() }
+    // Squares of what is very small are 0 where their products with others are not, above all in a short type.
+    let roots = diagonal.map { (max(0, $0) + slack + Float.leastNormalMagnitude).squareRoot() }
     // In squares, so that both sides of the diagonal come from the cache.
     let side = 64
     for top in stride(from: 0, to: gram.rows, by: side) {

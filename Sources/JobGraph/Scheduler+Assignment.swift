@@ -2,7 +2,7 @@ extension Scheduler {
   /// Fills free slots, one task a worker at a time so that work spreads before it piles up.
   mutating func giveOut(_ actions: inout [SchedulerAction]) {
     setAside = workersSetAside
-    let idle = workers.keys.filter { !setAside.contains($0) && hasFreeSlot($0) }.sorted()
+    let idle = workers.keys.filter { !setAside.contains($0) && !isResting($0) && hasFreeSlot($0) }.sorted()
     if idle.isEmpty { return }
     var ready = readyWork
     var hungry = idle
@@ -36,6 +36,8 @@ extension Scheduler {
     guard let record = workers[worker], record.running.count < record.slots else { return false }
     return !record.running.values.contains(where: isSuspect)
   }
+
+  private func isResting(_ worker: WorkerID) -> Bool { workers[worker].map { $0.restsUntil > now } ?? false }
 
   /// Collecting comes first, because everything waits for it, but only within the window; then verifying, which closes
   /// blocks and moves the window on; then tuning, which is a chain; then fits; at the last another worker's shard. Once
@@ -73,9 +75,9 @@ extension Scheduler {
     isAble(worker, for: task) && !record(task).passedOver.contains(worker)
   }
 
-  /// Whether the worker is given tasks at all, and is not too small for this one.
-  func isAble(_ worker: WorkerID, for task: TaskID) -> Bool {
-    !setAside.contains(worker) && !isTooLarge(task, for: worker)
+  /// Whether the worker is given tasks at all, will have a slot for one, and is not too small for this one.
+  private func isAble(_ worker: WorkerID, for task: TaskID) -> Bool {
+    !setAside.contains(worker) && !isStuck(worker) && !isTooLarge(task, for: worker)
   }
 }
 

@@ -1,6 +1,6 @@
 /// How an attempt came to nothing.
 enum AttemptEnd: Sendable, Equatable {
-  /// Nobody is to blame: cancelled, or wanting what a lost worker held.
+  /// Nobody is to blame: its worker left, or what it wanted a lost worker held.
   case returned
   /// The worker does not have it: it never arrived, or was turned down.
   case declined
@@ -39,14 +39,21 @@ extension Scheduler {
   }
 
   /// Whether a task has failed too often to be tried again. If it failed on one worker alone, that may be at fault: then
-  /// another is to try it first, as long as there is one that has a slot free, or will have.
+  /// another is to try it first, as long as there is one that will take it. One that is set aside will, in a while.
   private func isExhausted(_ task: TaskID) -> Bool {
     let record = record(task)
     guard record.failureCount >= policy.attemptsPerTask else { return false }
     if record.failures.count >= policy.workersPerTask { return true }
-    return !workers.keys.contains {
-      record.failures[$0] == nil && isAble($0, for: task) && (hasFreeSlot($0) || !attempts(of: $0).isEmpty)
+    return !workers.contains { worker, state in
+      record.failures[worker] == nil && state.declines < policy.failuresPerWorker && !isStuck(worker)
+        && !isTooLarge(task, for: worker)
     }
+  }
+
+  /// A worker that takes no tasks is of as little use as one on which they fail; but the task is not at fault.
+  mutating func count(declineOf task: TaskID, on worker: WorkerID, _ actions: inout [SchedulerAction]) {
+    workers[worker]?.declines += 1
+    count(failureOf: task, on: worker, &actions)
   }
 
   /// A worker on which attempt after attempt fails is given nothing for a while. It keeps what it holds, but not its shards.
@@ -76,6 +83,7 @@ extension Scheduler {
   mutating func count(successOn worker: WorkerID) {
     workers[worker]?.failedTasks = []
     workers[worker]?.timesSetAside = 0
+    workers[worker]?.declines = 0
   }
 
   /// Workers that failed too often and are given nothing for now. If there are no others, they are as good as any.

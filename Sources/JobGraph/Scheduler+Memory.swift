@@ -17,7 +17,7 @@ extension Scheduler {
   func isTooLarge(_ task: TaskID, for worker: WorkerID) -> Bool {
     let outgrown = record(task).outgrown
     if outgrown == 0 || memory(of: worker) > outgrown { return false }
-    return workers.keys.contains { memory(of: $0) > outgrown && !setAside.contains($0) }
+    return workers.keys.contains { memory(of: $0) > outgrown && !setAside.contains($0) && !isStuck($0) }
   }
 
   private func memory(of worker: WorkerID) -> Int { memories[worker] ?? 0 }

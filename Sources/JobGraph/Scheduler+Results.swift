@@ -75,7 +75,10 @@ extension Scheduler {
       let reason = "worker \(worker) could not get artifact \(digest.prefix(12))"
       giveUp(task, lease, of: worker, isFailure ? .failed(because: reason) : .returned, &actions)
     case .cancelled:
-      giveUp(task, lease, of: worker, .returned, &actions)
+      giveUp(task, lease, of: worker, .declined, &actions)
+      // It answers at once, and would be asked again at once.
+      workers[worker]?.restsUntil = now + policy.assignmentTimeout
+      count(declineOf: task, on: worker, &actions)
     case .other(let message):
       giveUp(task, lease, of: worker, .failed(because: "worker \(worker): \(message)"), &actions)
     }

@@ -4,7 +4,7 @@ extension Scheduler {
     if let predecessor = inventory.predecessor, predecessor != worker { lose(predecessor, .death, &actions) }
     if workers[worker] != nil { forget(worker, .returned, &actions) }
     exonerate(worker, &actions)
-    workers[worker] = WorkerRecord(slots: max(1, slots), lastHeard: now)
+    workers[worker] = WorkerRecord(slots: max(1, slots), now: now)
     take(inventory.passes, of: worker, &actions)
   }
 
@@ -24,6 +24,7 @@ extension Scheduler {
       if self.record(task).isStoring(lease, of: worker) { continue }
       actions.append(.cancel(worker, task, lease))
     }
+    var declined: TaskID?
     for (lease, task) in record.running.sorted(by: { $0.key < $1.key }) where holding[lease] == nil {
       guard now - (record.givenOut[lease] ?? now) > policy.assignmentTimeout else { continue }
       free(worker, task, lease)
@@ -31,7 +32,10 @@ extension Scheduler {
       // In case it is still on its way.
       actions.append(.cancel(worker, task, lease))
       giveUp(task, lease, of: worker, .declined, &actions)
+      declined = task
     }
+    // What is missing at one time may have been lost with one connection, and counts once.
+    if let declined { count(declineOf: declined, on: worker, &actions) }
   }
 
   /// What the worker is at under a living lease.
@@ -40,6 +44,15 @@ extension Scheduler {
       record(task).attempt(lease, on: worker).map { (task: task, attempt: $0) }
     }
   }
+
+  /// Whether the worker has had no slot free, and nothing under a living lease, for as long as a lease: others do not wait for
+  /// it. One whose attempt was cancelled is like that for a moment.
+  func isStuck(_ worker: WorkerID) -> Bool {
+    guard let record = workers[worker], now - record.lastUseful > policy.leaseDuration else { return false }
+    return !isUseful(worker)
+  }
+
+  private func isUseful(_ worker: WorkerID) -> Bool { hasFreeSlot(worker) || !attempts(of: worker).isEmpty }
 
   /// The worker's slot is free again, if it is this task that fills it.
   mutating func free(_ worker: WorkerID, _ task: TaskID, _ lease: Lease) {
@@ -83,6 +96,7 @@ extension Scheduler {
       actions.append(.dismiss(worker, reason: "no word for \(now - record.lastHeard)"))
       lose(worker, .death, &actions)
     }
+    for worker in workers.keys where isUseful(worker) { workers[worker]?.lastUseful = now }
     let overdue = workers.keys.flatMap { worker in attempts(of: worker).filter { $0.attempt.deadline < now } }
     for (task, attempt) in overdue.sorted(by: { $0.attempt.lease < $1.attempt.lease }) {
       actions.append(.cancel(attempt.worker, task, attempt.lease))
@@ -95,6 +109,7 @@ extension Scheduler {
   mutating func allow(_ gap: Duration) {
     for worker in workers.keys {
       workers[worker]?.lastHeard += gap
+      workers[worker]?.lastUseful += gap
       for lease in workers[worker]?.givenOut.keys.map({ $0 }) ?? [] { workers[worker]?.givenOut[lease]? += gap }
       for (task, attempt) in attempts(of: worker) {
         update(task) { $0.renew(attempt.lease, until: attempt.deadline + gap) }

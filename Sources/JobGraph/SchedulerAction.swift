@@ -42,7 +42,7 @@ public enum StopReason: Sendable, Equatable {
 
 /// Why a worker is given nothing for a while.
 public enum SetAsideReason: Sendable, Equatable {
-  /// Attempts at these failed on it in a row; a task may be there more than once.
+  /// Attempts at these failed on it in a row, or it did not take them; a task may be there more than once.
   case failures(of: [TaskID])
   /// What it has made again for this task could not be fetched from it again.
   case outOfReach(of: TaskID)

@@ -38,7 +38,7 @@ public enum TaskFailure: Sendable, Equatable {
   case missingArtifact(digest: String)
   /// The input is at fault (a NaN in a weight, a file that changed): no other worker can do better.
   case badInput(String)
-  /// The worker was asked to stop.
+  /// The worker was asked to give it up; or, if it was not, it takes no more tasks.
   case cancelled
   /// Anything else: another attempt may succeed.
   case other(String)

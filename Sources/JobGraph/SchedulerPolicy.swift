@@ -4,11 +4,12 @@ public struct SchedulerPolicy: Sendable, Equatable {
   public var heartbeatTimeout: Duration = .seconds(10)
   /// A task whose worker reports no progress for this long is given to another, even if the worker's heart beats.
   public var leaseDuration: Duration = .seconds(120)
-  /// A worker that does not list a lease this long after it was given never got it, or lost it.
+  /// A worker that does not list a lease this long after it was given never got it, or lost it. One that turns a task down is
+  /// given nothing for as long.
   public var assignmentTimeout: Duration = .seconds(10)
   /// A task that failed this often without a result ends the job…
   public var attemptsPerTask = 5
-  /// …if it failed on this many workers, or on each that can have it.
+  /// …if it failed on this many workers, or on each that can have it now or in a while.
   public var workersPerTask = 2
   /// A task with which this many workers were lost one after another is given out no more.
   public var deathsPerTask = 3
@@ -23,7 +24,8 @@ public struct SchedulerPolicy: Sendable, Equatable {
   public var secondChancePause: Duration = .seconds(10)
   public var longestSecondChancePause: Duration = .seconds(600)
 
-  /// A worker on which this many attempts failed, with no result from there in between, is set aside.
+  /// A worker on which this many attempts failed, or which did not take them, with no result from there in between, is set
+  /// aside.
   public var failuresPerWorker = 3
   /// For how long, at first; it doubles until a result comes from there, at most ``setAsideDoublings`` times.
   public var setAsidePause: Duration = .seconds(60)

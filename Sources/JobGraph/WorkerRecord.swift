@@ -6,11 +6,24 @@ struct WorkerRecord: Sendable {
   var running: [Lease: TaskID] = [:]
   /// When each was given out.
   var givenOut: [Lease: Duration] = [:]
+  /// When it was last seen with a slot free, or at a task under a living lease.
+  var lastUseful: Duration
 
-  /// The tasks of attempts that failed on it since a result has come from it, or what it made for others.
+  /// The tasks of attempts that failed on it, or that it did not take, since a result has come from it, or what it made for
+  /// others.
   var failedTasks: [TaskID] = []
   /// Given nothing before this time, while there are others.
   var setAsideUntil = Duration.zero
   /// How often it was set aside since then.
   var timesSetAside = 0
+  /// How often it did not take a task since then.
+  var declines = 0
+  /// Given nothing before this time, whether or not there are others: it has just turned a task down.
+  var restsUntil = Duration.zero
+
+  init(slots: Int, now: Duration) {
+    self.slots = slots
+    lastHeard = now
+    lastUseful = now
+  }
 }

@@ -114,6 +114,22 @@ import Testing
     #expect(model.shape(of: "empty") == [0, 4])
   }
 
+  @Test func narrowedTensorsOfNoElements() throws {
+    // The product of the others is beyond 64 bits.
+    let shape = [0, 1 << 40, 1 << 40]
+    let original = try ShardedWriter(
+      directory: directory.path,
+      plan: ShardPlan(tensors: [TensorDeclaration(name: "a", elementType: .float32, shape: shape)]))
+    try original.finish()
+    let copy = try TemporaryDirectory()
+    let writer = try ShardedWriter(
+      directory: copy.path,
+      plan: ShardPlan(tensors: [TensorDeclaration(name: "a", elementType: .float16, shape: shape)]))
+    try writer.narrow("a", from: Checkpoint(directory: directory.path))
+    try writer.finish()
+    #expect(try Checkpoint(directory: copy.path).shape(of: "a") == shape)
+  }
+
   @Test func whatBinary16HasNotIsNotNarrowed() throws {
     let shape = [2, 3]
     let original = try ShardedWriter(

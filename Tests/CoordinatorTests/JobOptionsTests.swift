@@ -33,7 +33,7 @@ import Testing
   }
 
   /// Tuned jobs have a number of their own: what tunes do has changed, what fits do has not.
-  @Test(arguments: [(0, nil, 3), (1, nil, 6), (0, 2, 6), (1, 2, 6)])
+  @Test(arguments: [(0, nil, 4), (1, nil, 7), (0, 2, 7), (1, 2, 7)])
   func aJobOfAnotherReleaseIsReadAndNotGoneOnWith(tuneEpochs: Int, distillEpochs: Int?, number: Int) throws {
     let refusal = CoordinatorError.badInput("job.sqlite: the job was made by another release of crvq; start a new job")
     let options = JobOptions(

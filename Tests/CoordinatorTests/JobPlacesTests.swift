@@ -26,7 +26,8 @@ import Testing
   }
 
   @Test(arguments: [
-    [], ["there/job.sqlite"], ["there/job.sqlite", "there/notes"], ["there/lock"],
+    [], ["there/lost+found/#1", "there/.nfs01"], ["there/job.sqlite"], ["there/job.sqlite", "there/notes"],
+    ["there/lock"],
     ["there/lock", "there/log/coordinator.log", "there/artifacts/mine", "there/keys/worker.key"],
   ]) func aJobsOwnDirectoryIsGoodAndNothingIsMade(files: [String]) throws {
     try write(files)
@@ -51,5 +52,13 @@ import Testing
     #expect(error?.exitCode == exitCode)
     #expect(error?.description.contains(expected) == true)
     #expect(try directory.names() == before)
+  }
+
+  @Test func aLinkThatLeadsNowhereIsInTheWay() throws {
+    try FileManager.default.createSymbolicLink(
+      atPath: directory.file("out"), withDestinationPath: directory.file("nowhere"))
+    #expect(throws: CoordinatorError.usage("\(directory.file("out")): exists; remove it or choose another --output")) {
+      try check(output: "out", job: "job")
+    }
   }
 }

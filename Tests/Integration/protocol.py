@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-VERSION = 7
+VERSION = 8
 READY, HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, GOODBYE, INVENTORY = 1, 2, 3, 4, 5, 6, 7
 WELCOME, ASSIGN, REFUSE, PULSE = 64, 65, 69, 71
 REFUSED_VERSION, REFUSED_STRANGER = 1, 3

@@ -22,6 +22,8 @@ import Testing
     let duration: Int
     /// On this worker tasks do not get on, and do not end.
     let stuck: WorkerID?
+    /// This worker takes no task, and says nothing of it.
+    let deaf: WorkerID?
     let fails: (WorkerID, TaskID) -> Bool
     private(set) var second = 0
     private(set) var end: SchedulerAction?
@@ -31,11 +33,13 @@ import Testing
     private var running: [Lease: Attempt] = [:]
 
     init(
-      windows: Int, duration: Int, stuck: WorkerID? = nil, fails: @escaping (WorkerID, TaskID) -> Bool
+      windows: Int, duration: Int, stuck: WorkerID? = nil, deaf: WorkerID? = nil,
+      fails: @escaping (WorkerID, TaskID) -> Bool
     ) {
       scheduler = Scheduler(plan: .evaluation(windows: windows))
       self.duration = duration
       self.stuck = stuck
+      self.deaf = deaf
       self.fails = fails
     }
 
@@ -66,6 +70,7 @@ import Testing
         switch action {
         case .assign(let worker, let task, let lease, _):
           tries[task, default: []].append(worker)
+          if worker == deaf { continue }
           running[lease] = Attempt(worker: worker, task: task, end: second + (fails(worker, task) ? 1 : duration))
         case .store(let task, let lease, _, _): tell(.stored(task, lease))
         case .setAside(let worker, _, _): setAside.insert(worker)
@@ -120,6 +125,32 @@ import Testing
     var run = Run(windows: 2, duration: 1, stuck: two) { _, task in task == second }
     run.go([two, one], until: 1000)
     #expect(isExhausted(second, run))
-    #expect(run.tries[second] == Array(repeating: one, count: run.scheduler.policy.attemptsPerTask))
+    // Once more than the limit, when it turns out that the other is stuck.
+    #expect(run.tries[second] == Array(repeating: one, count: run.scheduler.policy.attemptsPerTask + 1))
+  }
+
+  @Test func aWorkerThatIsSetAsideIsWaitedFor() {
+    let two = two
+    let hard = TaskID.evaluate(shard: 5)
+    // On the second all fails at first, and nothing later; on the first this one alone.
+    var run = Run(windows: 100, duration: 1) { worker, task in
+      worker == two ? task < .evaluate(shard: 3) : task == hard
+    }
+    run.go([two], until: 3)
+    #expect(run.setAside == [two])
+    run.go([one, two], until: 1000)
+    let tries = run.tries[hard] ?? []
+    #expect(run.end == .finish)
+    #expect(tries.last == two)
+    #expect(tries.dropLast() == Array(repeating: one, count: tries.count - 1)[...])
+    #expect(tries.count > run.scheduler.policy.attemptsPerTask)
+  }
+
+  @Test func aWorkerThatTakesNothingIsSetAsideAndNotWaitedFor() {
+    let first = first
+    var run = Run(windows: 3, duration: 1, deaf: two) { _, task in task == first }
+    run.go([one, two], until: 1000)
+    #expect(isExhausted(first, run))
+    #expect(run.setAside.contains(two))
   }
 }

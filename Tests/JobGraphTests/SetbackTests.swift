@@ -124,6 +124,34 @@ import Testing
     #expect(again.map(\.task) == [given[1].task])
   }
 
+  /// As one whose machine is soon taken away, while it is at its last task.
+  @Test func aWorkerThatTurnsTasksDownIsAskedEverMoreRarely() throws {
+    var scheduler = Scheduler(plan: .evaluation(windows: 5))
+    let given = assigned(scheduler.handle(.joined(one, slots: 2), at: .zero))
+    #expect(given.count == 2)
+    let held = [given[0].lease: given[0].task]
+    var next = given[1]
+    for (index, second) in [1, 12, 23].enumerated() {
+      let actions = scheduler.handle(.failed(one, next.task, next.lease, .cancelled), at: .seconds(second))
+      #expect(assigned(actions).isEmpty)
+      #expect(pauses(actions) == (index == 2 ? [scheduler.policy.setAsidePause] : []))
+      _ = scheduler.handle(.progressed(one, given[0].task, given[0].lease), at: .seconds(second + 5))
+      #expect(assigned(scheduler.handle(.tick, at: .seconds(second + 5))).isEmpty)
+      _ = scheduler.handle(.heard(one, holding: held), at: .seconds(second + 11))
+      // Alone it is asked again all the same.
+      let again = assigned(scheduler.handle(.tick, at: .seconds(second + 11)))
+      #expect(again.map(\.worker) == [one])
+      next = try #require(again.first)
+    }
+  }
+
+  /// They were lost with one connection.
+  @Test func whatIsMissingAtOneTimeCountsOnceAgainstAWorker() {
+    var scheduler = Scheduler(plan: .evaluation(windows: 8))
+    #expect(assigned(scheduler.handle(.joined(one, slots: 4), at: .zero)).count == 4)
+    #expect(pauses(scheduler.handle(.heard(one, holding: [:]), at: .seconds(11))).isEmpty)
+  }
+
   /// Blocks are tuned in turn by one worker, as long as it takes the tunes.
   @Test func aTuneThatTheLastTunerDoesNotTakeIsForAnother() throws {
     let merged = [0, 1].map { ArtifactRef(name: ArtifactRef.packedName, digest: "merged \($0)", size: 1) }

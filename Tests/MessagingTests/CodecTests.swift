@@ -28,7 +28,7 @@ import Testing
   /// The header's bytes are a promise to other versions.
   @Test func headerIsMagicVersionKind() throws {
     let frames = try WorkerMessage.progress(Sample.progress).frames()
-    #expect(frames[0] == Array("CRVQ".utf8) + [7, 0, 3, 0])
+    #expect(frames[0] == Array("CRVQ".utf8) + [8, 0, 3, 0])
   }
 
   @Test func otherVersionIsNamed() throws {
@@ -58,7 +58,7 @@ import Testing
   }
 
   @Test func unknownKindIsNamed() {
-    let header = Array("CRVQ".utf8) + [7, 0, 0x39, 0x05]
+    let header = Array("CRVQ".utf8) + [8, 0, 0x39, 0x05]
     #expect(throws: ProtocolError.unknownKind(1337)) { try WorkerMessage(frames: [header, []]) }
     #expect(throws: ProtocolError.unknownKind(1337)) {
       try ArtifactMessage(header: header, payload: [], dataLengths: [])

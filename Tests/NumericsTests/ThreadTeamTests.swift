@@ -36,16 +36,28 @@ import Testing
     #expect(total.load(ordering: .relaxed) == 60_000)
   }
 
+  /// On the caller's thread, after each piece that it ran and after each loop.
   @Test(arguments: [1, 3]) func whoObservesIsCalledAfterPiecesAndLoops(threads: Int) {
     let team = ThreadTeam(threads: threads)
-    let done = Atomic<Int>(0)
-    var seen: [Int] = []
-    team.observed(by: { seen.append(done.load(ordering: .relaxed)) }) {
-      for _ in 1...3 { team.forEach(5) { _ in done.wrappingAdd(1, ordering: .relaxed) } }
+    let caller = pthread_self()
+    let ofCaller = Atomic<Int>(0)
+    let callers = Mutex<[pthread_t]>([])
+    let deadline = ContinuousClock.now + .seconds(30)
+    let loop = {
+      let before = ofCaller.load(ordering: .relaxed)
+      team.forEach(5) { _ in
+        if pthread_equal(pthread_self(), caller) != 0 { ofCaller.wrappingAdd(1, ordering: .relaxed) }
+        // Else the others might leave it none.
+        while ofCaller.load(ordering: .relaxed) == before, ContinuousClock.now < deadline {
+          Thread.sleep(forTimeInterval: 0.001)
+        }
+      }
     }
-    team.forEach(5) { _ in done.wrappingAdd(1, ordering: .relaxed) }
-    #expect(Set(seen).isSuperset(of: [5, 10, 15]), "\(seen)")
-    #expect(seen == seen.sorted())
-    if threads == 1 { #expect(Set(seen) == Set(1...15), "\(seen)") }
+    team.observed(by: { callers.withLock { $0.append(pthread_self()) } }) { for _ in 1...3 { loop() } }
+    let pieces = ofCaller.load(ordering: .relaxed)
+    loop()
+    #expect(pieces >= 3)
+    #expect(callers.withLock { $0.count } == pieces + 3)
+    #expect(callers.withLock { $0.allSatisfy { pthread_equal($0, caller) != 0 } })
   }
 }

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import Worker
 
-@Suite struct DistillationCourseTests {
+@Suite struct EarlyStoppingTests {
   @Test func theFirstOfTheSmallestLossesIsTheBest() {
     var course = EarlyStopping()
     for loss: Float in [3, 2, 1, 1] { course.add(validation: loss, patience: 3) }

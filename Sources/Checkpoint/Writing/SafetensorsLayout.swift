@@ -24,7 +24,9 @@ struct SafetensorsLayout {
         throw mismatch("tensor \(tensor.name): the name is used twice, or reserved by the format")
       }
       guard let byteCount = tensor.byteCount, tensor.shape.count <= SafetensorsHeader.dimensionCountMax else {
-        throw mismatch("tensor \(tensor.name): shape \(tensor.shape) has too many dimensions or overflows 64 bits")
+        throw mismatch(
+          "tensor \(tensor.name): shape \(tensor.shape) has too many dimensions, overflows 64 bits or ends within a byte"
+        )
       }
       let (end, overflow) = offset.addingReportingOverflow(byteCount)
       if overflow { throw mismatch("tensor \(tensor.name): the size of the file overflows 64 bits") }

@@ -34,7 +34,10 @@ public struct ShardPlan: Sendable, Equatable {
       guard names.insert(tensor.name).inserted else { throw mismatch("tensor \(tensor.name): the name is used twice") }
       guard let byteCount = tensor.byteCount, case let (sum, overflow) = total.addingReportingOverflow(byteCount),
         !overflow
-      else { throw mismatch("tensor \(tensor.name): the size of shape \(tensor.shape) overflows 64 bits") }
+      else {
+        throw mismatch(
+          "tensor \(tensor.name): the size of shape \(tensor.shape) overflows 64 bits or ends within a byte")
+      }
       // What is in the group is part of the total, so this sum cannot overflow either.
       if inGroup + byteCount > shardByteCountMax, groups.last?.isEmpty == false {
         groups.append([])

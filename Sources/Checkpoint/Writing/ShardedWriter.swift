@@ -68,9 +68,9 @@ public final class ShardedWriter {
   /// - Throws: ``CheckpointError``, also of kind mismatch for a number that binary16 has not.
   public func narrow(_ name: String, from source: some StoredTensorSource) throws {
     let shape = try source.info(name).shape
+    if shape.contains(0) { return }
     let rows = shape.first ?? 1
     let columns = shape.dropFirst().reduce(1, *)
-    if rows == 0 || columns == 0 { return }
     let count = max(1, SafetensorsFile.chunkByteCountMax / (columns * MemoryLayout<Float>.size))
     for start in stride(from: 0, to: rows, by: count) {
       let values =

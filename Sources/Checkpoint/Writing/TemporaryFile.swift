@@ -49,12 +49,19 @@ final class TemporaryFile {
   /// - Parameter isDurable: whether bytes and name are there after a power failure too.
   func commit(isDurable: Bool = true) throws {
     if isDurable, fsync(descriptor) != 0 { throw CheckpointError.system("cannot make durable", destination, errno) }
-    if rename(temporary, destination) != 0 { throw CheckpointError.system("cannot rename to", destination, errno) }
-    // From here on there is nothing to remove.
+    // Where it was not made durable, some file systems say only now that there is no room.
     let closed = close(descriptor)
     descriptor = -1
-    if closed != 0 { throw CheckpointError.system("cannot close", destination, errno) }
+    if closed != 0 { throw failure("cannot close") }
+    if rename(temporary, destination) != 0 { throw failure("cannot rename to") }
     if isDurable { try AtomicFile.makeDurable(directory: Self.place(of: destination).directory) }
+  }
+
+  /// Removes the file, which is closed.
+  private func failure(_ action: String) -> CheckpointError {
+    let code = errno
+    unlink(temporary)
+    return .system(action, destination, code)
   }
 
   /// The directory that a file is in, and its name there. By hand: on Linux, NSString's `deletingLastPathComponent` traps for a

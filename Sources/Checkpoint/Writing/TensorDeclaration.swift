@@ -14,6 +14,6 @@ public struct TensorDeclaration: Sendable, Equatable {
     self.shape = shape
   }
 
-  /// The size of the data, or nil if it overflows or a dimension is negative.
+  /// The size of the data, or nil as for ``ElementType/byteCount(shape:)``.
   public var byteCount: Int? { elementType.byteCount(shape: shape) }
 }

@@ -21,7 +21,7 @@ extension JobEngine {
     let account =
       switch reason {
       case .failures(let tasks):
-        "\(tasks.count.counted("attempt")) in a row failed on it, at "
+        "\(tasks.count.counted("attempt")) in a row failed on it or were not taken, at "
           + Set(tasks).sorted().map(name).joined(separator: " and ")
       case .outOfReach(let task): "what it made again for \(name(of: task)) could not be fetched from it again"
       }

@@ -48,6 +48,11 @@ public final class RunningJob: Sendable {
     self.job = job
     self.settings = settings
     let (security, display) = (settings.security, settings.display)
+    let served: ServedArtifacts
+    do throws(ArtifactError) { served = try ServedArtifacts(job.artifacts, job.inputs) } catch {
+      job.discard()
+      throw CoordinatorError.io("\(error)")
+    }
     do throws(MessagingError) {
       let endpoint = try Endpoint(settings.endpoint)
       context = try ZMQContext { line in
@@ -57,7 +62,7 @@ public final class RunningJob: Sendable {
       link = try CoordinatorLink(binding: settings.endpoint, context: context, security: security)
       server = try ArtifactServer(
         binding: Endpoint(host: endpoint.host, port: nil).description,
-        serving: ServedArtifacts(job.artifacts, job.inputs), context: context, security: security, logger: logger)
+        serving: served, context: context, security: security, logger: logger)
       client = try ArtifactClient(context: context, security: security) { logger.warning("\($0)") }
     } catch {
       job.discard()

@@ -1,7 +1,6 @@
 import Checkpoint
 import Foundation
 import Messaging
-import Synchronization
 
 /// What a coordinator gives to its workers: the artifacts of its store, and for machines that do not see them, the model part by part
 /// and the tokens, read from where they lie.
@@ -19,10 +18,14 @@ final class ServedArtifacts: ArtifactSource {
   private let inputs: JobInputs
   private let sources: [Artifact: Source]
   private let sizes: [Digest: UInt64]
-  /// Open from their first use on.
-  private let files = Mutex<[String: OpenFile]>([:])
+  /// By path. Open from the beginning: what is served is what the job was started with, whatever becomes of its names.
+  private let files: [String: OpenFile]
 
-  init(_ store: ArtifactStore, _ inputs: JobInputs) {
+  /// - Throws: ``ArtifactError`` if a file of the model, or the tokens, cannot be opened.
+  init(_ store: ArtifactStore, _ inputs: JobInputs) throws(ArtifactError) {
+    var files: [String: OpenFile] = [:]
+    for path in inputs.checkpoint.shards.map(\.path) + [inputs.tokensPath] { files[path] = try OpenFile(path) }
+    self.files = files
     self.store = store
     self.inputs = inputs
     var sources: [Artifact: Source] = [
@@ -65,12 +68,7 @@ final class ServedArtifacts: ArtifactSource {
   }
 
   private func file(_ path: String) throws(ArtifactError) -> OpenFile {
-    if let file = files.withLock({ $0[path] }) { return file }
-    let file = try OpenFile(path)
-    return files.withLock { files in
-      let known = files[path] ?? file
-      files[path] = known
-      return known
-    }
+    guard let file = files[path] else { throw .io(operation: "serve", path: path, errno: ENOENT) }
+    return file
   }
 }

@@ -40,7 +40,8 @@ public final class JobDirectory: Sendable {
   static func check(_ directory: String) throws(CoordinatorError) {
     // A job's own names may be there without a job: of a coordinator that died early, or was given such a place.
     let names = (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? []
-    if !holdsJob(directory), let other = names.sorted().first(where: { !ownNames.contains($0) }) {
+    if !holdsJob(directory), let other = names.sorted().first(where: { !ownNames.contains($0) && !isOfFileSystem($0) })
+    {
       throw .usage("\(directory): is no job's directory, it has \(other) in it; choose another --job")
     }
     do throws(ArtifactError) {
@@ -48,18 +49,21 @@ public final class JobDirectory: Sendable {
     } catch { throw .io("\(error)") }
   }
 
+  /// What a file system has in a directory by itself: at its root, or in the place of files that are open and removed.
+  private static func isOfFileSystem(_ name: String) -> Bool { name == "lost+found" || name.hasPrefix(".nfs") }
+
   /// Opens the directory, making it if it is not there, for this process alone.
   ///
   /// - Throws: ``CoordinatorError`` if another coordinator has it or it cannot be made.
   public init(_ directory: String, isTemporary: Bool = false) throws {
     self.isTemporary = isTemporary
-    foundNames = Set(Self.ownNames.filter { FileManager.default.fileExists(atPath: "\(directory)/\($0)") })
     do throws(ArtifactError) {
       made = try Directory.make(directory, operation: "cannot make the job directory")
     } catch { throw CoordinatorError.io("\(error)") }
     path = directory
     // The lock goes with the process, however it ends.
     let lockPath = "\(directory)/\(Self.lockName)"
+    let hadLock = FileManager.default.fileExists(atPath: lockPath)
     lock = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
     if lock < 0 { throw CoordinatorError.io("\(lockPath): \(String(cString: strerror(errno)))") }
     guard Self.lock(lock, command: Self.setLock) != nil else {
@@ -71,6 +75,11 @@ public final class JobDirectory: Sendable {
       throw CoordinatorError.tryAgain(
         "\(directory): another coordinator\(holder) is running this job; wait for it or stop it first")
     }
+    // Not before: until then another process may have been making a job here.
+    foundNames = Set(
+      Self.ownNames.filter { name in
+        name == Self.lockName ? hadLock : FileManager.default.fileExists(atPath: "\(directory)/\(name)")
+      })
     writeHolder()
   }
 

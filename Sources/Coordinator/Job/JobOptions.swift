@@ -8,9 +8,9 @@ import JobGraph
 public struct JobOptions: Codable, Sendable, Equatable {
   /// Raised whenever the same options give other bytes than before, or a job's records mean something else: half a job of each would
   /// fit neither.
-  static let currentMethod = 3
+  static let currentMethod = 4
   /// The same for jobs that tune or distill, which are counted on their own.
-  private static let tuningMethod = 6
+  private static let tuningMethod = 7
   /// The first that knows a model by its manifest.
   private static let manifestMethod = 3
 

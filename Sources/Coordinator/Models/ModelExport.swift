@@ -20,6 +20,8 @@ public struct ModelExport: Sendable {
     let (model, packed) = try OpenedModel.packed(quantized)
     let names = packed.tensorNames
     let prefixes = Set(packed.packedPrefixes)
+    // What the model does not read stays as it is: buffers of frequencies and masks, say.
+    let narrowed = Set(model.model.tensors.map(\.name)).subtracting(prefixes.map { $0 + ".weight" })
     func prefix(of name: String) -> String? {
       let prefix = String(name.dropLast(".weight".count))
       return name.hasSuffix(".weight") && prefixes.contains(prefix) ? prefix : nil
@@ -29,7 +31,7 @@ public struct ModelExport: Sendable {
         return TensorDeclaration(name: name, elementType: .float16, shape: shape)
       }
       let stored = try model.checkpoint.declaration(name)
-      return stored.elementType.isFloatingPoint
+      return narrowed.contains(name)
         ? TensorDeclaration(name: name, elementType: .float16, shape: stored.shape) : stored
     }
     try UnfinishedDirectory.write(output) { directory in
@@ -39,7 +41,7 @@ public struct ModelExport: Sendable {
         let name = declaration.name
         if let prefix = prefix(of: name) {
           try writer.append(packed.linear(prefix).decodeHalf(team: team), to: name)
-        } else if declaration.elementType == .float16 {
+        } else if narrowed.contains(name) {
           try writer.narrow(name, from: model.checkpoint)
         } else {
           try writer.copy(name, from: model.checkpoint)

@@ -45,7 +45,9 @@ struct UnfinishedDirectory {
   }
 
   private static func requireFree(_ finalPath: String) throws(CoordinatorError) {
-    if FileManager.default.fileExists(atPath: finalPath) {
+    // A link that leads nowhere takes the name as well.
+    var status = stat()
+    if lstat(finalPath, &status) == 0 {
       throw .usage("\(finalPath): exists; remove it or choose another --output")
     }
   }

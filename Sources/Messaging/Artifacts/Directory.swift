@@ -45,8 +45,11 @@ package enum Directory {
       return
     }
     // Under a name of this process's own: no other is to find the directory, and miss it a moment later.
+    let trial = "\(path).\(getpid())"
     var made: [String] = []
-    let code = make("\(path).\(getpid())", 0o700, &made)
+    var code = make(trial, 0o777, &made)
+    // As in the other: here too a parent may have been removed.
+    if code == ENOENT { code = make(trial, 0o777, &made) }
     remove(made)
     if code != 0 { throw .system(operation, path, code) }
   }

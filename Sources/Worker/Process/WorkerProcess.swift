@@ -207,8 +207,11 @@ public final class WorkerProcess: Sendable {
     switch message {
     case .welcome(let welcome): try enter(welcome)
     case .assign(let assign):
-      // Not held, so that the coordinator finds it missing and gives it to another.
-      if !allocation.takes(assign.task) { break }
+      // Said at once, so that the coordinator gives it to another.
+      if !allocation.takes(assign.task) {
+        report(assign.task, assign.lease, TaskError.cancelled)
+        break
+      }
       client.trust(assign.inputs.flatMap(\.holders))
       link.hold(assign.task, lease: assign.lease)
       queue.add(assign)

@@ -19,7 +19,6 @@ struct TaskEnvironment {
   var hiddenStates: HiddenStateSource {
     HiddenStateSource(job: job, inputs: inputs, blocks: blocks, team: team, control: control)
   }
-
 }
 
 // What passes over shards leave among the artifacts.
