@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save, save_file
 
 
 @dataclass(frozen=True)
@@ -175,10 +175,10 @@ def change_config(directory: Path, **values: Any) -> None:
 
 
 def change_tensor(directory: Path, name: str, change: Any) -> None:
-    """Replaces a tensor of a model in one file by what `change` makes of it."""
+    """Replaces a tensor of a model in one file by what `change` makes of it. Whoever has the file open sees it."""
     tensors = load_file(directory / WEIGHTS)
     tensors[name] = change(tensors[name])
-    save_file(tensors, directory / WEIGHTS, metadata={"format": "pt"})
+    (directory / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
 
 
 def change_header(path: Path, change: Any) -> None:

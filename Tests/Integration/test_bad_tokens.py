@@ -88,11 +88,22 @@ def test_more_sequences_are_asked_for_than_there_are(copies: Inputs, make_job: M
 
 
 def test_a_worker_that_finds_other_tokens_in_their_place(copies: Inputs, make_job: MakeJob) -> None:
-    """As many, and as long: a machine with an older copy of the file."""
+    """As many, and as long: a machine with an older copy of the file. The coordinator has the one that the job began with."""
     job = make_job(copies)
     coordinator = job.start(*MANUAL)
     job.programs.endpoint(job.job)
+    copies.tokens.unlink()
     write_tokens(copies.tokens, seed=12)
+    worker = job.worker("one")
+    coordinator.succeed()
+    assert f"{copies.tokens}: not the tokens of this job; the coordinator serves them" in worker.succeed().stderr
+
+
+def test_tokens_that_are_overwritten_while_a_job_runs(copies: Inputs, make_job: MakeJob, tmp_path: Path) -> None:
+    job = make_job(copies)
+    coordinator = job.start(*MANUAL)
+    job.programs.endpoint(job.job)
+    copies.tokens.write_bytes(write_tokens(tmp_path / "others.safetensors", seed=12).read_bytes())
     done = job.worker("one").wait()
     assert done.returncode == 74
     assert f"{copies.tokens}: not the tokens of this job; the coordinator serves them" in done.stderr
