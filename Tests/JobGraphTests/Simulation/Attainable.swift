@@ -1,12 +1,24 @@
 import JobGraph
 
 /// What can be done of a job without some tasks: the dependencies once more, as a definition.
-struct Attainable {
+final class Attainable {
   let plan: JobPlan
   let without: Set<TaskID>
+  /// What has been found out. Without it, each block would ask twice about the one before it.
+  private var known: [TaskID: Bool] = [:]
+
+  init(plan: JobPlan, without: Set<TaskID>) {
+    self.plan = plan
+    self.without = without
+  }
 
   /// Whether the task can be done, ever.
-  func contains(_ task: TaskID) -> Bool { !without.contains(task) && canBeTried(task) }
+  func contains(_ task: TaskID) -> Bool {
+    if let answer = known[task] { return answer }
+    let answer = !without.contains(task) && canBeTried(task)
+    known[task] = answer
+    return answer
+  }
 
   /// Whether all that the task needs can be done.
   func canBeTried(_ task: TaskID) -> Bool {
