@@ -1,6 +1,6 @@
 import CKernels
 
-/// The beam search for additive codes of one group. Single-threaded.
+/// The beam search for additive codes of one group. Single-threaded, without allocation.
 package enum Beam {
   /// The widest beam.
   package static let maximumWidth = Int(CRVQ_MAXIMUM_BEAM)
@@ -25,6 +25,11 @@ package enum Beam {
     _ queries: UnsafePointer<Float>, n: Int, d: Int, metric a: UnsafePointer<Float>, codebooks: [Codebook],
     width: Int, codes: UnsafeMutablePointer<UInt16>, costs: UnsafeMutablePointer<Float>
   ) {
-    crvq_beam_codewords(queries, n, d, a, codebooks.map(\.raw), codebooks.count, width, codes, costs)
+    codebooks.withUnsafeBufferPointer { books in
+      // A structure of one member lies in memory as that member does.
+      books.withMemoryRebound(to: crvq_codebook.self) { raw in
+        crvq_beam_codewords(queries, n, d, a, raw.baseAddress, raw.count, width, codes, costs)
+      }
+    }
   }
 }

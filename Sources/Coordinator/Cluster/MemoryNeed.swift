@@ -139,9 +139,8 @@ public struct MemoryNeed: Sendable, Equatable {
     float * 2 * job.tokens * Double(job.decoder.hiddenSize)
   }
 
-  /// See the article Distilling: the states in front of every block and behind the last, the original's and a gradient; three blocks and
-  /// one weight's gradient, a micro-batch's
-  /// activations; or the head, and a thread's scores of the whole vocabulary.
+  /// See the article Distilling: the states in front of every block and behind the last, the original's and a gradient; three
+  /// blocks and one weight's gradient, a micro-batch's activations; or the head, and a thread's scores of the whole vocabulary.
   private static func distill(_ job: JobShape, _ distillation: JobShape.Distillation, _ threads: Double) -> Task {
     let shape = job.decoder
     let states = microBatch(job) * Double(shape.hiddenSize) * Double(shape.blockCount + 3)

@@ -48,7 +48,7 @@ extension PreparedJob {
       throw CoordinatorError.usage("\(jobPath): is an evaluation, of which nothing is kept; start it again")
     }
     let options = try JobOptions(json: record.options, path: directory.databasePath)
-    if FileManager.default.fileExists(atPath: options.output) {
+    if UnfinishedDirectory.isTaken(options.output) {
       guard try record.isOutput(options) else {
         throw CoordinatorError.usage(options.outputIsTaken)
       }

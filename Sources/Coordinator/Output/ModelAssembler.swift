@@ -25,7 +25,7 @@ struct ModelAssembler {
     _ blocks: [ArtifactRef], _ distilled: ArtifactRef?, report: (_ digests: [String: String]) throws -> JobReport,
     checkStop: () throws -> Void
   ) throws {
-    if FileManager.default.fileExists(atPath: options.output) { throw CoordinatorError.tryAgain(options.outputIsTaken) }
+    if UnfinishedDirectory.isTaken(options.output) { throw CoordinatorError.tryAgain(options.outputIsTaken) }
     try UnfinishedDirectory.write(options.output) { directory in
       try writeTensors(blocks, distilled, to: directory.path, checkStop)
       let quantization = try JSONValue(encoding: QuantizationConfig(options.fit.format))

@@ -44,10 +44,14 @@ struct UnfinishedDirectory {
     do throws(ArtifactError) { try Directory.tryOut(finalPath, operation: operation) } catch { throw .io("\(error)") }
   }
 
-  private static func requireFree(_ finalPath: String) throws(CoordinatorError) {
-    // A link that leads nowhere takes the name as well.
+  /// Whether something has the final name already. A link that leads nowhere has it as well.
+  static func isTaken(_ finalPath: String) -> Bool {
     var status = stat()
-    if lstat(finalPath, &status) == 0 {
+    return lstat(finalPath, &status) == 0
+  }
+
+  private static func requireFree(_ finalPath: String) throws(CoordinatorError) {
+    if isTaken(finalPath) {
       throw .usage("\(finalPath): exists; remove it or choose another --output")
     }
   }

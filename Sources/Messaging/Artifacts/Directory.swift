@@ -14,9 +14,7 @@ package enum Directory {
     _ path: String, mode: mode_t = 0o777, operation: String = "create directory"
   ) throws(ArtifactError) -> [String] {
     var made: [String] = []
-    var code = make(path, mode, &made)
-    // Another process may have removed one that was still empty.
-    if code == ENOENT { code = make(path, mode, &made) }
+    let code = make(path, mode, &made)
     if code == 0 { return made }
     remove(made)
     throw .system(operation, path, code)
@@ -45,17 +43,20 @@ package enum Directory {
       return
     }
     // Under a name of this process's own: no other is to find the directory, and miss it a moment later.
-    let trial = "\(path).\(getpid())"
     var made: [String] = []
-    var code = make(trial, 0o777, &made)
-    // As in the other: here too a parent may have been removed.
-    if code == ENOENT { code = make(trial, 0o777, &made) }
+    let code = make("\(path).\(getpid())", 0o777, &made)
     remove(made)
     if code != 0 { throw .system(operation, path, code) }
   }
 
   /// - Returns: 0, or the errno of what could not be made; `made` has what was.
   private static func make(_ path: String, _ mode: mode_t, _ made: inout [String]) -> Int32 {
+    let code = makeMissing(path, mode, &made)
+    // Another process may have removed one that was still empty.
+    return code == ENOENT ? makeMissing(path, mode, &made) : code
+  }
+
+  private static func makeMissing(_ path: String, _ mode: mode_t, _ made: inout [String]) -> Int32 {
     for directory in missing(path) {
       if mkdir(directory, mode) == 0 {
         made.append(directory)
