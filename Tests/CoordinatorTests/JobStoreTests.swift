@@ -47,6 +47,20 @@ import Testing
     #expect(try FileManager.default.contentsOfDirectory(atPath: job) == [JobDirectory.databaseName])
   }
 
+  @Test func aFoldedDatabaseIsWholeWhileItIsOpen() throws {
+    let path = directory.file("job.sqlite")
+    let store = try JobStore(path: path)
+    try store.store(fit(1, 2))
+    let copy = directory.file("copy.sqlite")
+    try FileManager.default.copyItem(atPath: path, toPath: copy)
+    #expect(throws: CoordinatorError.self) { try JobStore(path: copy, readOnly: true).results() }
+    store.foldLog()
+    try FileManager.default.removeItem(atPath: copy)
+    try FileManager.default.copyItem(atPath: path, toPath: copy)
+    #expect(try JobStore(path: copy, readOnly: true).results() == [fit(1, 2)])
+    try withExtendedLifetime(store) { try store.store(fit(1, 3)) }
+  }
+
   @Test func aSecondCoordinatorIsRefused() throws {
     let first = try JobDirectory(directory.path)
     let error = #expect(throws: CoordinatorError.self) { try JobDirectory(directory.path) }

@@ -216,6 +216,7 @@ final class JobEngine: @unchecked Sendable {
   }
 
   private func end(_ beforeFarewell: () -> Void) throws {
+    defer { job.store.foldLog() }
     // A fetch from a holder that has fallen silent would take long to notice.
     background.close(patience: Self.farewell) { client.close() }
     // The end was asked for when there was nothing left to do.

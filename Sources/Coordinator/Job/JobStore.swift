@@ -84,6 +84,13 @@ public final class JobStore: Sendable {
     if let fault, fault != "ok" { throw damage(fault) }
   }
 
+  /// Moves what is in the write-ahead log into the file, which then is the whole job, to be copied or put where nothing can be written.
+  ///
+  /// SQLite does so by itself only when the last connection closes in good order. What fails here it does at the next opening.
+  package func foldLog() {
+    try? database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+  }
+
   func write<Result: Sendable>(_ body: @Sendable (Database) throws -> Result) throws -> Result {
     do { return try database.write(body) } catch { throw Self.failure(path, error) }
   }
