@@ -29,10 +29,12 @@ let package = Package(
     .systemLibrary(name: "CZeroMQ"),
     .target(name: "CKernels"),
     .target(name: "CChecksum"),
+    .target(name: "CMapping"),
     .target(name: "CSpawn"),
 
+    .target(name: "Mapping", dependencies: ["CMapping"]),
     .target(name: "Numerics", dependencies: ["CKernels", "COpenBLAS"]),
-    .target(name: "Checkpoint", dependencies: ["Numerics"]),
+    .target(name: "Checkpoint", dependencies: ["Mapping", "Numerics"]),
     .target(name: "CRVQ", dependencies: ["Checkpoint", "Numerics"]),
     .target(name: "Transformer", dependencies: ["Checkpoint", "Numerics"]),
 
@@ -72,6 +74,7 @@ let package = Package(
     .target(
       name: "Program",
       dependencies: [
+        "Mapping",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "UnixSignals", package: "swift-service-lifecycle"),
       ]

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Mapping
 
 /// A program of this package: whatever goes wrong becomes one line on standard error, where that takes it, and an exit code of
 /// sysexits.h.
@@ -20,6 +21,7 @@ extension Program {
     // Who writes into a pipe that nobody reads is told so, and may go on.
     signal(SIGPIPE, SIG_IGN)
     raiseFileLimit()
+    FileMapping.endProcess(name, status: EX_IOERR)
     do {
       var command = try parseAsRoot()
       if var command = command as? any AsyncParsableCommand {
@@ -53,6 +55,8 @@ extension Program {
     setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 
+  private static var name: String { configuration.commandName ?? "crvq" }
+
   private static func fail(_ error: any Error) -> Never {
     if let code = code(of: error) { fail("\(error)", code) }
     let parserCode = exitCode(for: error)
@@ -63,7 +67,7 @@ extension Program {
 
   private static func fail(_ message: String, _ code: Int32) -> Never {
     let line = message.split(whereSeparator: \.isNewline).joined(separator: " ")
-    report("\(configuration.commandName ?? "crvq"): \(line)")
+    report("\(name): \(line)")
     Foundation.exit(code)
   }
 }

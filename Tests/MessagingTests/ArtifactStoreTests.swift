@@ -10,8 +10,6 @@ import Testing
 
   init() throws { directory = try TemporaryDirectory() }
 
-  private func bytes(_ map: MappedArtifact) -> Data { map.withUnsafeBytes { Data($0) } }
-
   @Test(arguments: [ArtifactStore.Durability.durable, .cache]) func whatIsPutComesOut(
     durability: ArtifactStore.Durability
   ) throws {
@@ -20,7 +18,7 @@ import Testing
       let data = patterned(count)
       let artifact = try store.put(data)
       #expect(artifact == Artifact(digest: .of(data), size: UInt64(count)))
-      #expect(try bytes(store.open(artifact.digest, size: artifact.size)) == data)
+      #expect(try bytes(store.file(artifact.digest, size: artifact.size)) == data)
       #expect(store.contains(artifact.digest))
       #expect(store.contains(artifact.digest, size: UInt64(count)))
       #expect(!store.contains(artifact.digest, size: UInt64(count) + 1))
@@ -37,7 +35,7 @@ import Testing
     }
     #expect(writer.size == 10_000)
     #expect(try writer.finish(expecting: Artifact(digest: .of(data), size: 10_000)).digest == .of(data))
-    #expect(try bytes(store.open(.of(data))) == data)
+    #expect(try bytes(store.file(.of(data))) == data)
   }
 
   @Test func aFileIsTakenOverWithoutCopy() throws {
@@ -86,20 +84,20 @@ import Testing
   @Test func removedIsNotFound() throws {
     let store = try ArtifactStore(directory: path, durability: .cache)
     let artifact = try store.put(patterned(100))
-    let open = try store.open(artifact.digest)
+    let open = try store.file(artifact.digest)
     #expect(try store.remove(artifact.digest) == 100)
     #expect(try store.remove(artifact.digest) == 0)
     #expect(!store.contains(artifact.digest))
     #expect(store.digests.isEmpty)
-    #expect(throws: ArtifactError.notFound(artifact.digest, directory: path)) { try store.open(artifact.digest) }
-    #expect(bytes(open) == patterned(100))
+    #expect(throws: ArtifactError.notFound(artifact.digest, directory: path)) { try store.file(artifact.digest) }
+    #expect(try bytes(open) == patterned(100))
   }
 
   @Test func aStoreFindsWhatAnotherLeft() throws {
     let artifact = try ArtifactStore(directory: path, durability: .durable).put(patterned(100))
     let store = try ArtifactStore(directory: path, durability: .durable)
     #expect(store.digests == [artifact.digest])
-    #expect(try bytes(store.open(artifact.digest)) == patterned(100))
+    #expect(try bytes(store.file(artifact.digest)) == patterned(100))
   }
 
   enum Damage: CaseIterable { case flippedBit, truncated, extended, emptied }
@@ -120,19 +118,19 @@ import Testing
     try data.write(to: URL(fileURLWithPath: file))
     if reopen { store = try ArtifactStore(directory: path, durability: .durable) }
     let expected = ArtifactError.corrupted(path: file, expected: artifact.digest, found: .of(data))
-    #expect(throws: expected) { try store.open(artifact.digest, size: artifact.size) }
+    #expect(throws: expected) { try store.file(artifact.digest, size: artifact.size) }
     #expect(expected.description.contains(file))
     #expect(!FileManager.default.fileExists(atPath: file))
-    #expect(throws: ArtifactError.notFound(artifact.digest, directory: path)) { try store.open(artifact.digest) }
+    #expect(throws: ArtifactError.notFound(artifact.digest, directory: path)) { try store.file(artifact.digest) }
     try store.put(patterned(10_000))
-    #expect(try bytes(store.open(artifact.digest)) == patterned(10_000))
+    #expect(try bytes(store.file(artifact.digest)) == patterned(10_000))
   }
 
   @Test func anotherSizeThanAskedForIsRefused() throws {
     let store = try ArtifactStore(directory: path, durability: .cache)
     let artifact = try store.put(patterned(10))
     #expect(throws: ArtifactError.wrongSize(path: path + "/" + artifact.digest.hex, expected: 11, found: 10)) {
-      try store.open(artifact.digest, size: 11)
+      try store.file(artifact.digest, size: 11)
     }
     #expect(store.contains(artifact.digest))
   }
@@ -142,7 +140,7 @@ import Testing
     let artifact = try store.put(patterned(100))
     try Data("bad".utf8).write(to: URL(fileURLWithPath: path + "/" + artifact.digest.hex))
     try store.put(patterned(100))
-    #expect(try bytes(store.open(artifact.digest)) == patterned(100))
+    #expect(try bytes(store.file(artifact.digest)) == patterned(100))
   }
 
   /// What a killed process leaves: a staging directory and its lock file, held by nobody.
@@ -209,7 +207,7 @@ import Testing
     }
     if failing < 4 { #expect(try filesIn(store).isEmpty) }
     #expect(try store.put(patterned(100)).digest == .of(patterned(100)))
-    #expect(try bytes(store.open(.of(patterned(100)))) == patterned(100))
+    #expect(try bytes(store.file(.of(patterned(100)))) == patterned(100))
     #expect(try filesIn(store) == [Digest.of(patterned(100)).hex])
   }
 
@@ -219,8 +217,8 @@ import Testing
       for index in 0..<32 {
         group.addTask {
           let data = patterned(1000 + index % 4)
-          guard let artifact = try? store.put(data), let map = try? store.open(artifact.digest) else { return false }
-          return map.withUnsafeBytes { Data($0) } == data
+          guard let artifact = try? store.put(data), let file = try? store.file(artifact.digest) else { return false }
+          return (try? bytes(file)) == data
         }
       }
       for await isRight in group { #expect(isRight) }

@@ -165,7 +165,7 @@ private struct Keys {
     policy.chunkLength = 4 << 20
     let client = try ArtifactClient(context: ZMQContext(), security: security, policy: policy)
     try client.fetch(artifact, from: [holder], into: target)
-    return try target.open(artifact.digest).withUnsafeBytes { Data($0) }
+    return try bytes(target.file(artifact.digest))
   }
 
   private func server(_ data: Data) throws -> (server: ArtifactServer, artifact: Artifact) {

@@ -1,32 +1,23 @@
 import Foundation
+import Mapping
 
-/// A file's bytes mapped read-only; unmapped when the last reference goes.
-///
-/// The size is read once, when the file is opened. A file that is cut short afterwards raises SIGBUS in whoever reads past
-/// its new end, and no check in this process can prevent that: a mapped file must never be rewritten in place. Everything
-/// this package writes replaces files by rename, which leaves open mappings on the old bytes.
+/// A file's bytes mapped read-only, to be read in pieces that leave memory again.
 final class MappedFile: Sendable {
   let path: String
-  // Read-only memory that lives as long as this object.
-  nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
+  private let mapping: FileMapping
 
   /// - Throws: ``CheckpointError``: missing, io, or malformed if it is no regular file.
   init(path: String) throws {
     self.path = path
-    bytes = try withRegularFile(path) { descriptor, size in try MappedFile.map(descriptor, size, path) }
-  }
-
-  private static func map(_ descriptor: Int32, _ size: Int, _ path: String) throws -> UnsafeRawBufferPointer {
-    if size == 0 { return UnsafeRawBufferPointer(start: nil, count: 0) }
-    guard let base = mmap(nil, size, PROT_READ, MAP_PRIVATE, descriptor, 0), base != MAP_FAILED else {
-      throw CheckpointError.system("cannot map", path, errno)
+    mapping = try withRegularFile(path) { descriptor, size in
+      do throws(FileMapping.Failure) { return try FileMapping(descriptor, byteCount: size, path: path) } catch {
+        throw CheckpointError.system("cannot map", path, error.errno)
+      }
     }
-    return UnsafeRawBufferPointer(start: base, count: size)
   }
 
-  deinit {
-    if let base = bytes.baseAddress { munmap(UnsafeMutableRawPointer(mutating: base), bytes.count) }
-  }
+  /// Valid as long as this object.
+  var bytes: UnsafeRawBufferPointer { mapping.bytes }
 
   /// The largest piece that ``forEachChunk(in:_:)`` hands out. A multiple of the size of every element that takes whole bytes.
   static let chunkByteCount = 4 << 20

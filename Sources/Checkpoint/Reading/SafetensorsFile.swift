@@ -2,8 +2,8 @@ import Numerics
 
 /// One safetensors file, mapped into memory, its header validated whole before any data is used.
 ///
-/// Reads are safe from several threads at once. The file must not be rewritten in place or cut short while it is open:
-/// reading past its new end would raise SIGBUS. The size is checked once, when it is opened.
+/// Reads are safe from several threads at once. The file must not be rewritten in place or cut short while it is open: its size is
+/// checked once, when it is opened. See `FileMapping` for what becomes of a process that reads past a new end.
 public final class SafetensorsFile: StoredTensorSource {
   /// The file as the user knows it.
   public let path: String

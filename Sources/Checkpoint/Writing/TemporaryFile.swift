@@ -1,4 +1,5 @@
 import Foundation
+import Mapping
 import Synchronization
 
 /// A file on its way to `destination`: written under another name in the same directory, renamed when it is complete
@@ -38,7 +39,11 @@ final class TemporaryFile {
     while let base = rest.baseAddress, !rest.isEmpty {
       let count = Glibc.write(descriptor, base, rest.count)
       if count < 0 && errno == EINTR { continue }
-      if count < 0 { throw CheckpointError.system("cannot write", destination, errno) }
+      if count < 0 {
+        let code = errno
+        if code == EFAULT { FileMapping.touch(rest) }
+        throw CheckpointError.system("cannot write", destination, code)
+      }
       // A short write is followed by another try, which then reports why.
       rest = UnsafeRawBufferPointer(rebasing: rest[count...])
     }

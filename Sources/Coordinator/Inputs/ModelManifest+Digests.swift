@@ -17,7 +17,7 @@ extension ModelManifest {
     let next = Atomic<Int>(0)
     DispatchQueue.concurrentPerform(iterations: min(parts.count, Self.partsAtATime)) { _ in
       while case let index = next.add(1, ordering: .relaxed).oldValue, index < parts.count {
-        let result = Result { try Digest.of { add in try parts[index].forEachChunk(from: model, add) } }
+        let result = Result { try Self.digest(of: parts[index], in: model) }
         results.withLock { $0[index] = result }
       }
     }
@@ -25,6 +25,23 @@ extension ModelManifest {
     let text = try AtomicFile.read(config.path, byteCountMax: ModelConfig.byteCountMax)
     self.init(
       config: String(decoding: text, as: UTF8.self), entries: zip(parts, digests).map(Entry.init(part:digest:)))
+  }
+
+  private static func digest(of part: ModelPart, in model: Checkpoint) throws -> Digest {
+    try Digest.of { add in try part.forEachChunk(from: model, add) }
+  }
+
+  /// The first part with one of these tensors whose bytes in a model are not those of the manifest any more; nil for none.
+  ///
+  /// - Parameter checkStop: called before each part is read.
+  /// - Throws: ``CheckpointError``; what `checkStop` throws.
+  func changedPart(of model: Checkpoint, holding tensors: Set<String>, _ checkStop: () throws -> Void) throws -> String?
+  {
+    for entry in entries where !tensors.isDisjoint(with: entry.part.tensors.keys) {
+      try checkStop()
+      if try Self.digest(of: entry.part, in: model).hex != entry.digest { return entry.part.name }
+    }
+    return nil
   }
 
   /// What stands for the whole model.

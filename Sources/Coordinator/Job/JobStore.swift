@@ -88,7 +88,7 @@ public final class JobStore: Sendable {
   ///
   /// SQLite does so by itself only when the last connection closes in good order. What fails here it does at the next opening.
   package func foldLog() {
-    try? database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+    _ = try? database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
   }
 
   func write<Result: Sendable>(_ body: @Sendable (Database) throws -> Result) throws -> Result {

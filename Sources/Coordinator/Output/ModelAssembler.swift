@@ -59,14 +59,18 @@ struct ModelAssembler {
       replaced.insert(name)
       if let others { tensors.append((try others.declaration(name), others)) }
     }
-    for name in original.tensorNames where !replaced.contains(name) {
-      tensors.append((try original.declaration(name), original))
-    }
+    let kept = original.tensorNames.filter { !replaced.contains($0) }
+    for name in kept { tensors.append((try original.declaration(name), original)) }
     let writer = try ShardedWriter(directory: directory, plan: ShardPlan(tensors: tensors.map(\.declaration)))
     for (tensor, source) in tensors {
       try checkStop()
       try writer.copy(tensor.name, from: source)
     }
     try writer.finish()
+    // A file that is overwritten in place changes under whoever has it open.
+    if let part = try inputs.manifest.changedPart(of: original, holding: Set(kept), checkStop) {
+      throw CoordinatorError.tryAgain(
+        "\(options.model) (\(part)): is not what the job was started with any more; restore it")
+    }
   }
 }

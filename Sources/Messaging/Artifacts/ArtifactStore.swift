@@ -101,7 +101,7 @@ public final class ArtifactStore: Sendable {
   /// Gives a complete file its final name.
   func adopt(descriptor: Int32, path: String, _ artifact: Artifact) throws(ArtifactError) {
     if durability == .durable, calls.sync(descriptor) != 0 { throw .system("flush", path, errno) }
-    // The inode stays the same under its new name, so this is the fingerprint that `open` will see.
+    // The inode stays the same under its new name, so this is the fingerprint that ``file(_:size:)`` will see.
     let fingerprint = Fingerprint(descriptor: descriptor)
     let final = self.path(of: artifact.digest)
     if calls.rename(path, final) != 0 { throw .system("rename", path, errno) }
@@ -141,13 +141,6 @@ public final class ArtifactStore: Sendable {
     guard code == ENOENT else { throw .system("open", path, code) }
     entries.withLock { $0[digest] = nil }
     throw .notFound(digest, directory: directory)
-  }
-
-  /// Maps an artifact into memory, its bytes checked.
-  ///
-  /// - Throws: as ``file(_:size:)``.
-  public func open(_ digest: Digest, size: UInt64? = nil) throws(ArtifactError) -> MappedArtifact {
-    try file(digest, size: size).map()
   }
 
   /// The path of an artifact for code that reads files, its bytes checked. Valid until the artifact is removed.

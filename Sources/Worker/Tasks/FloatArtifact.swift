@@ -40,24 +40,39 @@ package struct FloatArtifact {
   ///
   /// - Throws: ``ArtifactError`` if it is not there; ``TaskError`` if it is not what its tag says.
   package init(_ tag: Tag, _ digest: Digest, in store: ArtifactStore) throws {
-    let mapped = try store.open(digest)
-    (sizes, values) = try mapped.withUnsafeBytes { bytes throws -> ((Int, Int, Int), [Float]) in
-      guard bytes.count >= Self.headerLength, bytes.prefix(8).elementsEqual(tag.rawValue.utf8),
-        (bytes.count - Self.headerLength) % MemoryLayout<Float>.stride == 0
-      else { throw TaskError.other("artifact \(digest.short) is not a \(tag) artifact") }
-      let sizes = (0..<3).map { UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 + 8 * $0, as: UInt64.self)) }
-      guard sizes.allSatisfy({ $0 <= Self.sizeMax }) else {
-        throw TaskError.other("artifact \(digest.short): sizes \(sizes) are out of range")
-      }
-      let count = (bytes.count - Self.headerLength) / MemoryLayout<Float>.stride
-      let values = [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
-        let data = UnsafeRawBufferPointer(rebasing: bytes[Self.headerLength...])
-        UnsafeMutableRawBufferPointer(buffer).copyMemory(from: data)
-        initialized = count
-      }
-      return ((Int(sizes[0]), Int(sizes[1]), Int(sizes[2])), values)
+    let file = try store.file(digest)
+    guard let byteCount = Int(exactly: file.artifact.size) else {
+      throw TaskError.other("artifact \(digest.short) is too large")
     }
+    let header: [UInt8] = try Self.read(min(Self.headerLength, byteCount), of: file, at: 0)
+    let valueBytes = byteCount - header.count
+    guard header.count == Self.headerLength, header.prefix(8).elementsEqual(tag.rawValue.utf8),
+      valueBytes % MemoryLayout<Float>.stride == 0
+    else { throw TaskError.other("artifact \(digest.short) is not a \(tag) artifact") }
+    let found = header.withUnsafeBytes { bytes in
+      (0..<3).map { UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: 8 + 8 * $0, as: UInt64.self)) }
+    }
+    guard found.allSatisfy({ $0 <= Self.sizeMax }) else {
+      throw TaskError.other("artifact \(digest.short): sizes \(found) are out of range")
+    }
+    sizes = (Int(found[0]), Int(found[1]), Int(found[2]))
+    values = try Self.read(valueBytes / MemoryLayout<Float>.stride, of: file, at: Self.headerLength)
     // The file may have changed between the check and the copy.
     _ = try store.file(digest)
+  }
+
+  private static func read<Element>(
+    _ count: Int, of file: ArtifactFile, at offset: Int
+  ) throws(ArtifactError) -> [Element] {
+    // The buffer is valid inside the closure only, so the error crosses it by hand.
+    var failure: ArtifactError?
+    let elements = [Element](unsafeUninitializedCapacity: count) { buffer, initialized in
+      do throws(ArtifactError) {
+        try file.read(into: UnsafeMutableRawBufferPointer(buffer), at: UInt64(offset))
+        initialized = count
+      } catch { failure = error }
+    }
+    if let failure { throw failure }
+    return elements
   }
 }
