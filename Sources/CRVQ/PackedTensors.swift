@@ -6,7 +6,7 @@ public struct PackedTensors: TensorSource {
   private let packed: any StoredTensorSource
   private let others: any TensorSource
   private let format: PackedFormat
-  private let team: ThreadTeam
+  private var team: ThreadTeam
 
   public let tensorNames: [String]
 
@@ -40,6 +40,13 @@ public struct PackedTensors: TensorSource {
     let weights = names.filter { $0.hasSuffix(suffix) }.map { $0.dropLast(suffix.count) + ".weight" }
     let parts = Set(names.filter(Self.isPart))
     tensorNames = Set(others.tensorNames).subtracting(parts).union(weights.map(String.init)).sorted()
+  }
+
+  /// The same tensors for one reader, decoded by its team.
+  public func decoded(by team: ThreadTeam) -> PackedTensors {
+    var copy = self
+    copy.team = team
+    return copy
   }
 
   private static func isPart(_ name: String) -> Bool { PackedPart.allCases.contains { name.hasSuffix($0.suffix) } }

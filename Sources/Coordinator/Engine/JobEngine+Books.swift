@@ -10,7 +10,7 @@ extension JobEngine {
   private static let snapshotInterval = Duration.seconds(1)
 
   func started(_ task: TaskID, _ lease: Lease, _ inputs: [TaskInput], on worker: WorkerID) {
-    history.append(.started(task, lease, worker: roster.name(of: worker)))
+    history.append(.started(task, lease, on: worker, named: roster.name(of: worker)))
     tally.started(task, lease, on: worker, inputs: inputs)
   }
 

@@ -6,7 +6,7 @@ import JobGraph
 enum HistoryEntry: Sendable {
   case joined(WorkerDescription, at: Date = Date())
   case left(WorkerID, at: Date = Date())
-  case started(TaskID, Lease, worker: String, at: Date = Date())
+  case started(TaskID, Lease, on: WorkerID, named: String, at: Date = Date())
   case ended(Lease, AttemptOutcome, reason: String? = nil, at: Date = Date())
   case quarantined(TaskID, workers: [String])
   case readmitted(TaskID)
@@ -38,13 +38,17 @@ extension JobStore {
       // A result that still comes is dropped.
       try database.execute(
         sql: """
-          UPDATE attempt SET ended_at = ?, outcome = ?
-          WHERE ended_at IS NULL AND worker = (SELECT name FROM worker WHERE id = ?)
+          UPDATE attempt SET ended_at = ?, outcome = ? WHERE ended_at IS NULL AND worker_id = ?
           """, arguments: [time, AttemptOutcome.lost.rawValue, worker.description])
-    case .started(let task, let lease, let worker, let time):
+    case .started(let task, let lease, let worker, let name, let time):
       try database.execute(
-        sql: "INSERT OR REPLACE INTO attempt (lease, kind, block, part, worker, started_at) VALUES (?, ?, ?, ?, ?, ?)",
-        arguments: [Int64(lease.number), task.kind.rawValue, task.row.block, task.row.part, worker, time])
+        sql: """
+          INSERT OR REPLACE INTO attempt (lease, kind, block, part, worker, worker_id, started_at)
+          VALUES (?, ?, ?, ?, ?, ?, ?)
+          """,
+        arguments: [
+          Int64(lease.number), task.kind.rawValue, task.row.block, task.row.part, name, worker.description, time,
+        ])
     case .ended(let lease, let outcome, let reason, let time):
       try database.execute(
         sql: "UPDATE attempt SET ended_at = ?, outcome = ? WHERE lease = ? AND ended_at IS NULL",
@@ -128,7 +132,7 @@ extension JobStore {
 
   /// Workers by name: those that are part of the job now, or all that have been.
   func workers(activeOnly: Bool, at time: Date = Date()) throws -> [KnownWorker] {
-    // An attempt knows its worker by name, so the processes of a name are one here.
+    // Of a name there may be several processes, one after another: they are one here.
     let workers =
       activeOnly
       ? "SELECT id, name, host, threads FROM worker WHERE left_at IS NULL"

@@ -75,6 +75,10 @@ enum JobSchema {
         table.column("pace", .text).notNull()
       }
     }
+    migrator.registerMigration("attempts of processes") { database in
+      // A process that was restarted has the name of the one before it. nil in rows of earlier versions, which have all ended.
+      try database.alter(table: "attempt") { table in table.add(column: "worker_id", .text) }
+    }
     return migrator
   }
 }

@@ -6,18 +6,18 @@ import Synchronization
 final class InputPair: Sendable {
   /// For the process; nil once it has started.
   private let theirs: Mutex<FileHandle?>
-  private let ours: Mutex<Int32>
+  private let ours: Int32
 
   init() throws {
     var ends: [Int32] = [-1, -1]
     guard socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue), 0, &ends) == 0 else {
       throw CoordinatorError.io("a worker's input: \(String(cString: strerror(errno)))")
     }
-    ours = Mutex(ends[0])
+    ours = ends[0]
     theirs = Mutex(FileHandle(fileDescriptor: ends[1], closeOnDealloc: true))
   }
 
-  deinit { close() }
+  deinit { Foundation.close(ours) }
 
   var processEnd: FileHandle? { theirs.withLock { $0 } }
 
@@ -30,11 +30,10 @@ final class InputPair: Sendable {
   }
 
   func send(_ bytes: [UInt8]) {
-    let descriptor = ours.withLock { $0 }
     var sent = 0
     while sent < bytes.count {
       let count = bytes[sent...].withUnsafeBytes {
-        Foundation.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+        Foundation.send(ours, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
       }
       if count < 0, errno == EINTR { continue }
       if count <= 0 { return }
@@ -42,10 +41,7 @@ final class InputPair: Sendable {
     }
   }
 
-  func close() {
-    ours.withLock { descriptor in
-      if descriptor >= 0 { Foundation.close(descriptor) }
-      descriptor = -1
-    }
-  }
+  /// Ends the process's input, and a ``send(_:)`` that waits for it to read. The descriptor stays taken as long as this object, so
+  /// that nothing sent late goes to somebody else.
+  func close() { shutdown(ours, Int32(SHUT_RDWR)) }
 }

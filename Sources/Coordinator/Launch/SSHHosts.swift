@@ -16,7 +16,7 @@ public final class SSHHosts: Sendable {
   let cluster: ClusterFile
   /// Our own worker program, to be brought to hosts without one.
   private let ownProgram: String
-  private let ownDigest: String
+  private let ownArtifact: Artifact
   /// What `crvq-worker --version` says of a program that fits.
   private let version: String
 
@@ -25,7 +25,7 @@ public final class SSHHosts: Sendable {
     self.cluster = cluster
     self.version = version
     ownProgram = try LocalLauncher.findProgram()
-    ownDigest = String(try OpenFile(ownProgram).artifact().digest.hex.prefix(32))
+    ownArtifact = try OpenFile(ownProgram).artifact()
   }
 
   /// Asks all hosts at the same time.
@@ -91,7 +91,7 @@ public final class SSHHosts: Sendable {
 
   /// - Throws: ``CoordinatorError``: one line that names the host.
   func ask(_ host: ClusterFile.Host) throws -> HostProbe {
-    let words = [ownDigest, cluster.program ?? ""]
+    let words = [String(ownArtifact.digest.hex.prefix(32)), cluster.program ?? ""]
     let answer = try run(host, script: HostProbe.script, words, within: Self.patience)
     guard let probe = HostProbe(answer: answer, program: cluster.program) else {
       throw CoordinatorError.io("\(host.name): no Linux machine with a POSIX shell answers there")
@@ -108,13 +108,12 @@ public final class SSHHosts: Sendable {
     case .there(let path): return path
     case .missing: throw CoordinatorError.usage("\(host.name): no worker program")
     case .brought(let directory):
-      let size = try FileManager.default.attributesOfItem(atPath: ownProgram)[.size] as? Int ?? 0
       guard let file = FileHandle(forReadingAtPath: ownProgram) else {
         throw CoordinatorError.io("\(ownProgram): cannot be read")
       }
       defer { try? file.close() }
       _ = try run(
-        host, script: RemoteWorker.receive, [directory, HostProbe.name, "\(size)"], input: file,
+        host, script: RemoteWorker.receive, [directory, HostProbe.name, "\(ownArtifact.size)"], input: file,
         within: Self.copyPatience)
       return "\(directory)/\(HostProbe.name)"
     }

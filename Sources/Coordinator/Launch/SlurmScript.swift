@@ -42,12 +42,15 @@ package struct SlurmScript: Sendable, Equatable {
   /// - Parameter options: of sbatch, in front of ``arguments``.
   /// - Throws: ``CoordinatorError`` if there is none.
   func submit(_ options: [String] = [], connecting endpoint: String) throws -> ShortProcess {
-    let input = Pipe()
-    // Far less than a pipe holds.
-    try input.fileHandleForWriting.write(contentsOf: Data(text(connecting: endpoint).utf8))
-    try input.fileHandleForWriting.close()
-    return try ShortProcess.run(
-      "sbatch", options + arguments, input: input.fileHandleForReading, within: Self.patience)
+    // A file, which has no name any more: the environment of a cluster file may be more than a pipe holds.
+    guard let file = tmpfile() else {
+      throw CoordinatorError.io("the script for sbatch: \(String(cString: strerror(errno)))")
+    }
+    defer { fclose(file) }
+    let input = FileHandle(fileDescriptor: fileno(file), closeOnDealloc: false)
+    try input.write(contentsOf: Data(text(connecting: endpoint).utf8))
+    try input.seek(toOffset: 0)
+    return try ShortProcess.run("sbatch", options + arguments, input: input, within: Self.patience)
   }
 
   /// The worker takes the place of the shell, so that Slurm's signals reach it. Its memory is bounded by Slurm.

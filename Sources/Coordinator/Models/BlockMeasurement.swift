@@ -33,7 +33,8 @@ final class BlockMeasurement {
 
   private let shape: DecoderShape
   private let propagation: JobPlan.Propagation
-  private var hidden: HiddenStates
+  /// In front of the next block, a few sequences each: only of those that a block works on are there two.
+  private var hidden: [HiddenStates]
 
   /// Uses the sequences the job held out where the report tells that these are its tokens, else all of them.
   init(original: OpenedModel, packed: OpenedModel, tokens path: String, report: JobReport) throws {
@@ -51,22 +52,33 @@ final class BlockMeasurement {
     repeatsReport = digest == report.digests.tokens && options.sequences <= tokens.sequenceCount
     let range =
       repeatsReport ? options.sequences - options.heldOut..<options.sequences : 0..<tokens.sequenceCount
-    hidden = try original.model.embed(tokens: range.map { tokens.sequence($0) }, from: original.checkpoint)
+    let count = max(1, Self.hiddenBytes / (tokens.length * shape.hiddenSize * MemoryLayout<Float>.stride))
+    hidden = try stride(from: range.lowerBound, to: range.upperBound, by: count).map { first in
+      let some = first..<min(first + count, range.upperBound)
+      return try original.model.embed(tokens: some.map { tokens.sequence($0) }, from: original.checkpoint)
+    }
   }
+
+  /// Of sequences that go through a block together.
+  private static let hiddenBytes = 256 << 20
 
   /// Measures one block and moves on to the next.
   func advance(_ original: DecoderBlock, _ packed: DecoderBlock, team: ThreadTeam) throws -> Output {
     let grams = GramCollector(shape: shape)
-    let approximation = try packed.output(of: hidden, team: team)
-    try original.forward(&hidden, team: team, observer: grams)
     var loss = EnergyLoss()
-    loss.add(hidden.values, approximation.values)
-    if propagation == .student { hidden = approximation }
+    for index in hidden.indices {
+      let approximation = try packed.output(of: hidden[index], team: team)
+      try original.forward(&hidden[index], team: team, observer: grams)
+      loss.add(hidden[index].values, approximation.values)
+      if propagation == .student { hidden[index] = approximation }
+    }
     return Output(error: loss.share, grams: grams)
   }
 }
 
 extension OpenedModel {
   /// A block with decoded weights.
-  func loadBlock(_ index: Int) throws -> DecoderBlock { try model.loadBlock(index, from: tensors) }
+  func loadBlock(_ index: Int, _ team: ThreadTeam) throws -> DecoderBlock {
+    try model.loadBlock(index, from: tensors(team))
+  }
 }

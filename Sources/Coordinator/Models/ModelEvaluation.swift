@@ -39,7 +39,8 @@ public struct ModelEvaluation: Sendable {
     let started = ContinuousClock.now
     var nextLine = started + .seconds(5)
     let tokens = (0..<windows.count).map { windows.tokens($0, of: file) }
-    let losses = try WindowEvaluation(model: opened.model, source: opened.tensors).losses(tokens, team: team) { step in
+    let evaluation = WindowEvaluation(model: opened.model, source: opened.tensors(team))
+    let losses = try evaluation.losses(tokens, team: team) { step in
       if ContinuousClock.now >= nextLine {
         nextLine = ContinuousClock.now + .seconds(5)
         progress("evaluated step \(step.stepsDone) of \(step.stepCount)")

@@ -94,7 +94,7 @@ public struct ModelVerification: Sendable {
   private func measure(
     _ block: Int, _ original: OpenedModel, _ packed: OpenedModel, _ measurement: BlockMeasurement?, _ team: ThreadTeam
   ) throws -> (linears: [Linear], outputError: Double?, summary: String) {
-    let (before, after) = (try original.loadBlock(block), try packed.loadBlock(block))
+    let (before, after) = (try original.loadBlock(block, team), try packed.loadBlock(block, team))
     let output = try measurement?.advance(before, after, team: team)
     let linears = try original.model.linears.map { spec in
       let (weight, decoded) = (before[spec.role].weight, after[spec.role].weight)

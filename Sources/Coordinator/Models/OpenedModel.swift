@@ -1,6 +1,7 @@
 import CRVQ
 import Checkpoint
 import Foundation
+import Numerics
 import Transformer
 
 /// A model directory, original or packed, opened for the commands that work without a cluster.
@@ -8,11 +9,12 @@ public struct OpenedModel: Sendable {
   public let directory: String
   public let config: ModelConfig
   public let model: LanguageModel
-  /// Decodes packed linears as it reads.
-  public let tensors: any TensorSource
   public let checkpoint: Checkpoint
   /// nil for an original model.
   public let packed: PackedTensors?
+
+  /// All tensors, packed linears decoded as they are read, with a team's help.
+  public func tensors(_ team: ThreadTeam) -> any TensorSource { packed?.decoded(by: team) ?? checkpoint }
 
   /// Opens a model of either kind and checks that all its tensors are there.
   ///
@@ -23,7 +25,7 @@ public struct OpenedModel: Sendable {
     model = try LanguageModel(config: config)
     checkpoint = try Checkpoint(directory: directory)
     packed = config.quantization == nil ? nil : try PackedTensors(checkpoint, config: config)
-    tensors = packed ?? checkpoint
+    let tensors: any TensorSource = packed ?? checkpoint
     try model.validate(tensors)
   }
 

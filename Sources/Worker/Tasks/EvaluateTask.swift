@@ -11,7 +11,7 @@ struct EvaluateTask {
   func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
     let job = environment.job
     let tokens = windows.tokens(window, of: job.tokens)
-    let losses = try WindowEvaluation(model: job.model, source: job.tensors)
+    let losses = try WindowEvaluation(model: job.model, source: job.tensors(environment.team))
       .losses([tokens], team: environment.team) { progress in
         try environment.control.progress("step \(progress.stepsDone) of \(progress.stepCount)")
       }

@@ -61,7 +61,7 @@ package struct FloatArtifact {
     _ = try store.file(digest)
   }
 
-  private static func read<Element>(
+  private static func read<Element: BitwiseCopyable>(
     _ count: Int, of file: ArtifactFile, at offset: Int
   ) throws(ArtifactError) -> [Element] {
     // The buffer is valid inside the closure only, so the error crosses it by hand.

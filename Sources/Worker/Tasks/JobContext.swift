@@ -3,6 +3,7 @@ import Checkpoint
 import Foundation
 import JobGraph
 import Messaging
+import Numerics
 import Transformer
 
 /// What a worker knows of the job it serves: opened once, when the coordinator welcomes it.
@@ -11,8 +12,8 @@ struct JobContext: Sendable {
   let model: LanguageModel
   /// The model as it is in its files.
   let original: ModelTensors
-  /// What the model's parts are loaded from: the files, or what decodes them where a packed model is evaluated.
-  let tensors: any TensorSource
+  /// What decodes the files where a packed model is evaluated; nil where they are not packed.
+  private let packed: PackedTensors?
   let tokens: TokenFile
   let shards: [JobPlan.Shard]
   /// Of a job that evaluates, a window for each shard; nil for a job that makes a model, which all below is for.
@@ -42,7 +43,8 @@ struct JobContext: Sendable {
     original = ModelTensors(manifest, in: directory, files: files, noted: noted)
     let isEvaluation = welcome.options.window > 0
     let isPacked = isEvaluation && config.quantization != nil
-    tensors = isPacked ? try PackedTensors(original, config: config) : original
+    packed = isPacked ? try PackedTensors(original, config: config) : nil
+    let tensors: any TensorSource = packed ?? original
     try model.validate(tensors)
     tokens = try TokenFile(
       path: Self.tokensPath(welcome, files, noted), vocabularySize: model.shape.vocabularySize)
@@ -73,7 +75,7 @@ struct JobContext: Sendable {
   private static func manifest(_ welcome: WireWelcome, _ files: CoordinatorFiles) throws -> ModelManifest {
     guard let artifact = welcome.model.artifact else { throw TaskError.badInput("the welcome names no model") }
     let path = try files.path(of: artifact, named: welcome.modelDirectory)
-    let text = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
+    let text = try AtomicFile.read(path, byteCountMax: Int(clamping: artifact.size))
     return try text.withUnsafeBytes { try ModelManifest(parsing: $0, path: welcome.modelDirectory) }
   }
 
@@ -83,12 +85,15 @@ struct JobContext: Sendable {
   ) throws -> String {
     guard let artifact = welcome.tokens.artifact else { throw TaskError.badInput("the welcome names no tokens") }
     let path = welcome.tokensPath
-    if let bytes = try? Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe) {
-      if Digest.of(bytes) == artifact.digest { return path }
+    if let found = try? OpenFile(path).artifact() {
+      if found == artifact { return path }
       noted("\(path): not the tokens of this job; the coordinator serves them")
     }
     return try files.path(of: artifact, named: path)
   }
+
+  /// What the model's parts are loaded from, by whoever has the team.
+  func tensors(_ team: ThreadTeam) -> any TensorSource { packed?.decoded(by: team) ?? original }
 
   /// The token ids of a shard.
   func tokens(ofShard shard: Int) -> [[Int32]] {
