@@ -8,9 +8,14 @@ struct ChannelOrder {
   /// Chooses the critical channels by `options.importance`.
   init(_ problem: Problem, options: FitOptions, streamKey: String, team: ThreadTeam) {
     let columns = problem.columns
+    let rows = ScaledRows(problem, d: options.format.groupSize, team: team)
+    func grouped(_ channels: [Int]) -> [Int] {
+      var stream = RandomStream(seed: options.seed, key: "\(streamKey) grouping")
+      return Self.group(channels, of: rows, bits: options.format.codebookBits[0], &stream)
+    }
     let count = options.format.criticalGroups(columns: columns) * options.format.groupSize
     guard count > 0 else {
-      channels = Self.deal(Array(0..<columns), problem, d: options.format.groupSize)
+      channels = grouped(Array(0..<columns))
       return
     }
     let scores: [Float]
@@ -19,15 +24,43 @@ struct ChannelOrder {
       var stream = RandomStream(seed: options.seed, key: "\(streamKey) importance")
       scores = (0..<columns).map { _ in stream.uniform() }
     case .weight: scores = Self.meanMagnitudes(problem.weight)
-    case .activation: scores = Self.lostEnergies(problem, options: options, streamKey: streamKey, team: team)
+    case .activation:
+      var stream = RandomStream(seed: options.seed, key: "\(streamKey) importance")
+      scores = Self.lostEnergies(of: rows, codewords: 1 << options.format.codebookBits[0], &stream)
     }
     // Equal scores go by channel, so that the order is the same everywhere.
     let ranked = (0..<columns).sorted { (scores[$0], $1) > (scores[$1], $0) }
     let critical = ranked.prefix(count)
     var isCritical = [Bool](repeating: false, count: columns)
     for channel in critical { isCritical[channel] = true }
-    channels = critical + Self.deal((0..<columns).filter { !isCritical[$0] }, problem, d: options.format.groupSize)
+    channels = critical + grouped((0..<columns).filter { !isCritical[$0] })
   }
+
+  /// Channels dealt by energy, or as they come where neighbours are so much alike that groups of them lose less.
+  private static func group(
+    _ channels: [Int], of rows: ScaledRows, bits: Int, _ stream: inout RandomStream
+  ) -> [Int] {
+    let dealt = deal(channels, rows.problem, d: rows.d)
+    let groups = channels.count / rows.d
+    let count = min(compared, 1 << bits, groups * rows.problem.rows / pointsPerCodeword)
+    if groups < 2 || count < 1 { return dealt }
+    let sample = rows.sample(count: count, groups: groups, &stream)
+    func lost(_ channels: [Int]) -> Double {
+      // The same draws for both.
+      var stream = stream
+      let means = rows.means(of: sample, channels: channels)
+      return means.distortion(of: means.codebook(count: count, stream: &stream), count: count)
+    }
+    return lost(channels) < clearly * lost(dealt) ? channels : dealt
+  }
+
+  /// Codewords at most by which two ways to group are compared: enough to see what neighbours have in common, and few enough to take no
+  /// time.
+  private static let compared = 64
+  /// With fewer points chance decides.
+  private static let pointsPerCodeword = 8
+  /// What one must lose, as a share of the other, to be better for more reasons than chance.
+  private static let clearly = 0.95
 
   /// Deals channels out to groups so that position t of every group holds channels of the same rank: the n-th eighth (for
   /// d = 8) of the channels by energy w² · diag(H). One codebook serves all groups, so only where positions are alike can its
@@ -59,43 +92,27 @@ struct ChannelOrder {
 
   /// Mean over rows of (W-Ŵ)² · diag(H), with Ŵ the plain vector quantization of W.
   private static func lostEnergies(
-    _ problem: Problem, options: FitOptions, streamKey: String, team: ThreadTeam
+    of rows: ScaledRows, codewords count: Int, _ stream: inout RandomStream
   ) -> [Float] {
-    let d = options.format.groupSize
-    let groups = options.format.groups(columns: problem.columns)
+    let (problem, d) = (rows.problem, rows.d)
     let columns = problem.columns
-    let weights = Buffer<Float>(groups * d, filledWith: 0)
-    for c in 0..<columns { weights.base[c] = max(0, problem.gram[c, c] * problem.gramFactor) }
-    var stream = RandomStream(seed: options.seed, key: "\(streamKey) importance")
-    let count = 1 << options.format.codebookBits[0]
-    let scales = rowScales(problem.weight)
-    func means(of chosen: [Int]) -> KMeans {
-      let points = Buffer<Float>(groups * d * chosen.count, filledWith: 0)
-      team.forEachRange(chosen.count, grain: 16) { range in
-        for i in range where scales[chosen[i]] > 0 {
-          let row = chosen[i]
-          for c in 0..<columns {
-            points.base[(c / d * chosen.count + i) * d + c % d] = problem.weight.values[row * columns + c] / scales[row]
-          }
-        }
-      }
-      return KMeans(points: points, groups: groups, perGroup: chosen.count, d: d, weights: weights, team: team)
-    }
-    let sample = stream.sample(max(8, count * KMeans.pointsPerCodeword / groups), of: problem.rows)
-    let centers = means(of: sample).codebook(count: count, stream: &stream)
+    let groups = (columns + d - 1) / d
+    let channels = Array(0..<columns)
+    let sample = rows.sample(count: count, groups: groups, &stream)
+    let centers = rows.means(of: sample, channels: channels).codebook(count: count, stream: &stream)
     // A channel may matter to few rows only, so that its score needs all of them; some at a time, to bound memory.
     var scores = [Float](repeating: 0, count: columns)
     for first in stride(from: 0, to: problem.rows, by: scoredRows) {
       let chosen = Array(first..<min(problem.rows, first + scoredRows))
-      let means = means(of: chosen)
+      let means = rows.means(of: chosen, channels: channels)
       let assignment = means.assign(to: centers, count: count)
       for g in 0..<groups {
         for (i, row) in chosen.enumerated() {
           let point = g * chosen.count + i
           let center = centers.base + Int(assignment.base[point]) * d
           for t in 0..<min(d, columns - g * d) {
-            let lost = scales[row] * (means.points.base[point * d + t] - center[t])
-            scores[g * d + t] += lost * lost * weights.base[g * d + t]
+            let lost = rows.scales[row] * (means.points.base[point * d + t] - center[t])
+            scores[g * d + t] += lost * lost * means.weights.base[g * d + t]
           }
         }
       }
@@ -105,13 +122,4 @@ struct ChannelOrder {
 
   /// Rows whose lost energies are found together.
   private static let scoredRows = 512
-
-  /// Root mean squares of the rows.
-  private static func rowScales(_ weight: Matrix) -> [Float] {
-    (0..<weight.rows).map { row in
-      var sum: Double = 0
-      for column in 0..<weight.columns { sum += Double(weight[row, column]) * Double(weight[row, column]) }
-      return Float((sum / Double(weight.columns)).squareRoot())
-    }
-  }
 }

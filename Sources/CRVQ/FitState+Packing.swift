@@ -58,7 +58,9 @@ extension FitState {
     }
     let sum = sums.array.reduce(SIMD3(), +)
     try requireEnergy(sum.x, of: "tr((W-Ŵ) H (W-Ŵ)ᵀ)")
-    return (EnergyLoss.share(sum.x, of: energies.array.reduce(0, +)), EnergyLoss.share(sum.y, of: sum.z))
+    let frobenius = EnergyLoss.share(sum.y, of: sum.z)
+    let energy = energies.array.reduce(0, +)
+    return (energy > 0 ? EnergyLoss.share(sum.x, of: energy) : frobenius, frobenius)
   }
 
   /// One row of the packed form, decoded and widened, in packed order; the padding is 0. `row` holds [columns] values.

@@ -104,4 +104,20 @@ package struct KMeans {
     }
     return assignment
   }
+
+  /// What the points lose to their nearest centers: the sum of squared distances, each coordinate by its weight.
+  package func distortion(of centers: Buffer<Float>, count: Int) -> Double {
+    let assignment = assign(to: centers, count: count)
+    var sum = 0.0
+    for g in 0..<groups {
+      for point in g * perGroup..<(g + 1) * perGroup {
+        let center = centers.base + Int(assignment.base[point]) * d
+        for t in 0..<d {
+          let lost = points.base[point * d + t] - center[t]
+          sum += Double(lost * lost * weights.base[g * d + t])
+        }
+      }
+    }
+    return sum
+  }
 }

@@ -1,8 +1,8 @@
 import Numerics
 
 /// tr((W-Ŵ) H (W-Ŵ)ᵀ) / tr(W H Wᵀ): the share of a layer's output energy that is lost (`weight` and `decoded` [out, in],
-/// `gram` [in, in] symmetric). Zero where both are zero; infinite where only the output energy is. With a Gram matrix of zeros
-/// that of the identity, ``frobeniusError(weight:decoded:)``, as a fit has it.
+/// `gram` [in, in] symmetric). Where there is no output energy all weights count alike, ``frobeniusError(weight:decoded:)``: with a
+/// Gram matrix of zeros, as a fit has it, and for weights so small that single precision has nothing of their squares.
 public func relativeError(weight: Matrix, decoded: Matrix, gram: Matrix, team: ThreadTeam) -> Double {
   precondition(weight.rows == decoded.rows && weight.columns == decoded.columns, "two weights of one shape")
   precondition(gram.rows == weight.columns && gram.columns == weight.columns, "a Gram matrix of the weight's channels")
@@ -11,7 +11,7 @@ public func relativeError(weight: Matrix, decoded: Matrix, gram: Matrix, team: T
     weight.values[row * weight.columns + column] - decoded.values[row * weight.columns + column]
   }
   let whole = outputEnergy(rows: weight.rows, gram: gram, team: team) { weight.values[$0 * weight.columns + $1] }
-  return EnergyLoss.share(lost, of: whole)
+  return whole > 0 ? EnergyLoss.share(lost, of: whole) : frobeniusError(weight: weight, decoded: decoded)
 }
 
 /// ‖W-Ŵ‖² / ‖W‖², the error that the identity as Gram matrix would give.

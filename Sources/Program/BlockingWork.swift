@@ -9,7 +9,7 @@ public func runBlocking<Result: Sendable>(
   thread name: String, stop: @escaping @Sendable (UnixSignal) -> Void,
   _ body: @escaping @Sendable () throws -> Result
 ) async throws -> Result {
-  let trapped: [UnixSignal] = [.sigint, .sigterm] + (isHangupIgnored ? [] : [.sighup])
+  let trapped: [UnixSignal] = [.sigint, .sigterm] + (isIgnored(SIGHUP) ? [] : [.sighup])
   let signals = Task {
     var isStopping = false
     var orders = 0
@@ -34,9 +34,10 @@ public func runBlocking<Result: Sendable>(
   }
 }
 
-private var isHangupIgnored: Bool {
+/// Whether this process was started with a signal ignored, or ignores it since.
+func isIgnored(_ number: Int32) -> Bool {
   var action = sigaction()
-  guard sigaction(SIGHUP, nil, &action) == 0 else { return false }
+  guard sigaction(number, nil, &action) == 0 else { return false }
   // Function pointers are not compared in Swift.
   return unsafeBitCast(action.__sigaction_handler.sa_handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
 }

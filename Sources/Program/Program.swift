@@ -20,6 +20,8 @@ extension Program {
     openStandardStreams()
     // Who writes into a pipe that nobody reads is told so, and may go on.
     signal(SIGPIPE, SIG_IGN)
+    // Ctrl-\ is to end the process at once. To Swift's runtime it is a crash, and takes minutes to be looked into.
+    if !isIgnored(SIGQUIT) { signal(SIGQUIT, SIG_DFL) }
     raiseFileLimit()
     FileMapping.endProcess(name, status: EX_IOERR)
     do {
@@ -62,12 +64,27 @@ extension Program {
     let parserCode = exitCode(for: error)
     // Help and version are asked for: the argument parser prints them.
     if parserCode == .success { exit(withError: error) }
-    fail(message(for: error), parserCode == .validationFailure ? EX_USAGE : EX_SOFTWARE)
+    if parserCode != .validationFailure { fail(message(for: error), EX_SOFTWARE) }
+    let words = RefusedWords(Self.self, Array(ProcessInfo.processInfo.arguments.dropFirst()))
+    fail(words.account(message(for: error)), EX_USAGE)
   }
 
   private static func fail(_ message: String, _ code: Int32) -> Never {
-    let line = message.split(whereSeparator: \.isNewline).joined(separator: " ")
-    report("\(name): \(line)")
+    report("\(name): \(line(message))")
     Foundation.exit(code)
+  }
+
+  /// As one line that a terminal shows as it is: the names of tensors, say, come from files, and may hold anything.
+  private static func line(_ message: String) -> String {
+    let line = message.split(whereSeparator: \.isNewline).joined(separator: " ")
+    var printable = ""
+    for scalar in line.unicodeScalars {
+      if scalar.properties.generalCategory == .control {
+        printable += scalar.escaped(asASCII: true)
+      } else {
+        printable.unicodeScalars.append(scalar)
+      }
+    }
+    return printable
   }
 }

@@ -18,7 +18,11 @@ struct EvaluateCommand: AsyncParsableCommand {
   @Option(help: "Test tokens: a safetensors file with input_ids [sequences, length].", transform: givenPath)
   var tokens: String
 
-  @Option(help: "Tokens a window; each predicts all but its first.")
+  @Option(
+    help: """
+      Tokens a window, of which all but the first are predicted. A window lies within a sequence, and is no longer \
+      than one; what is left of a sequence is dropped.
+      """)
   var window = 2048
 
   @Option(help: "Use the first N windows (default: all).")
@@ -56,12 +60,14 @@ struct EvaluateCommand: AsyncParsableCommand {
   }
 
   private func onWorkers() async throws -> ModelEvaluation.Result {
+    try OpenedModel.requireDirectory(model)
     let options = try EvaluationOptions(
       model: absolute(model), tokens: absolute(tokens), window: window, maximumWindows: maxWindows)
     let launch = try Launch(launcher, JobShape(options))
     let dashboard = try await launcher.startDashboard()
     let job = try PreparedJob.create(options, in: launch.temporaryParent)
     defer { job.directory.remove() }
+    report("\(options.windows.counted("window")) of \(options.window) tokens")
     let started = ContinuousClock.now
     try await JobRun(job, launch, dashboard).run()
     return ModelEvaluation.Result(try job.perplexity(), seconds: (ContinuousClock.now - started) / .seconds(1))

@@ -23,7 +23,8 @@ struct FitCommand: ParsableCommand {
   @Option(help: "Threads (default: all cores).")
   var threads: Int?
 
-  @Option(help: "Write the packed tensors to this safetensors file.", transform: givenPath)
+  @Option(
+    help: "Write the packed tensors to this safetensors file; one that is there is replaced.", transform: givenPath)
   var output: String?
 
   @Flag(help: "Print one JSON object on standard output.")

@@ -19,7 +19,7 @@ struct JobRun {
 
   func run() async throws {
     let display: any ProgressDisplay = isatty(STDERR_FILENO) == 1 ? TerminalDisplay() : PlainDisplay()
-    let running = try RunningJob(job, settings(display), logger: try job.directory.logger())
+    let running = try running(display)
     let advice = running.resumeCommand.map { "; go on with: \($0)" } ?? ""
     let stop = { @Sendable (signal: UnixSignal) in
       running.stop("stopped by \(signal)")
@@ -29,12 +29,13 @@ struct JobRun {
   }
 
   /// A job that was to begin and lacks what it takes is taken back.
-  private func settings(_ display: any ProgressDisplay) throws -> RunningJob.Settings {
+  private func running(_ display: any ProgressDisplay) throws -> RunningJob {
     do {
-      return RunningJob.Settings(
+      let settings = RunningJob.Settings(
         endpoint: launch.endpoint, security: try launch.security(of: job.directory),
         resumeOptions: launch.resumeOptions, launcher: launch.launcher(of: job.directory), display: display,
         dashboard: dashboard)
+      return try RunningJob(job, settings, logger: job.directory.logger())
     } catch {
       job.discard()
       throw error

@@ -42,11 +42,23 @@ struct Launch {
       let answers = hosts.probe()
       let machines = answers.compactMap { try? $0.machine.get() }
       unreachable = answers.compactMap { if case .failure(let error) = $0.machine { error } else { nil } }
-      if let error = unreachable.first, machines.isEmpty { throw error }
+      if let error = Self.together(unreachable), machines.isEmpty { throw error }
       plan = try LaunchPlan(ssh: cluster, machines: machines, job: job)
       self.hosts = hosts
     }
   }
+
+  /// One error of all hosts.
+  private static func together(_ errors: [CoordinatorError]) -> CoordinatorError? {
+    guard let first = errors.first, errors.count > 1 else { return errors.first }
+    var accounts = errors.prefix(Self.hostsNamed).map { "\($0)" }
+    if errors.count > accounts.count { accounts.append("and \(errors.count - accounts.count) more hosts") }
+    let text = accounts.joined(separator: "; ")
+    return first.exitCode == EX_USAGE ? CoordinatorError.usage(text) : .io(text)
+  }
+
+  /// In one line.
+  private static let hostsNamed = 4
 
   private let job: JobShape
   private let keys: String?

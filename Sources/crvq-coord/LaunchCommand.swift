@@ -56,7 +56,7 @@ struct LaunchCommand: AsyncParsableCommand {
       "Of those, the last N are kept from every fit: they verify, and choose the best epoch (default: one in eight).")
   var heldOut: Int?
 
-  @Option(help: "Slices of the calibration data (default: 16, or one a sequence).")
+  @Option(help: "Slices of the calibration data (default: 16, at most one a sequence).")
   var shards: Int?
 
   @OptionGroup(title: "Workers") var launcher: LauncherOptions
@@ -113,11 +113,12 @@ struct LaunchCommand: AsyncParsableCommand {
     try StandardOutput.print(plan.text)
     try StandardOutput.print(
       "about \(dryRun.estimatedSeconds.asTime) at \(dryRun.gigaflopsPerThread.fixed(0)) GF/s a thread, "
-        + "measured for \(measureSeconds.fixed(0)) s")
+        + "measured for \(measureSeconds.fixed(measureSeconds == measureSeconds.rounded() ? 0 : 1)) s")
   }
 
   private func jobOptions() throws -> JobOptions {
     let fit = try solver.fitOptions()
+    try OpenedModel.requireDirectory(model)
     let config = try ModelConfig(directory: model, known: Architectures.names)
     let tokens = try TokenFile(path: calibration, vocabularySize: config.vocabularySize)
     let sizes = try JobOptions.resolve(

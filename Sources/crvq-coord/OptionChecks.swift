@@ -16,7 +16,7 @@ func absolute(_ path: String) -> String { URL(fileURLWithPath: path).standardize
 /// What `--max-relative-error` may be.
 func checkErrorBound(_ bound: Double?) throws {
   if let bound, !(bound > 0 && bound.isFinite) {
-    throw ValidationError("--max-relative-error is \(bound), expected more than 0")
+    throw ValidationError("--max-relative-error is \(bound), expected a finite number above 0")
   }
 }
 

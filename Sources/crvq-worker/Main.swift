@@ -29,7 +29,7 @@ struct WorkerProgram: Program {
   @Option(help: "Threads, over all slots (default: all cores).")
   var threads: Int?
 
-  @Option(help: "Tasks at a time.")
+  @Option(help: "Tasks at a time, at most as many as threads.")
   var slots = 1
 
   @Option(help: "Where to keep what tasks make, for the job's next worker too (default: the temporary directory).")
@@ -60,7 +60,11 @@ struct WorkerProgram: Program {
   var endsAt: Int?
 
   @Option(
-    help: ArgumentHelp("Measure for so long how fast this machine multiplies matrices, and end.", valueName: "seconds"))
+    help: ArgumentHelp(
+      """
+      Measure for so long how fast this machine multiplies matrices, and end. Prints crvq-speed-1, the threads, and \
+      the floating-point operations a second of each.
+      """, valueName: "seconds"))
   var measure: Double?
 
   static func code(of error: any Error) -> Int32? { (error as? WorkerError)?.exitCode }
@@ -101,12 +105,22 @@ struct WorkerProgram: Program {
     if let threads, slots > threads {
       throw ValidationError("--slots is \(slots), expected at most as many as --threads, \(threads)")
     }
+    let cores = ThreadTeam.availableProcessors
+    if threads == nil, slots > cores {
+      throw ValidationError("--slots is \(slots), expected at most as many as cores, \(cores), or as --threads says")
+    }
     for (name, value) in [("--memory", memory), ("--copies", copies)] {
       if let value, ByteSize(value) == nil {
         throw ValidationError("\(name) is '\(value)', expected a number with K, M, G or T, such as 16G")
       }
     }
+    if let memory, let size = ByteSize(memory), size.bytes < Self.memoryMin {
+      throw ValidationError("--memory is '\(memory)', expected at least 1M, such as 16G")
+    }
   }
+
+  /// No task takes as little.
+  private static let memoryMin: UInt64 = 1 << 20
 
   func run() async throws {
     guard let connect else {
@@ -123,7 +137,14 @@ struct WorkerProgram: Program {
     options.patience = .seconds(patience)
     let allocationEnd = endsAt ?? ProcessInfo.processInfo.environment["SLURM_JOB_END_TIME"].flatMap { Int($0) }
     options.allocationEnd = allocationEnd.map { Date(timeIntervalSince1970: Double($0)) }
-    let worker = try WorkerProcess(options, logger: Logger(label: "crvq-worker"))
-    try await runBlocking(thread: "worker", stop: { worker.stop("stopped by \($0)") }) { try worker.run() }
+    let logger = Logger(label: "crvq-worker")
+    let worker = try WorkerProcess(options, logger: logger)
+    try await runBlocking(
+      thread: "worker",
+      stop: { signal in
+        logger.info("\(signal): leaving; what is not done is given back")
+        worker.stop("stopped by \(signal)")
+      }
+    ) { try worker.run() }
   }
 }

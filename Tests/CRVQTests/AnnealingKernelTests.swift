@@ -7,11 +7,11 @@ import Testing
   private struct Problem {
     let d: Int
     let groups: Int
-    let rows: Int
+    private(set) var rows: Int
     let count: Int
     var h: [Float]
     let codebook: [Float]
-    let scale: [Float]
+    private(set) var scale: [Float]
     var codes: [UInt16]
     var e: [Float]
 
@@ -31,6 +31,16 @@ import Testing
           e[row * groups * d + c] -= scale[row] * codebook[Int(codes[row * groups + c / d]) * d + c % d]
         }
       }
+    }
+
+    /// The same for some of the rows.
+    func part(_ range: Range<Int>) -> Problem {
+      var part = self
+      part.rows = range.count
+      part.scale = Array(scale[range])
+      part.codes = Array(codes[range.lowerBound * groups..<range.upperBound * groups])
+      part.e = Array(e[range.lowerBound * width..<range.upperBound * width])
+      return part
     }
 
     /// E·H.
@@ -200,6 +210,19 @@ import Testing
         #expect(overlaps[Int(once[row * groups + g])] >= (overlaps.max() ?? 0) - 1e-4)
       }
     }
+  }
+
+  /// Noise is of a row's place in the whole: how rows are cut into pieces changes no bit, here not even inside a tile.
+  @Test(arguments: [4, 8, 16]) func piecesOfTheRowsAreSweptAsTheWhole(d: Int) {
+    let problem = Problem(d: d, groups: 5, rows: 30, count: 40, seed: 70 + UInt64(d))
+    let whole = problem.swept(sweeps: 3, noise: 0.5)
+    let top = problem.part(0..<13).swept(sweeps: 3, noise: 0.5)
+    let bottom = problem.part(13..<30).swept(sweeps: 3, noise: 0.5, firstRow: 13)
+    #expect(top.codes + bottom.codes == whole.codes)
+    #expect((top.e + bottom.e).map(\.bitPattern) == whole.e.map(\.bitPattern))
+    #expect((top.y + bottom.y).map(\.bitPattern) == whole.y.map(\.bitPattern))
+    // The noise is loud enough for its place to show.
+    #expect(problem.part(13..<30).swept(sweeps: 3, noise: 0.5).codes != bottom.codes)
   }
 
   @Test(arguments: [4, 8, 16]) func beamAsWideAsACodebookFindsTheBestPair(d: Int) {

@@ -37,20 +37,60 @@ import Testing
     }
   }
 
-  @Test func equalCodewordsGoToTheFirst() {
-    let (d, count) = (8, 256)
-    let codebook = [Float](repeating: 0.5, count: count * d)
-    let table = Buffer<Float>(count * d)
-    Codewords.makeTable(codebook, count: count, d: d, into: table.base)
-    let norms = Buffer<Float>(count, filledWith: 2)
-    let codes = Buffer<UInt16>(5)
-    let scores = Buffer<Float>(5)
-    let queries = [Float](repeating: 1, count: 5 * d)
+  /// A codebook with two equal codewords that are best for a query of ones.
+  private struct TwoEquals {
+    let d = 8
+    let count = 256
+    let codebook: Buffer<Float>
+    let table: Buffer<Float>
+    let norms: Buffer<Float>
+    let queries = [Float](repeating: 1, count: 5 * 8)
+
+    init(_ first: Int, _ second: Int) {
+      codebook = Buffer(count * d, filledWith: 0)
+      table = Buffer(count * d)
+      norms = Buffer(count, filledWith: 0)
+      for k in [first, second] {
+        (codebook.base + k * d).update(repeating: 0.5, count: d)
+        norms.base[k] = 2
+      }
+      Codewords.makeTable(codebook.base, count: count, d: d, into: table.base)
+    }
+  }
+
+  /// The search has sixteen lanes, each with every sixteenth codeword. Pairs of two lanes, the first in the higher or
+  /// in the lower one, and of one lane.
+  static let equals = [(5, 16), (17, 32), (3, 40), (15, 16), (31, 100), (4, 20)]
+
+  @Test(arguments: equals) func ofEqualCodewordsTheFirstIsTaken(first: Int, second: Int) {
+    let setting = TwoEquals(first, second)
+    defer { withExtendedLifetime(setting) {} }
+    var codes = [UInt16](repeating: 999, count: 5)
+    var scores = [Float](repeating: .nan, count: 5)
     Codewords.nearest(
-      queries, n: 5, d: d, table: table.base, norms: norms.base, stride: count, codes: codes.base,
-      scores: scores.base)
-    #expect(codes.array == [0, 0, 0, 0, 0])
-    #expect(scores.array == [Float](repeating: 2 - 8, count: 5))
+      setting.queries, n: 5, d: setting.d, table: setting.table.base, norms: setting.norms.base,
+      stride: setting.count, codes: &codes, scores: &scores)
+    #expect(codes == [UInt16](repeating: UInt16(first), count: 5))
+    #expect(scores == [Float](repeating: 2 - 8, count: 5))
+  }
+
+  /// The best of each lane is a candidate, one lane after another; how many are kept decides nothing among equals.
+  @Test(arguments: equals) func ofEqualCodewordsABeamKeepsThatOfTheFirstLane(first: Int, second: Int) {
+    let setting = TwoEquals(first, second)
+    defer { withExtendedLifetime(setting) {} }
+    let metric = (0..<64).map { Float($0 / 8 == $0 % 8 ? 1 : 0) }
+    let book = Beam.Codebook(
+      setting.codebook.base, table: setting.table.base, norms: setting.norms.base, stride: setting.count)
+    let expected = second % 16 < first % 16 ? second : first
+    for width in [1, 2, 8] {
+      var codes = [UInt16](repeating: 999, count: 5)
+      var costs = [Float](repeating: .nan, count: 5)
+      Beam.search(
+        setting.queries, n: 5, d: setting.d, metric: metric, codebooks: [book], width: width, codes: &codes,
+        costs: &costs)
+      #expect(codes == [UInt16](repeating: UInt16(expected), count: 5), "width \(width)")
+      #expect(costs == [Float](repeating: 2 - 8, count: 5), "width \(width)")
+    }
   }
 
   @Test(arguments: [4, 8, 16]) func normsAreQuadraticFormsAndInfiniteInThePadding(d: Int) {

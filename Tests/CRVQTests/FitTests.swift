@@ -17,25 +17,59 @@ import Testing
     return result
   }
 
+  /// What a fit has to come below: next to nothing where every point may well have a codeword of its own, else what
+  /// plain vector quantization loses, and half of the energy at most.
+  private func limit(_ weight: Matrix, _ gram: Matrix, groupSize d: Int = 8, bits: Int) -> Double {
+    let points = weight.rows * ((weight.columns + d - 1) / d)
+    return 4 * points <= 3 << bits ? 1e-4 : min(0.5, plainError(weight, gram, groupSize: d, bits: bits))
+  }
+
+  /// The error of k-means of W over the rows' root mean squares, with the channels as they come and all alike.
+  private func plainError(_ weight: Matrix, _ gram: Matrix, groupSize d: Int, bits: Int) -> Double {
+    let (rows, columns, groups) = (weight.rows, weight.columns, (weight.columns + d - 1) / d)
+    let scales = (0..<rows).map { row in
+      let energy = (0..<columns).reduce(0.0) { $0 + Double(weight[row, $1]) * Double(weight[row, $1]) }
+      return Float((energy / Double(columns)).squareRoot())
+    }
+    let points = Buffer<Float>(groups * rows * d, filledWith: 0)
+    for row in 0..<rows where scales[row] > 0 {
+      for c in 0..<columns { points.base[(c / d * rows + row) * d + c % d] = weight[row, c] / scales[row] }
+    }
+    let alike = Buffer<Float>(groups * d, filledWith: 1)
+    let means = KMeans(points: points, groups: groups, perGroup: rows, d: d, weights: alike, team: team)
+    var stream = RandomStream(seed: 0, key: "plain")
+    let centers = means.codebook(count: 1 << bits, stream: &stream)
+    let (codes, codewords) = (means.assign(to: centers, count: 1 << bits).array, centers.array)
+    var decoded = weight
+    for row in 0..<rows {
+      for c in 0..<columns {
+        decoded[row, c] = scales[row] * codewords[Int(codes[c / d * rows + row]) * d + c % d]
+      }
+    }
+    return relativeError(weight: weight, decoded: decoded, gram: gram, team: team)
+  }
+
   @Test(arguments: [4, 8, 16], [[8, 8, 8, 8], [1], [6], [12, 2], [3, 4, 5, 6, 1, 2, 3, 4]])
   func everyGroupSizeAndListOfCodebooks(d: Int, bits: [Int]) throws {
     var input = RandomInput(seed: 10)
     let weight = input.weight(24, 64)
     let gram = input.gram(64, samples: 100)
+    let limit = limit(weight, gram, groupSize: d, bits: bits[0])
     for ratio in [0, 0.3, 1] {
       let options = FitOptions(groupSize: d, codebookBits: bits, criticalRatio: ratio, maximumRounds: 3)
       let result = try fitted(weight, gram, options)
-      #expect(result.relativeError < 0.95, "bits \(bits), ratio \(ratio)")
+      #expect(result.relativeError < limit, "bits \(bits), ratio \(ratio)")
     }
   }
 
   @Test(arguments: [4, 8, 16], 1...12) func everyNumberOfBits(d: Int, bits: Int) throws {
     var input = RandomInput(seed: UInt64(100 * d + bits))
     let (weight, gram) = (input.weight(12, 48), input.gram(48, samples: 100))
+    let limit = limit(weight, gram, groupSize: d, bits: bits)
     for list in [[bits], [bits, 13 - bits]] {
       let result = try fitted(
         weight, gram, FitOptions(groupSize: d, codebookBits: list, criticalRatio: 0.4, maximumRounds: 3))
-      #expect(result.relativeError < 1, "bits \(list)")
+      #expect(result.relativeError < limit, "bits \(list)")
     }
   }
 
@@ -43,8 +77,10 @@ import Testing
     var input = RandomInput(seed: UInt64(200 + count))
     let options = FitOptions(
       codebookBits: [Int](repeating: 4, count: count), criticalRatio: 1, maximumRounds: 3)
-    let result = try fitted(input.weight(20, 64), input.gram(64, samples: 100), options)
-    #expect(result.packed.criticalCodes.count == count - 1 && result.relativeError < 0.7)
+    let (weight, gram) = (input.weight(20, 64), input.gram(64, samples: 100))
+    let result = try fitted(weight, gram, options)
+    #expect(result.packed.criticalCodes.count == count - 1)
+    #expect(result.relativeError < limit(weight, gram, bits: 4))
   }
 
   @Test func fewerPointsThanCodewords() throws {
@@ -81,11 +117,13 @@ import Testing
   @Test(arguments: [0, 1, 2, 5]) func anyNumberOfAnnealingRounds(rounds: Int) throws {
     var input = RandomInput(seed: 26)
     let (weight, gram) = (input.weight(32, 64), input.gram(64, samples: 100))
+    let limit = limit(weight, gram, bits: 6)
     for maximum in 1...4 {
       let options = FitOptions(
-        maximumRounds: maximum, schedule: FitOptions.Schedule(annealingRounds: rounds, sweeps: 1 + maximum))
+        codebookBits: [6], maximumRounds: maximum,
+        schedule: FitOptions.Schedule(annealingRounds: rounds, sweeps: 1 + maximum))
       let result = try fitted(weight, gram, options)
-      #expect(result.rounds <= maximum && result.relativeError < 0.6)
+      #expect(result.rounds <= maximum && result.relativeError < limit)
     }
   }
 
@@ -101,14 +139,16 @@ import Testing
   @Test(arguments: FitOptions.Importance.allCases) func everyImportanceRule(rule: FitOptions.Importance) throws {
     var input = RandomInput(seed: 11)
     let options = FitOptions(criticalRatio: 0.2, importance: rule, maximumRounds: 3)
-    #expect(try fitted(input.weight(64, 96), input.gram(96, samples: 200), options).relativeError < 0.5)
+    let (weight, gram) = (input.weight(64, 96), input.gram(96, samples: 200))
+    #expect(try fitted(weight, gram, options).relativeError < limit(weight, gram, bits: 8))
   }
 
   @Test func sameSeedSameBytesForAnyThreadCount() throws {
     var input = RandomInput(seed: TestRun.seed)
     let weight = input.weight(150, 200)
     let gram = input.gram(200, samples: 150)
-    let options = FitOptions(criticalRatio: 0.1, maximumRounds: 3, seed: 5)
+    // Three of the rounds choose codes at a temperature, whose noise is of a weight's place and of no thread's.
+    let options = FitOptions(criticalRatio: 0.1, maximumRounds: 6, seed: 5)
     let results = try [1, 2, 3].map {
       try fit(weight: weight, gram: gram, options: options, streamKey: "a", team: ThreadTeam(threads: $0)).packed
     }
@@ -126,8 +166,9 @@ import Testing
         gram[c, dead] = 0
       }
     }
-    #expect(
-      try fitted(input.weight(32, 64), gram, FitOptions(criticalRatio: 0.25, maximumRounds: 4)).relativeError < 0.5)
+    let weight = input.weight(32, 64)
+    let options = FitOptions(codebookBits: [6, 6], criticalRatio: 0.25, maximumRounds: 4)
+    #expect(try fitted(weight, gram, options).relativeError < limit(weight, gram, bits: 6))
   }
 
   /// H says nothing of a whole group: its codes are near W.
@@ -151,8 +192,9 @@ import Testing
 
   @Test func singularGram() throws {
     var input = RandomInput(seed: 14)
+    // Of 64 channels five inputs see five directions: the others make up for what a codeword lacks there.
     #expect(
-      try fitted(input.weight(32, 64), input.gram(64, samples: 5), FitOptions(maximumRounds: 4)).relativeError < 0.5)
+      try fitted(input.weight(32, 64), input.gram(64, samples: 5), FitOptions(maximumRounds: 4)).relativeError < 1e-4)
   }
 
   @Test func zeroMatrix() throws {
@@ -170,16 +212,18 @@ import Testing
       weight[4, c] = 0.25
       weight[5, c] = -1e-7
     }
-    let result = try fitted(weight, input.gram(64, samples: 100), FitOptions(criticalRatio: 0.25, maximumRounds: 4))
-    #expect(result.relativeError < 0.3)
+    let gram = input.gram(64, samples: 100)
+    let options = FitOptions(codebookBits: [6, 6], criticalRatio: 0.25, maximumRounds: 4)
+    let result = try fitted(weight, gram, options)
+    #expect(result.relativeError < limit(weight, gram, bits: 6))
     #expect(result.packed.decode().values[3 * 64..<4 * 64].allSatisfy { $0 == 0 })
   }
 
   @Test(arguments: [1, 7, 9, 63, 65]) func widthThatIsNoMultipleOfTheGroup(columns: Int) throws {
     var input = RandomInput(seed: 19)
-    let weight = input.weight(40, columns)
-    let result = try fitted(weight, input.gram(columns, samples: 200), FitOptions(criticalRatio: 1, maximumRounds: 3))
-    #expect(result.packed.columns == columns && result.relativeError < 0.6)
+    let (weight, gram) = (input.weight(40, columns), input.gram(columns, samples: 200))
+    let result = try fitted(weight, gram, FitOptions(criticalRatio: 1, maximumRounds: 3))
+    #expect(result.packed.columns == columns && result.relativeError < limit(weight, gram, bits: 8))
   }
 
   @Test func oneRow() throws {

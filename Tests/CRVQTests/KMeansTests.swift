@@ -52,6 +52,23 @@ import Testing
     #expect(objectives[8] < objectives[0], "\(objectives)")
   }
 
+  /// Centers that are far from all points go to points, and have some from then on.
+  @Test(arguments: [4, 8, 16]) func noCenterStaysWithoutPoints(d: Int) {
+    var setting = Setting(seed: UInt64(300 + d), d: d)
+    let centers = Buffer<Float>(4 * d, filledWith: 1000)
+    centers.base.update(from: setting.points, count: d)
+    #expect(setting.means.assign(to: centers, count: 4).array.allSatisfy { $0 == 0 })
+    setting.means.improve(centers, count: 4, &setting.stream)
+    for k in 1..<4 {
+      let isPoint = (0..<setting.points.count / d).contains { point in
+        (0..<d).allSatisfy { centers.base[k * d + $0] == setting.points[point * d + $0] }
+      }
+      #expect(isPoint, "center \(k)")
+    }
+    for _ in 0..<8 { setting.means.improve(centers, count: 4, &setting.stream) }
+    #expect(Set(setting.means.assign(to: centers, count: 4).array) == [0, 1, 2, 3])
+  }
+
   @Test(arguments: [4, 8, 16]) func pointsGoToTheirNearestCenters(d: Int) {
     var setting = Setting(seed: UInt64(d), d: d)
     let centers = setting.means.codebook(count: 20, stream: &setting.stream)

@@ -18,7 +18,10 @@ import Testing
     expectError(.malformed, at: path, "at most 499999 bytes") { _ = try AtomicFile.read(path, byteCountMax: 499_999) }
   }
 
-  @Test(arguments: ["x", "crvq-atomic-\(UUID().uuidString)"])
+  /// One character, any of twenty thousand, and many: two runs in one directory have others.
+  @Test(arguments: [
+    String(decoding: [UInt16.random(in: 0x4e00...0x9fff)], as: UTF16.self), "crvq-atomic-\(UUID().uuidString)",
+  ])
   func pathInTheWorkingDirectory(name: String) throws {
     // Beside other files, none of which may be harmed.
     try #require(access(name, F_OK) != 0)

@@ -40,9 +40,10 @@ import Testing
         "num_key_value_heads": absent, "head_dim": absent, "rope_theta": absent, "tie_word_embeddings": absent,
         "attention_bias": absent, "mlp_bias": absent, "max_position_embeddings": absent, "hidden_act": absent,
         "bos_token_id": absent, "eos_token_id": absent, "torch_dtype": absent,
+        "model_type": absent, "rms_norm_eps": absent,
       ])
       #expect(config.keyValueHeadCount == 9 && config.headSize == 64 && config.rotary.theta == 10_000)
-      #expect(!config.tiesEmbeddings)
+      #expect(!config.tiesEmbeddings && config.modelType == nil && config.normEpsilon == 1e-6)
     }
   }
 
@@ -57,7 +58,30 @@ import Testing
     #expect(
       try config(["rope_theta": nil, "rope_parameters": "{\"rope_theta\": 10000.0}"]).rotary
         == RotaryEmbedding(theta: 10_000, scaling: .none))
-    #expect(try config(["rope_scaling": "{\"rope_type\": \"default\"}"]).rotary.scaling == .none)
+    for text in ["{\"rope_type\": \"default\"}", "{}", "{\"factor\": 2}"] {
+      #expect(
+        try config(["rope_scaling": text]).rotary == RotaryEmbedding(theta: 100_000, scaling: .none), "\(text)")
+    }
+    #expect(try config(["hidden_act": "\"swish\""]).hiddenSize == 576)
+    #expect(try config().modelType == "llama")
+  }
+
+  /// An empty object says nothing that the other one could contradict.
+  @Test func anEmptyObjectIsNone() throws {
+    let linear = "{\"rope_type\": \"linear\", \"factor\": 2}"
+    for (older, newer) in [("{}", linear), (linear, "{}")] {
+      #expect(try config(["rope_scaling": older, "rope_parameters": newer]).rotary.scaling == .linear(factor: 2))
+    }
+  }
+
+  /// Some architectures turn each type of layer in its own way.
+  @Test func anEmbeddingForEachTypeOfLayer() throws {
+    let nested = "{\"rope_theta\": 1e4, \"full_attention\": {\"rope_type\": \"linear\", \"factor\": 4}}"
+    for key in ["rope_scaling", "rope_parameters"] {
+      expectError(
+        .mismatch, at: "m/config.json", "\(key).full_attention: expected one rotary embedding for all layers, got {"
+      ) { _ = try config([key: nested]) }
+    }
   }
 
   private let llama3 = """
@@ -71,10 +95,40 @@ import Testing
         == .llama3(factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositions: 8192))
   }
 
+  /// As in transformers: what stands beside the object comes first, then what stands in it, then the length now.
+  @Test(
+    arguments: [
+      ("128", "8192", 128), (nil, "8192", 8192), (nil, nil, 4096), ("128", nil, 128), (nil, "32.0", 32),
+      ("64.0", "32", 64),
+    ] as [(String?, String?, Int)]) func originalPositions(beside: String?, inside: String?, expected: Int) throws
+  {
+    var scaling = try JSONValue(parsing: llama3.utf8).object ?? [:]
+    let key = "original_max_position_embeddings"
+    scaling[key] = try inside.map { try JSONValue(parsing: $0.utf8) }
+    let text = JSONValue.object(scaling).text(indented: false)
+    let rotary = try config(["rope_scaling": text, key: beside, "max_position_embeddings": "4096"]).rotary
+    #expect(
+      rotary.scaling
+        == .llama3(factor: 8, lowFrequencyFactor: 1, highFrequencyFactor: 4, originalPositions: expected))
+  }
+
+  @Test func originalPositionsThatAreNoWholeNumber() throws {
+    let key = "original_max_position_embeddings"
+    expectError(.mismatch, at: "m/config.json", "\(key): expected a whole number from 1", "got 32.5") {
+      _ = try config(["rope_scaling": llama3, key: "32.5"])
+    }
+    var scaling = try JSONValue(parsing: llama3.utf8).object ?? [:]
+    scaling[key] = nil
+    let text = JSONValue.object(scaling).text(indented: false)
+    expectError(.mismatch, at: "m/config.json", "rope_scaling.\(key): expected a whole number", "got nothing") {
+      _ = try config(["rope_scaling": text, "max_position_embeddings": nil])
+    }
+  }
+
   @Test(arguments: [
     ("{\"rope_type\": \"yarn\", \"factor\": 2}", "rope_scaling.rope_type", "default, linear or llama3", "\"yarn\""),
     ("{\"type\": \"dynamic\"}", "rope_scaling.type", "default, linear or llama3", "\"dynamic\""),
-    ("{}", "rope_scaling.rope_type", "a string", "nothing"),
+    ("{\"rope_type\": 1}", "rope_scaling.rope_type", "a string", "1"),
     ("{\"rope_type\": \"linear\"}", "rope_scaling.factor", "a number", "nothing"),
     ("{\"rope_type\": \"linear\", \"factor\": 0}", "rope_scaling.factor", "a number from 0.001", "0"),
     ("{\"rope_type\": \"linear\", \"factor\": \"2\"}", "rope_scaling.factor", "a number", "\"2\""),
@@ -104,7 +158,7 @@ import Testing
 
   /// A generation's keys: not read, whatever they say.
   @Test func keysThatDoNotMatter() throws {
-    #expect(try config(["bos_token_id": "[1]", "eos_token_id": "-1", "model_type": "[]"]).hiddenSize == 576)
+    #expect(try config(["bos_token_id": "[1]", "eos_token_id": "-1"]).hiddenSize == 576)
   }
 
   @Test func headsThatTurnInPart() throws {
@@ -118,7 +172,7 @@ import Testing
   }
 
   @Test(arguments: [
-    "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size", "rms_norm_eps",
+    "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size",
   ]) func missingKey(key: String) throws {
     expectError(.mismatch, at: "m/config.json", "\(key): expected", "got nothing") { _ = try config([key: nil]) }
   }
@@ -133,7 +187,7 @@ import Testing
     ("rope_theta", "0", "a number"), ("tie_word_embeddings", "1", "true or false"),
     ("attention_bias", "\"no\"", "true or false"), ("hidden_act", "\"gelu\"", "silu"), ("hidden_act", "1", "a string"),
     ("architectures", "\"LlamaForCausalLM\"", "list of strings"), ("architectures", "[1]", "list of strings"),
-    ("vocab_size", "null", "whole number"),
+    ("vocab_size", "null", "whole number"), ("model_type", "[]", "a string"),
   ]) func badValue(key: String, value: String, expected: String) throws {
     expectError(.mismatch, at: "m/config.json", "\(key): expected", expected, "got") { _ = try config([key: value]) }
   }
@@ -181,5 +235,22 @@ import Testing
     #expect(packed.quantization == quantization && packed.hiddenSize == 576)
     let exported = try JSONValue(parsing: packed.configJSON(withoutQuantizationAs: "float16").utf8)
     #expect(exported == (try document(["torch_dtype": "\"float16\""])))
+  }
+
+  /// transformers had `torch_dtype` for it, and has `dtype` now.
+  @Test func theElementTypeKeepsTheNameItHas() throws {
+    let names: [(before: String?, after: String)] = [
+      ("dtype", "dtype"), ("torch_dtype", "torch_dtype"), (nil, "torch_dtype"),
+    ]
+    let both = try config(["dtype": "\"bfloat16\""]).configJSON(withoutQuantizationAs: "float16")
+    #expect(
+      try JSONValue(parsing: both.utf8) == document(["dtype": "\"float16\"", "torch_dtype": "\"float16\""]))
+    for (before, after) in names {
+      var changes: [String: String?] = ["torch_dtype": nil]
+      if let before { changes[before] = "\"bfloat16\"" }
+      let exported = try JSONValue(parsing: config(changes).configJSON(withoutQuantizationAs: "float16").utf8)
+      changes[after] = "\"float16\""
+      #expect(try exported == document(changes), "\(after)")
+    }
   }
 }

@@ -3,14 +3,25 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Job databases with random damage: each is read, or refused with a ``CoordinatorError``, never a crash.
+/// Job databases with random damage: each is read, or refused with a ``CoordinatorError``, never a crash. No row passes
+/// for another one than was written.
 /// `CRVQ_SEED` repeats a run; `CRVQ_FUZZ=1000000` tries a hundredth of that, as `scripts/test --full` does.
 @Suite struct DamagedDatabaseTests {
   private let cases = max(200, TestRun.damagedInputs(usually: 0) / 100)
 
+  /// What a database has when nothing has happened to it.
+  private struct Original {
+    let bytes: [UInt8]
+    let job: [String]
+    /// By block and part.
+    let results: [[Int]: StoredResult]
+  }
+
   /// A database with a job, results and their history, all of it in the one file.
-  private func whole(_ directory: TemporaryDirectory) throws -> [UInt8] {
+  private func whole(_ directory: TemporaryDirectory) throws -> Original {
     let path = directory.file("whole.sqlite")
+    let job: JobRecord
+    let results: [StoredResult]
     do {
       let store = try JobStore(path: path)
       try store.create(JobRecord(name: "job", options: "{}", modelDigest: "a", tokensDigest: "b"))
@@ -22,8 +33,27 @@ import Testing
               record: "{\"relativeError\":0.1}", worker: "w", seconds: 1))
         }
       }
+      job = try #require(try store.job())
+      results = try store.results()
     }
-    return try directory.bytes("whole.sqlite")
+    return Original(
+      bytes: try directory.bytes("whole.sqlite"), job: content(job),
+      results: Dictionary(uniqueKeysWithValues: results.map { ([$0.block, $0.part], $0) }))
+  }
+
+  /// What the row of the job says, without its check: damage may take that, as if an earlier version had stored it.
+  private func content(_ job: JobRecord) -> [String] {
+    [
+      job.name, job.options, job.modelDigest, job.tokensDigest, "\(job.nextLease)", job.endpoint ?? "none",
+      "\(job.seconds)", job.state.rawValue,
+    ]
+  }
+
+  /// The same row with a check of what it says.
+  private func content(_ row: StoredResult) -> StoredResult {
+    StoredResult(
+      kind: row.kind, block: row.block, part: row.part, digest: row.digest, size: row.size, record: row.record,
+      worker: row.worker, seconds: row.seconds)
   }
 
   private func damage(_ bytes: inout [UInt8], _ chance: inout SplitMix) {
@@ -52,17 +82,22 @@ import Testing
     let directory = try TemporaryDirectory(inMemory: true)
     let original = try whole(directory)
     print("damaged databases: \(cases) inputs, \(TestRun.seedSetting)")
-    var refused = 0
+    var (refused, found) = (0, 0)
     for number in 0..<cases {
       var chance = SplitMix(seed: TestRun.seed &+ UInt64(number))
-      var bytes = original
+      var bytes = original.bytes
       damage(&bytes, &chance)
       let path = try directory.write("job.sqlite", bytes)
       do {
         let store = try JobStore(path: path)
         try store.checkIntegrity()
-        _ = try store.job()
-        _ = try store.results()
+        let job = try store.job()
+        if let job { #expect(content(job) == original.job, "\(TestRun.seedSetting), case \(number)") }
+        let changed = try store.results().filter { $0 != original.results[[$0.block, $0.part]] }
+        if changed.contains(where: { !$0.isIntact }) { found += 1 }
+        for row in changed where row.isIntact {
+          #expect(content(row) == original.results[[row.block, row.part]], "\(TestRun.seedSetting), case \(number)")
+        }
       } catch is CoordinatorError {
         refused += 1
       } catch {
@@ -72,5 +107,6 @@ import Testing
     }
     #expect(refused > cases / 4, "\(refused) of \(cases) were refused, \(TestRun.seedSetting)")
     #expect(refused < cases, "none was as good as new, \(TestRun.seedSetting)")
+    #expect(found > 0, "no changed row was left to its check, \(TestRun.seedSetting)")
   }
 }

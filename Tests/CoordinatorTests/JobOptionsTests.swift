@@ -32,8 +32,8 @@ import Testing
     }
   }
 
-  /// Tuned jobs have a number of their own: what tunes do has changed, what fits do has not.
-  @Test(arguments: [(0, nil, 4), (1, nil, 7), (0, 2, 7), (1, 2, 7)])
+  /// Tuned jobs have a number of their own: what tunes do has changed more often than what fits do.
+  @Test(arguments: [(0, nil, 5), (1, nil, 8), (0, 2, 8), (1, 2, 8)])
   func aJobOfAnotherReleaseIsReadAndNotGoneOnWith(tuneEpochs: Int, distillEpochs: Int?, number: Int) throws {
     let refusal = CoordinatorError.badInput("job.sqlite: the job was made by another release of crvq; start a new job")
     let options = JobOptions(
@@ -53,6 +53,31 @@ import Testing
       }
     }
     #expect(throws: refusal) { try read("") }
+  }
+
+  /// Those who plan a job take them for granted.
+  @Test(
+    arguments: [
+      ("sequences", "8", "1", "at least 2"), ("sequences", "8", "-8", "at least 2"),
+      ("heldOut", "1", "0", "1 to 7"), ("heldOut", "1", "8", "1 to 7"), ("shards", "4", "0", "1 to 512"),
+      ("shards", "4", "513", "1 to 512"), ("tuneEpochs", "1", "-1", "0 to 1000"),
+      ("tuneEpochs", "1", "1001", "0 to 1000"), ("distillEpochs", "2", "0", "1 to 100"),
+      ("distillEpochs", "2", "101", "1 to 100"),
+    ] as [(String, String, String, String)])
+  func numbersThatNoCommandLineGivesAreDamage(key: String, was: String, now: String, expected: String) throws {
+    let options = JobOptions(
+      model: "/m", calibration: "/c", output: "/o", fit: FitOptions(), propagation: .teacher, tuneEpochs: 1,
+      distillEpochs: 2, sequences: 8, heldOut: 1, shards: 4, maximumRelativeError: nil)
+    let json = try JSONForm.record(options)
+    #expect(try JobOptions(json: json, path: "job.sqlite") == options)
+    let changed = json.replacing("\"\(key)\":\(was)", with: "\"\(key)\":\(now)")
+    #expect(
+      throws: CoordinatorError.badInput(
+        "job.sqlite: the job database is damaged (\(key) is \(now), expected \(expected)); restore it, or start again "
+          + "with another --job")
+    ) {
+      try JobOptions(json: changed, path: "job.sqlite")
+    }
   }
 
   @Test func exitCodesFollowSysexits() {

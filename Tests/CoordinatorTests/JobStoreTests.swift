@@ -36,7 +36,8 @@ import Testing
   }
 
   /// SQLite writes beside a database to read it. Nothing keeps the superuser from that.
-  @Test(.enabled(if: geteuid() != 0)) func aJobAtRestIsReadWhereNothingCanBeWritten() throws {
+  @Test(.enabled(if: geteuid() != 0, "the superuser may write anywhere"))
+  func aJobAtRestIsReadWhereNothingCanBeWritten() throws {
     let job = directory.file("a job? of 100 %")
     try FileManager.default.createDirectory(atPath: job, withIntermediateDirectories: false)
     let path = JobDirectory.databasePath(in: job)
@@ -59,6 +60,17 @@ import Testing
     try FileManager.default.copyItem(atPath: path, toPath: copy)
     #expect(try JobStore(path: copy, readOnly: true).results() == [fit(1, 2)])
     try withExtendedLifetime(store) { try store.store(fit(1, 3)) }
+  }
+
+  /// Its lock's name is longer than a path may be, its own is not.
+  @Test func ofAJobDirectoryThatCannotBeLockedNothingStays() throws {
+    var path = directory.file("job")
+    while path.utf8.count < 3_850 { path += "/" + String(repeating: "d", count: 200) }
+    path += "/" + String(repeating: "d", count: 4_091 - path.utf8.count)
+    let error = #expect(throws: CoordinatorError.self) { try JobDirectory(path) }
+    #expect(error?.exitCode == 74)
+    #expect(error?.description.hasSuffix("/lock: File name too long") == true)
+    #expect(try directory.names() == [])
   }
 
   @Test func aSecondCoordinatorIsRefused() throws {

@@ -8,12 +8,44 @@ import Transformer
 @Suite struct LaunchPlanTests {
   /// The sizes of Llama-2-7B.
   private static func decoder() throws -> DecoderShape {
-    let json = """
+    try shape(
+      """
       {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008,
        "num_hidden_layers": 32, "num_attention_heads": 32, "vocab_size": 32000, "rms_norm_eps": 1e-5}
-      """
-    return try LanguageModel(config: ModelConfig(document: JSONValue(parsing: Array(json.utf8)), path: "x")).shape
+      """)
   }
+
+  private static func shape(_ json: String) throws -> DecoderShape {
+    try LanguageModel(config: ModelConfig(document: JSONValue(parsing: Array(json.utf8)), path: "x")).shape
+  }
+
+  /// Of three blocks, eight query heads and two of keys and values, each eight wide: no two widths are the same.
+  private static func smallDecoder() throws -> DecoderShape {
+    try shape(
+      """
+      {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 48, "intermediate_size": 160,
+       "num_hidden_layers": 3, "num_attention_heads": 8, "num_key_value_heads": 2, "head_dim": 8, "vocab_size": 100,
+       "rms_norm_eps": 1e-5}
+      """)
+  }
+
+  private func small(
+    length: Int, shards: [Int], purpose: JobShape.Purpose = .quantization(isRepaired: true, tuneEpochs: 1)
+  ) throws -> JobShape {
+    JobShape(decoder: try Self.smallDecoder(), length: length, shards: shards, purpose: purpose)
+  }
+
+  /// Rows and columns of the linears of the small decoder.
+  private static let smallLinears: [(rows: Double, columns: Double)] = [
+    (64, 48), (16, 48), (16, 48), (48, 64), (160, 48), (160, 48), (48, 160),
+  ]
+  private static let smallWeights = smallLinears.reduce(0.0) { $0 + $1.rows * $1.columns }
+  /// Values a token that a pass through a block holds: queries, keys and values, two of the stream, three of the MLP.
+  private static let smallWidths: Double = 64 + 2 * 16 + 2 * 48 + 3 * 160
+  /// The Grams of the four sites.
+  private static let smallGrams = [48.0, 64, 48, 160].reduce(0.0) { $0 + $1 * $1 }
+  /// The Gram, and the weights, of its last linear, which is the largest.
+  private static let (smallLastGram, smallLastWeights) = (160.0 * 160, 48.0 * 160)
 
   private func job(
     shards: [Int] = Array(repeating: 16, count: 16), tuneEpochs: Int = 0, distillEpochs: Int? = nil
@@ -60,6 +92,52 @@ import Transformer
     let larger = MemoryNeed(try job(shards: Array(repeating: 64, count: 16), distillEpochs: 9), threads: 2, slots: 1)
     #expect(larger.tasks.contains(distill) && larger.tasks.contains(update))
     #expect(!MemoryNeed(try job(), threads: 2, slots: 1).tasks.contains { $0.kind == .distill })
+  }
+
+  private func size(_ kind: TaskID.Kind, _ job: JobShape) throws -> ByteSize {
+    try #require(MemoryNeed(job, threads: 2, slots: 1).tasks.first { $0.kind == kind }).size
+  }
+
+  /// By hand, of shards of 5 sequences of 32 tokens at most. A collect: a block, states, activations, a Gram a site and
+  /// half of the widest. A recollect: three blocks, both streams, a Gram and a half, the weights twice. A tune: three
+  /// blocks and the largest weight's gradient.
+  @Test func tasksOfABlockHoldItAndAShard() throws {
+    let job = try small(length: 32, shards: [5, 5, 4])
+    let (states, working) = (5.0 * 32 * 48, 5.0 * 32 * Self.smallWidths)
+    let collect = Self.smallWeights + states + Self.smallGrams + 0.5 * Self.smallLastGram + working
+    #expect(try size(.collect, job) == ByteSize(bytes: 4 * collect))
+    let loss = 1.5 * Self.smallLastGram + 2 * Self.smallLastWeights
+    let recollect = 3 * Self.smallWeights + 2 * states + loss + 2 * working
+    #expect(try size(.recollect, job) == ByteSize(bytes: 4 * recollect))
+    let tune = 3 * Self.smallWeights + Self.smallLastWeights + 2 * working
+    #expect(try size(.tune, job) == ByteSize(bytes: 4 * tune))
+    let need = MemoryNeed(job, threads: 2, slots: 1)
+    #expect(need.tasks.contains { $0.name == "collect of a shard of 5 sequences of 32 tokens" })
+    #expect(need.tasks.contains { $0.name == "tune of a block over 14 sequences" })
+    let plain = try small(length: 32, shards: [5], purpose: .quantization(isRepaired: false, tuneEpochs: 0))
+    #expect(Set(MemoryNeed(plain, threads: 2, slots: 1).tasks.map(\.kind)) == [.fit, .collect, .verify])
+  }
+
+  /// By hand: the block twice, and either three times a shard's states and a pass or, where a shard is short, the
+  /// widest Gram and a half and two products with it.
+  @Test func aVerificationHoldsABlockTwiceAndAShardOrAGram() throws {
+    let passed = 3.0 * 5 * 32 * 48 + 5 * 32 * Self.smallWidths
+    let long = try size(.verify, small(length: 32, shards: [5, 5, 4]))
+    #expect(long == ByteSize(bytes: 4 * (2 * Self.smallWeights + passed)))
+    let measured = 1.5 * Self.smallLastGram + 2 * Self.smallLastWeights
+    let short = try size(.verify, small(length: 4, shards: [1, 1]))
+    #expect(short == ByteSize(bytes: 4 * (2 * Self.smallWeights + measured)))
+  }
+
+  /// By hand: the activations of one sequence of 2048 tokens are more than a pass holds of shorter ones.
+  @Test func aPassHoldsOneSequenceWhereThatIsMuch() throws {
+    let (hidden, inner, length): (Double, Double, Double) = (4096, 11008, 2048)
+    let weights: Double = 4 * hidden * hidden + 3 * hidden * inner
+    let grams: Double = 3 * hidden * hidden + inner * inner
+    let sequence: Double = length * (5 * hidden + 3 * inner)
+    let states: Double = 16 * length * hidden
+    let values: Double = weights + states + grams + 0.5 * inner * inner + sequence
+    #expect(try size(.collect, job()) == ByteSize(bytes: 4 * values))
   }
 
   private func evaluation(window: Int) throws -> JobShape {
@@ -161,11 +239,46 @@ import Transformer
     #expect(refused.contains("1.0 GiB is available"), "\(refused)")
   }
 
-  @Test func fasterMachinesTakeLess() throws {
-    let estimate = TimeEstimate(try job())
-    let seconds = estimate.seconds(operationsPerSecond: 8e11)
-    #expect(seconds == 2 * estimate.seconds(operationsPerSecond: 16e11))
-    #expect(seconds > 60)
+  /// All tokens once through a block of the small decoder, by hand: two operations a weight, and two products of
+  /// attention over half of the sequence each.
+  private func pass(tokens: Double, length: Double) -> Double {
+    2 * tokens * Self.smallWeights + 2 * (2 * tokens * (length / 2) * 64)
+  }
+
+  private func isClose(_ value: Double, _ expected: Double) -> Bool { abs(value / expected - 1) < 1e-9 }
+
+  @Test func anEvaluationIsAPassThroughEachBlockAndTheHead() throws {
+    let estimate = TimeEstimate(try small(length: 32, shards: [1, 1, 1], purpose: .evaluation))
+    let tokens = 3.0 * 32
+    let expected = 3 * pass(tokens: tokens, length: 32) + 2 * tokens * 100 * 48
+    #expect(isClose(estimate.operations, expected))
+    #expect(isClose(estimate.seconds(operationsPerSecond: 1e6), expected / 1e6))
+    #expect(estimate.seconds(operationsPerSecond: 0) == estimate.operations)
+  }
+
+  /// By hand: a block is a pass with a Gram a site, and its fits: 25 products with H and 50 sweeps of 1024 operations a
+  /// weight, all that twice.
+  @Test func aJobIsAPassAndTheFitsOfEachBlock() throws {
+    let tokens = 14.0 * 32
+    let collect = pass(tokens: tokens, length: 32) + tokens * Self.smallGrams
+    let products = Self.smallLinears.reduce(0.0) { $0 + $1.rows * $1.columns * $1.columns }
+    let fits = 2 * (25 * 2 * products + 50 * 1024 * Self.smallWeights)
+    let purpose = JobShape.Purpose.quantization(isRepaired: false, tuneEpochs: 0)
+    let estimate = TimeEstimate(try small(length: 32, shards: [5, 5, 4], purpose: purpose))
+    #expect(isClose(estimate.operations, 3 * (collect + fits)))
+    let inOneShard = TimeEstimate(try small(length: 32, shards: [14], purpose: purpose))
+    #expect(inOneShard.operations == estimate.operations)
+  }
+
+  /// By hand: both streams again, what the output lacks, and a Gram of what the last linear sees.
+  @Test func repairingTakesTime() throws {
+    let estimates = try [false, true].map { isRepaired in
+      let purpose = JobShape.Purpose.quantization(isRepaired: isRepaired, tuneEpochs: 0)
+      return TimeEstimate(try small(length: 32, shards: [5, 5, 4], purpose: purpose)).operations
+    }
+    let tokens = 14.0 * 32
+    let repair = 2 * pass(tokens: tokens, length: 32) + tokens * (2 * Self.smallLastWeights + Self.smallLastGram)
+    #expect(isClose(estimates[1] - estimates[0], 3 * repair))
   }
 
   /// By hand: an epoch is four passes and a half through all blocks and three through the head, and the original's are run once.

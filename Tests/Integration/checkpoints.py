@@ -67,6 +67,7 @@ class Shape:
 
 
 SMALL = Shape()
+TINY = Shape(hidden=16, mlp=24, heads=2, key_heads=1, head=8, blocks=2, vocabulary=32)
 # Two single-threaded workers need a few seconds for it: long enough to be interrupted.
 LONG = Shape(hidden=128, mlp=352, heads=8, key_heads=2, head=16, blocks=8)
 

@@ -7,13 +7,16 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, NoReturn
 
 import pytest
-from checkpoints import LONG, write_model, write_tokens
-from jobs import LOCAL, Inputs, Job
+from checkpoints import LONG, TINY, write_model, write_tokens
+from faulty_disk import FaultyDisk
+from jobs import LOCAL, Evaluation, Inputs, Job
+from native import compile_library
 from processes import Arguments, Programs, succeeded
-from relays import Gate
+from protocol import FIT, Task
+from relays import Gate, Holds
 from zeromq import load_library
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,12 +27,19 @@ def is_full_run() -> bool:
     return bool(os.environ.get("CRVQ_FULL"))
 
 
+def report_missing(reason: str) -> NoReturn:
+    """Something that `scripts/test`, which says where the commands are, has made or installed: there it is a failure."""
+    if "CRVQ_BIN" in os.environ:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
 @pytest.fixture(scope="session")
 def binaries() -> Path:
     """The directory of the built crvq-coord and crvq-worker."""
     directory = Path(os.environ.get("CRVQ_BIN", ROOT / ".build" / "release"))
     if not ((directory / "crvq-coord").is_file() and (directory / "crvq-worker").is_file()):
-        pytest.skip(f"crvq-coord and crvq-worker are not built in {directory} (CRVQ_BIN)")
+        report_missing(f"crvq-coord and crvq-worker are not built in {directory} (CRVQ_BIN)")
     return directory
 
 
@@ -45,8 +55,21 @@ def programs(binaries: Path, tmp_path: Path) -> Iterator[Programs]:
 def libzmq() -> Any:
     library = load_library()
     if library is None:
-        pytest.skip("libzmq is not installed")
+        report_missing("libzmq is not installed")
     return library
+
+
+def preloaded(name: str, directory: Path) -> Path:
+    """A library of native/, to be loaded into the programs under test."""
+    library = compile_library(name, directory)
+    if library is None:
+        report_missing("there is no C compiler")
+    return library
+
+
+@pytest.fixture(scope="session")
+def disk(tmp_path_factory: pytest.TempPathFactory) -> FaultyDisk:
+    return FaultyDisk(preloaded("faulty_disk", tmp_path_factory.mktemp("faulty-disk")))
 
 
 @pytest.fixture(scope="session")
@@ -54,6 +77,14 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     """A job of two blocks that takes half a second. Tests only read it."""
     directory = tmp_path_factory.mktemp("small")
     return Inputs(write_model(directory / "model"), write_tokens(directory / "tokens.safetensors"))
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    """A job that changes its files a few hundred times. Tests only read it."""
+    directory = tmp_path_factory.mktemp("tiny")
+    tokens = write_tokens(directory / "tokens.safetensors", sequences=3, length=16, vocabulary=TINY.vocabulary)
+    return Inputs(write_model(directory / "model", TINY), tokens)
 
 
 @pytest.fixture(scope="session")
@@ -79,12 +110,16 @@ def make_job(programs: Programs, tmp_path: Path) -> Callable[..., Job]:
     return make
 
 
+def is_fit_of_last_block(task: Task) -> bool:
+    return task.kind == FIT and task.block == LONG.blocks - 1
+
+
 @pytest.fixture
 def make_gate(libzmq: Any) -> Iterator[Callable[..., Gate]]:
     """Makes a gate before a job; unless told otherwise, it holds the fits of the last block of `long`."""
     with contextlib.ExitStack() as gates:
 
-        def make(job: Job, holds: Callable[[int, str], bool] = lambda block, _: block == LONG.blocks - 1) -> Gate:
+        def make(job: Job | Evaluation, holds: Holds = is_fit_of_last_block) -> Gate:
             return gates.enter_context(contextlib.closing(Gate(libzmq, job, holds)))
 
         yield make

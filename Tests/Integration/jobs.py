@@ -15,8 +15,8 @@ REPORT = "crvq_report.json"
 LOCAL = ("--launcher", "local", "--workers")
 # Any free port, and workers that the test starts.
 MANUAL = ("--launcher", "none", "--bind", "tcp://127.0.0.1:*")
-# A lease, and the longest pause before a task is given out again, seconds.
-LEASE, PAUSE = 120, 16
+# How long a lease lasts without a word of its task, seconds: SchedulerPolicy.leaseDuration.
+LEASE = 120
 # Of an evaluation: of the 64 tokens of a sequence two windows are cut, and 14 are left over.
 WINDOW = 25
 # Windows to wait for: some are stored, most are not.
@@ -65,6 +65,10 @@ class Job:
     def status(self) -> dict[str, Any]:
         return self.programs.status(self.job)
 
+    def attempts(self, outcome: str) -> int:
+        """How many ended like that, of all kinds, by the status."""
+        return sum(outcomes.get(outcome, 0) for outcomes in self.status()["attempts"].values())
+
     def wait_until_fitted(self, count: int) -> None:
         """Returns while the job is under way, `count` fits stored and more to come."""
         wait_until(lambda: self.status().get("fits", 0) >= count, f"{count} linears are fitted")
@@ -76,13 +80,21 @@ class Job:
         coordinator.wait()
 
     def kill_worker_of(self, kind: str) -> None:
-        """Kills the worker that was given a task of this kind last."""
-        name = query(self.job, "SELECT worker FROM attempt WHERE kind = ? ORDER BY lease DESC LIMIT 1", kind)[0][0]
+        """Kills the worker that was given a task of this kind last, whose result is kept back; returns when it is missed."""
+        sql = "SELECT lease, worker FROM attempt WHERE kind = ? AND ended_at IS NULL ORDER BY lease DESC LIMIT 1"
+        ((lease, name),) = wait_until(lambda: query(self.job, sql, kind), f"a {kind} is under way")
         pid = query(self.job, "SELECT pid FROM worker WHERE name = ? ORDER BY joined_at DESC LIMIT 1", name)[0][0]
         os.kill(pid, signal.SIGKILL)
+        outcome = "SELECT outcome FROM attempt WHERE lease = ? AND ended_at IS NOT NULL"
+        ended = wait_until(lambda: query(self.job, outcome, lease), f"the end of {name} is noticed")
+        assert ended == [("lost",)], ended
 
     def worker(self, name: str, *options: Arguments) -> Process:
         return self.programs.worker(self.programs.endpoint(self.job), name, *options)
+
+    def has_joined(self, worker: str) -> bool:
+        """Whether a worker of that name is, or was, part of the job."""
+        return bool(query(self.job, "SELECT 1 FROM worker WHERE name = ? LIMIT 1", worker))
 
     def has_work(self, worker: str) -> bool:
         """Whether the worker of that name has been given a task."""
@@ -101,6 +113,15 @@ class Job:
 
     def last_lease(self) -> int:
         return query(self.job, "SELECT next_lease FROM job")[0][0] - 1
+
+
+def assert_no_lease_ran_out_twice(job: Job) -> None:
+    """A task may be given out again when nothing is heard of it for the time of a lease, and the next attempt must do."""
+    sql = (
+        "SELECT kind, block, part FROM attempt WHERE outcome = 'cancelled' "
+        "AND (julianday(ended_at) - julianday(started_at)) * 86400 >= ? GROUP BY kind, block, part HAVING COUNT(*) > 1"
+    )
+    assert query(job.job, sql, LEASE - 1) == []
 
 
 def longest_silence(job: Job) -> float:
@@ -153,6 +174,15 @@ class Evaluation:
 
     def measure(self, *options: Any) -> tuple[float, int]:
         return measured(self.run("--json", *options))
+
+    @property
+    def directory(self) -> Path:
+        return self.programs.directory
+
+    @property
+    def job(self) -> Path:
+        """The directory of the one that runs."""
+        return self.wait_for_directory()
 
     @property
     def places(self) -> list[Path]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, NamedTuple
 
 VERSION = 8
 READY, HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, GOODBYE, INVENTORY = 1, 2, 3, 4, 5, 6, 7
 WELCOME, ASSIGN, REFUSE, PULSE = 64, 65, 69, 71
 REFUSED_VERSION, REFUSED_STRANGER = 1, 3
-# A kind of task.
-FIT = 2
+# Kinds of tasks.
+FIT, TUNE, VERIFY, EVALUATE, DISTILL = 2, 3, 4, 5, 7
 
 
 def header(kind: int, version: int = VERSION) -> bytes:
@@ -62,10 +62,10 @@ def crc32c(data: bytes) -> int:
     return value ^ 0xFFFFFFFF
 
 
-def empty_inventory(welcome: bytes) -> bytes:
-    """What a worker without a cache answers to a Welcome: it has joined with that."""
+def empty_inventory(welcome: bytes, predecessor: bytes = b"") -> bytes:
+    """What a worker without passes in its cache answers to a Welcome: it has joined with that."""
     assert welcome[0] == 1 << 3 | 2 and welcome[1] < 0x80
-    message = field(1, welcome[2 : 2 + welcome[1]]) + field(3, 1)
+    message = field(1, welcome[2 : 2 + welcome[1]]) + field(3, 1) + (field(4, predecessor) if predecessor else b"")
     return message + varint(5 << 3 | 5) + struct.pack("<I", crc32c(message))
 
 
@@ -103,10 +103,22 @@ def fields(message: bytes) -> dict[int, Any]:
     return found
 
 
-def fit_of(task_done: bytes) -> tuple[int, str] | None:
-    """Block and linear of a TaskDone, if it is of a fit."""
+class Task(NamedTuple):
+    """One piece of work. What its kind does not use is 0 or empty."""
+
+    kind: int
+    block: int
+    shard: int
+    linear: str
+    step: int
+    batch: int
+
+
+def task_of(task_done: bytes) -> Task:
+    """What a TaskDone is the result of."""
     task = fields(fields(task_done)[1])
-    return (task.get(2, 0), task[4].decode()) if task[1] == FIT else None
+    block, shard, step, batch = (task.get(number, 0) for number in (2, 3, 5, 6))
+    return Task(task[1], block, shard, task.get(4, b"").decode(), step, batch)
 
 
 def refusal(payload: bytes) -> tuple[int, str]:

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jobs import Job
+from jobs import Evaluation, Job
 from processes import Arguments, Process, wait_until
-from protocol import HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, fit_of, kind_of
+from protocol import HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, Task, kind_of, task_of
 from zeromq import Socket, readable
 
 
 class Relay:
     """Where workers of a job can connect to in place of its coordinator. All that the coordinator says is passed on."""
 
-    def __init__(self, library: Any, job: Job) -> None:
+    def __init__(self, library: Any, job: Job | Evaluation) -> None:
         self._library, self.job = library, job
         self._front = Socket(library, "router")
         self._backs: dict[bytes, Socket] = {}
@@ -91,7 +91,7 @@ class Relay:
 class Echo(Relay):
     """Whatever a worker says arrives twice, with a truncated copy in between and something it said long ago after that."""
 
-    def __init__(self, library: Any, job: Job) -> None:
+    def __init__(self, library: Any, job: Job | Evaluation) -> None:
         self.repeated: list[list[bytes]] = []
         super().__init__(library, job)
 
@@ -105,29 +105,51 @@ class Echo(Relay):
             back.send(*self.repeated[len(self.repeated) // 3])
 
 
-class Gate(Relay):
-    """Keeps back the results of some fits until it is opened: the job is under way, and does not end however fast it is."""
+Holds = Callable[[Task], bool]
 
-    def __init__(self, library: Any, job: Job, holds: Callable[[int, str], bool]) -> None:
+
+class Gate(Relay):
+    """Keeps back some results until it is opened: the job is under way, and does not end however fast it is."""
+
+    def __init__(self, library: Any, job: Job | Evaluation, holds: Holds) -> None:
         self._holds = holds
-        self._kept: list[tuple[Socket, list[bytes]]] = []
-        self._is_open = threading.Event()
+        self._kept: list[tuple[Task, Socket, list[bytes]]] = []
+        # Whose results came through.
+        self._passed: set[Task] = set()
         super().__init__(library, job)
 
     def wait_until_it_holds(self) -> None:
         wait_until(lambda: self._kept, "a result is kept back")
 
+    def hold(self, holds: Holds) -> None:
+        """Keeps back others from now on."""
+        self._holds = holds
+
+    def let_pass(self, kind: int, count: int) -> None:
+        """From now on keeps back results of this kind when those of so many tasks have come through, but for their repetitions:
+        what was damaged on the way is made again."""
+
+        def holds(task: Task) -> bool:
+            return task.kind == kind and task not in self._passed and self._count(kind) >= count
+
+        self.hold(holds)
+
     def open(self) -> None:
-        self._is_open.set()
+        self.hold(lambda _: False)
 
     def say(self, back: Socket, message: list[bytes]) -> None:
-        fit = fit_of(message[1]) if kind_of(message) == TASK_DONE else None
-        if fit and not self._is_open.is_set() and self._holds(*fit):
-            self._kept.append((back, message))
+        if kind_of(message) != TASK_DONE:
+            super().say(back, message)
+        elif self._holds(task := task_of(message[1])):
+            self._kept.append((task, back, message))
         else:
+            self._passed.add(task)
             super().say(back, message)
 
+    def _count(self, kind: int) -> int:
+        return sum(task.kind == kind for task in self._passed)
+
     def look(self) -> None:
-        while self._kept and self._is_open.is_set():
-            back, message = self._kept.pop(0)
-            super().say(back, message)
+        kept, self._kept = self._kept, []
+        for _, back, message in kept:
+            self.say(back, message)

@@ -9,15 +9,18 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
-from checkpoints import INDEX, SMALL, WEIGHTS, change_config, change_header, change_tensor, write_model
+from checkpoints import EMBEDDINGS, INDEX, SMALL, WEIGHTS, change_config, change_header, change_tensor, write_model
 from jobs import LOCAL, Inputs, Job
 from processes import last_line, only_line
+from safetensors.numpy import load_file, save
 
 MakeJob = Callable[..., Job]
 Damage = Callable[[Path], Any]
 
 Q_PROJ = "model.layers.1.self_attn.q_proj.weight"
 NORM = "model.norm.weight"
+MISTRAL = {"architectures": ["MistralForCausalLM"], "model_type": "mistral"}
+QWEN2 = {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"}
 
 
 def header(change: Callable[[dict[str, Any]], Any]) -> Damage:
@@ -72,6 +75,12 @@ def shard_elsewhere(model: Path) -> None:
     (model / INDEX).write_text(json.dumps({"weight_map": weight_map}))
 
 
+def add_tensor(model: Path, name: str, tensor: Callable[[dict[str, np.ndarray]], np.ndarray]) -> None:
+    tensors = load_file(model / WEIGHTS)
+    tensors[name] = tensor(tensors)
+    (model / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
+
+
 DAMAGE: dict[str, tuple[Damage, list[str]]] = {
     "missing directory": (shutil.rmtree, ["model/config.json", "no such file"]),
     "empty directory": (lambda m: [path.unlink() for path in m.iterdir()], ["model/config.json", "no such file"]),
@@ -82,16 +91,28 @@ DAMAGE: dict[str, tuple[Damage, list[str]]] = {
         lambda m: change_config(m, architectures=["GPTNeoXForCausalLM"]),
         ["config.json", "GPTNeoXForCausalLM", "LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM"],
     ),
+    "a model type of another architecture": (
+        lambda m: change_config(m, model_type="qwen2"),
+        ["config.json: model_type: expected llama", "LlamaForCausalLM", '"qwen2"'],
+    ),
+    "an embedding for each type of layer": (
+        lambda m: change_config(m, rope_parameters={"full_attention": {"rope_type": "linear", "factor": 4.0}}),
+        ["config.json: rope_parameters.full_attention: expected one rotary embedding for all layers, got {"],
+    ),
+    "another head beside tied embeddings": (
+        lambda m: add_tensor(m, "lm_head.weight", lambda tensors: tensors[EMBEDDINGS][::-1].copy()),
+        [f"{WEIGHTS}: tensor lm_head.weight: expected the values of {EMBEDDINGS}", "got others in row 0"],
+    ),
     "a window of no tokens": (
-        lambda m: change_config(m, architectures=["MistralForCausalLM"], sliding_window=0),
+        lambda m: change_config(m, **MISTRAL, sliding_window=0),
         ["config.json: sliding_window: expected a whole number from 1", "got 0"],
     ),
     "a window that is no number": (
-        lambda m: change_config(m, architectures=["MistralForCausalLM"], sliding_window="4k"),
+        lambda m: change_config(m, **MISTRAL, sliding_window="4k"),
         ["config.json: sliding_window: expected a whole number", '"4k"'],
     ),
     "a window that may be there": (
-        lambda m: change_config(m, architectures=["Qwen2ForCausalLM"], use_sliding_window="yes"),
+        lambda m: change_config(m, **QWEN2, use_sliding_window="yes"),
         ["config.json: use_sliding_window: expected true or false", '"yes"'],
     ),
     "quantized by others": (
@@ -135,7 +156,7 @@ DAMAGE: dict[str, tuple[Damage, list[str]]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_launch_refuses(copies: Inputs, make_job: MakeJob, damage: str) -> None:
-    """And so does a dry run: only configuration and headers are read for it."""
+    """And so does a dry run: configuration and headers are read for it, and a head that should be the embeddings."""
     spoil, fragments = DAMAGE[damage]
     spoil(copies.model)
     job = make_job(copies)

@@ -30,12 +30,12 @@ LAUNCH = {
     "dashboard": (["--dashboard", "127.0.0.1:99999"], ["--dashboard", "127.0.0.1:99999"]),
     "tuning": (["--tune-epochs=-1"], ["--tune-epochs", "-1"]),
     "distilling": (["--distill-epochs", "101"], ["--distill-epochs", "101", "100"]),
-    "group size": (["--group-size", "5"], ["5", "4, 8 or 16"]),
+    "group size": (["--group-size", "5"], ["--group-size is 5", "4, 8 or 16"]),
     "no codebook": (["--codebook-bits", ""], ["--codebook-bits"]),
     "codebook bits that are no numbers": (["--codebook-bits", "8,x"], ["--codebook-bits", "8,x"]),
-    "codebook bits out of range": (["--codebook-bits", "8,13"], ["13"]),
-    "critical ratio": (["--critical-ratio", "1.5"], ["1.5"]),
-    "critical ratio that is no number": (["--critical-ratio", "nan"], ["nan"]),
+    "codebook bits out of range": (["--codebook-bits", "8,13"], ["--codebook-bits is '8,13'"]),
+    "critical ratio": (["--critical-ratio", "1.5"], ["--critical-ratio is 1.5"]),
+    "critical ratio that is no number": (["--critical-ratio", "nan"], ["--critical-ratio is nan"]),
     "importance": (["--importance", "luck"], ["--importance", "luck"]),
     "propagation": (["--propagation", "headmaster"], ["--propagation", "headmaster"]),
     "error bound": (["--max-relative-error", "0"], ["--max-relative-error"]),
@@ -53,7 +53,12 @@ LAUNCH = {
     "an empty job": (["--job", ""], ["--job", "expected a path"]),
     "an empty cluster": (["--cluster", ""], ["--cluster", "expected a path"]),
     "empty keys": (["--keys", ""], ["--keys", "expected a path"]),
-    "unknown option": (["--faster"], ["--faster"]),
+    "rounds": (["--rounds", "0"], ["--rounds is 0", "1 to 1000"]),
+    "beam": (["--beam", "65"], ["--beam is 65", "1 to"]),
+    "unknown option": (["--faster"], ["unknown option '--faster'; see crvq-coord launch --help"]),
+    "a misspelled option": (["--modle", "m"], ["unknown option '--modle'; did you mean '--model'?"]),
+    "a share in per cent": (["--critical-ratio", "2%"], ["'2%' is invalid", ": Share of channels"]),
+    "a negative number": (["--workers", "-2"], ["--workers=-2", ": Workers to start"]),
     "a value too many": (["extra"], ["extra"]),
 }
 
@@ -82,7 +87,20 @@ def test_launch_names_what_is_missing(programs: Programs, missing: str) -> None:
 def test_an_unknown_command(programs: Programs) -> None:
     done = programs.run("lunch")
     assert done.returncode == 64
-    assert "lunch" in only_line(done)
+    assert only_line(done) == "crvq-coord: no command 'lunch'; did you mean 'launch'?"
+
+
+@pytest.mark.parametrize("command", ["launch", "evaluate"])
+def test_a_misspelled_option_is_named_before_what_is_missing(programs: Programs, command: str) -> None:
+    done = programs.run(command, "--modle", "m")
+    assert done.returncode == 64
+    assert only_line(done) == "crvq-coord: unknown option '--modle'; did you mean '--model'?"
+
+
+def test_an_unknown_command_with_options(programs: Programs) -> None:
+    done = programs.run("lanch", "--model", "m")
+    assert done.returncode == 64
+    assert only_line(done) == "crvq-coord: no command 'lanch'; did you mean 'launch'?"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["launch", "--help"], ["--version"]])
@@ -97,6 +115,9 @@ WORKER = {
     "more threads than there are numbers": (["--threads", str(1 << 32)], ["--threads", "at most 1024"]),
     "more slots than there are numbers": (["--slots", str(1 << 32)], ["--slots", "at most 1024"]),
     "memory": (["--memory", "lots"], ["--memory", "lots", "16G"]),
+    "memory without a unit": (["--memory", "16"], ["--memory is '16'", "K, M, G or T"]),
+    "hardly any memory": (["--memory", "16K"], ["--memory is '16K'", "at least 1M"]),
+    "copies without a unit": (["--copies", "4"], ["--copies is '4'", "K, M, G or T"]),
     "keys and none": (["--keys", "keys", "--insecure"], ["--insecure", "--keys"]),
     "another machine": (["--connect", "tcp://192.0.2.1:7711"], ["tcp://192.0.2.1:7711", "--keys DIR", "--insecure"]),
     "an endpoint that is none": (["--connect", "localhost:7711"], ["localhost:7711", "tcp://HOST:PORT"]),
@@ -105,9 +126,11 @@ WORKER = {
     "no name": (["--name", ""], ["--name", "expected 1 to 512"]),
     "a name too long": (["--name", "x" * 513], ["--name", "513 bytes", "1 to 512"]),
     "fewer threads than slots": (["--threads", "2", "--slots", "8"], ["--slots is 8", "as many as --threads, 2"]),
+    "fewer cores than slots": (["--slots", "1024"], ["--slots is 1024", "as many as cores"]),
     "an empty cache": (["--cache", ""], ["--cache", "expected a path"]),
     "empty keys": (["--keys", ""], ["--keys", "expected a path"]),
-    "unknown option": (["--faster"], ["--faster"]),
+    "unknown option": (["--faster"], ["unknown option '--faster'; see crvq-worker --help"]),
+    "a misspelled option": (["--slot", "2"], ["unknown option '--slot'; did you mean '--slots'?"]),
 }
 
 

@@ -63,7 +63,7 @@ def test_evaluate_refuses_ids_beyond_the_vocabulary(copies: Inputs, make_job: Ma
 
 
 def test_sequences_longer_than_the_models_attention_reaches(copies: Inputs, make_job: MakeJob) -> None:
-    change_config(copies.model, architectures=["MistralForCausalLM"], sliding_window=32)
+    change_config(copies.model, architectures=["MistralForCausalLM"], model_type="mistral", sliding_window=32)
     job = make_job(copies)
     bound = "of 64 tokens, expected at most 32, the model's sliding_window"
     for options in ([], ["--dry-run"]):

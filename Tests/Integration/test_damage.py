@@ -11,9 +11,10 @@ from typing import Callable
 
 import pytest
 from checkpoints import LONG
-from conftest import is_full_run
+from conftest import finished, is_full_run
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
-from processes import Process, last_line, only_line, query, random_seed, succeeded
+from processes import Process, Programs, Run, last_line, only_line, query, random_seed, succeeded
+from protocol import FIT, Task
 from relays import Gate
 
 MakeJob = Callable[..., Job]
@@ -28,6 +29,10 @@ def flip_byte(path: Path, position: int, bit: int = 0) -> None:
         (byte,) = file.read(1)
         file.seek(position)
         file.write(bytes([byte ^ 1 << bit]))
+
+
+def is_last_fit_of_later_block(task: Task) -> bool:
+    return task.kind == FIT and task.block >= 3 and task.linear == "mlp.down_proj"
 
 
 def interrupt(job: Job, gate: Gate, fits: int) -> None:
@@ -59,19 +64,23 @@ def worker_logs(workers: list[Process]) -> str:
 
 @pytest.mark.parametrize("owner", ["one worker", "both workers"])
 def test_a_workers_cache_is_spoilt(
-    long: Inputs, long_result: Job, make_job: MakeJob, tmp_path: Path, owner: str
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate, tmp_path: Path, owner: str
 ) -> None:
     """Grams and hidden states of which a bit is flipped: twice those of one worker, or once all there are."""
     chance = random.Random(random_seed())
     job = make_job(long)
+    gate = make_gate(job)
     coordinator = job.start(*MANUAL)
     caches = [tmp_path / "cache-1", tmp_path / "cache-2"]
-    workers = [job.worker(cache.name, "--cache", cache) for cache in caches]
+    workers = [gate.worker(cache.name, "--cache", cache) for cache in caches]
     spoilt = 0
     for fits in (FITS // 8, FITS // 2) if owner == "one worker" else (FITS // 4,):
+        gate.let_pass(FIT, fits)
         job.wait_until_fitted(fits)
+        gate.wait_until_it_holds()
         spoilt += sum(spoil_artifacts(cache, chance) for cache in (caches[:1] if owner == "one worker" else caches))
     assert spoilt > 0
+    gate.open()
     done = coordinator.succeed()
     for worker in workers:
         worker.succeed()
@@ -80,12 +89,18 @@ def test_a_workers_cache_is_spoilt(
     assert "is set aside" not in done.stderr, done.stderr
 
 
-def test_artifacts_of_a_running_coordinator_are_spoilt(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+def test_artifacts_of_a_running_coordinator_are_spoilt(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
     """It names the file, and the next one has it made again."""
     job = make_job(long)
-    coordinator = job.start(*LOCAL, "2")
+    gate = make_gate(job)
+    gate.let_pass(FIT, FITS // 4)
+    coordinator = job.start(*gate.local(2))
     job.wait_until_fitted(FITS // 4)
+    gate.wait_until_it_holds()
     assert spoil_artifacts(job.job / "artifacts", random.Random(1)) > 0
+    gate.open()
     done = coordinator.wait()
     assert done.returncode == 75
     line = last_line(done)
@@ -102,7 +117,7 @@ def test_artifacts_of_an_interrupted_job_are_damaged_or_lost(
     """A fit and a merged block each: the fit alone is made again, and all of the block of which nothing else was kept."""
     job = make_job(long)
     # So that there are both: without its last linear a block is not merged.
-    interrupt(job, make_gate(job, lambda block, linear: block >= 3 and linear == "mlp.down_proj"), FITS // 2)
+    interrupt(job, make_gate(job, is_last_fit_of_later_block), FITS // 2)
     artifacts = job.job / "artifacts"
     merged = dict(query(job.job, "SELECT block, digest FROM result WHERE kind = 'merge'"))
     fits = query(job.job, "SELECT block, part, digest FROM result WHERE kind = 'fit'")
@@ -175,3 +190,47 @@ def test_rows_of_the_job_database_are_changed(
     done = job.resume(*LOCAL, "2")
     assert done.returncode == 65
     assert only_line(done).startswith(f"crvq-coord: {job.job}/job.sqlite: the job database is damaged")
+
+
+# A job's results: of every kind.
+KINDS = {"tuned": ("fit", "merge", "tune", "verify"), "distilled": ("fit", "merge", "update", "verify")}
+OPTIONS = {"tuned": ("--tune-epochs", "1"), "distilled": ("--distill-epochs", "1")}
+ROW_CHANGES = {"record": "record = record || ' '", "key": "part = part + 100"}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kept(
+    request: pytest.FixtureRequest, binaries: Path, tiny: Inputs, tmp_path_factory: pytest.TempPathFactory
+) -> Job:
+    """A job that is done, its output under another name. Tests only copy it."""
+    job = finished(binaries, tiny, tmp_path_factory.mktemp("kept"), *OPTIONS[request.param])
+    job.output.rename(job.directory / "expected")
+    return job
+
+
+@pytest.mark.parametrize("change", ROW_CHANGES)
+def test_a_row_of_any_kind_is_changed(kept: Job, programs: Programs, tmp_path: Path, change: str) -> None:
+    """The first of each kind, in its values or in the key that it is found by."""
+    (name,) = [name for name, options in OPTIONS.items() if options == kept.options]
+    for kind in KINDS[name]:
+        job = Path(shutil.copytree(kept.job, tmp_path / kind))
+        with sqlite3.connect(job / "job.sqlite") as connection:
+            first = "SELECT rowid FROM result WHERE kind = ? ORDER BY block, part LIMIT 1"
+            sql = f"UPDATE result SET {ROW_CHANGES[change]} WHERE rowid = ({first})"
+            assert connection.execute(sql, (kind,)).rowcount == 1
+        connection.close()
+        done = succeeded(programs.run("resume", "--job", job, *LOCAL, "1"))
+        assert_made_again(done, kind)
+        assert_same_output(kept.directory / "expected", kept.output)
+        assert identities(job) == identities(kept.job), kind
+        shutil.rmtree(kept.output)
+
+
+def assert_made_again(done: Run[str], kind: str) -> None:
+    said = {"update": "the distillation begins again: rows in the job database have changed"}
+    usual = f"{kind} of block 0 is made again: its row in the job database has changed"
+    assert said.get(kind, usual) in done.stderr, f"{kind}: {done.stderr}"
+
+
+def identities(job: Path) -> set[tuple[str, int, int, str]]:
+    return set(query(job, "SELECT kind, block, part, digest FROM result"))

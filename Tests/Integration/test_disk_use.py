@@ -51,7 +51,7 @@ def test_the_bounds_hold_all_the_time(long: Inputs, make_job: MakeJob, tmp_path:
     coordinator = job.start(*MANUAL)
     caches = [tmp_path / "cache-1", tmp_path / "cache-2"]
     # Hardly a copy is kept that no task needs, so that what is left is what the coordinator did not release.
-    workers = [job.worker(cache.name, "--cache", cache, "--copies", "1") for cache in caches]
+    workers = [job.worker(cache.name, "--cache", cache, "--copies", "1K") for cache in caches]
     most = most_of_workers = 0
     while coordinator.is_running:
         most = max(most, sum(artifacts(job.job / "artifacts").values()))

@@ -10,9 +10,12 @@ from checkpoints import LONG, write_model, write_tokens
 from conftest import finished
 from jobs import LOCAL, Inputs, Job, assert_same_output, report
 from processes import query, succeeded, wait_until
+from protocol import DISTILL, VERIFY, Task
+from relays import Gate
 from safetensors.numpy import load_file
 
 MakeJob = Callable[..., Job]
+MakeGate = Callable[..., Gate]
 EPOCHS = 2
 # Of a model of random weights one bit a weight leaves too little to go by.
 PACKED = ("--group-size", "4")
@@ -101,21 +104,32 @@ def test_one_worker_gives_the_bytes_of_two(plain: Job, make_job: MakeJob) -> Non
     assert_same_output(plain.output, job.output)
 
 
-def test_a_worker_killed_while_it_distills_changes_no_byte(plain: Job, make_job: MakeJob) -> None:
+def is_of_step(task: Task, first: int) -> bool:
+    """Whether the task is one of distilling in that step or later."""
+    return task.kind == DISTILL and task.step >= first
+
+
+def test_a_worker_killed_while_it_distills_changes_no_byte(
+    plain: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
+    """In two steps, one after the other."""
     job = again(plain, make_job)
-    coordinator = job.start(*LOCAL, "2")
-    job.wait_until_fitted(1)
-    running = "SELECT worker FROM attempt WHERE kind = 'distill' AND ended_at IS NULL ORDER BY lease DESC LIMIT 1"
-    for step in (1, 2):
-        wait_until(lambda step=step: steps(job) >= step and bool(query(job.job, running)), "a step is under way")
-        job.kill_worker_of("distill")
+    gate = make_gate(job, lambda task: is_of_step(task, 1))
+    coordinator = job.start(*gate.local(2))
+    gate.wait_until_it_holds()
+    job.kill_worker_of("distill")
+    gate.hold(lambda task: is_of_step(task, 2))
+    wait_until(lambda: steps(job) == 2, "two steps are stored")
+    gate.wait_until_it_holds()
+    job.kill_worker_of("distill")
+    gate.open()
     coordinator.succeed()
     assert_same_output(plain.output, job.output)
 
 
-def interrupted(job: Job) -> set[tuple[int, str]]:
+def interrupted(job: Job, make_gate: MakeGate) -> set[tuple[int, str]]:
     """Starts the job, kills it after two steps, and returns those that are stored."""
-    coordinator = job.start(*LOCAL, "2")
+    coordinator = job.start(*make_gate(job, lambda task: is_of_step(task, 2)).local(2))
     job.wait_until_fitted(1)
     wait_until(lambda: steps(job) >= 2, "two steps are stored")
     job.kill(coordinator)
@@ -125,17 +139,21 @@ def interrupted(job: Job) -> set[tuple[int, str]]:
     return stored
 
 
-def test_a_coordinator_killed_between_steps_is_resumed(plain: Job, make_job: MakeJob) -> None:
+def test_a_coordinator_killed_between_steps_is_resumed(
+    plain: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
     job = again(plain, make_job)
-    stored = interrupted(job)
+    stored = interrupted(job, make_gate)
     succeeded(job.resume(*LOCAL, "1"))
     assert_same_output(plain.output, job.output)
     assert stored <= set(query(job.job, "SELECT part, digest FROM result WHERE kind = 'update'"))
 
 
-def test_a_step_that_is_damaged_makes_the_distillation_begin_again(plain: Job, make_job: MakeJob) -> None:
+def test_a_step_that_is_damaged_makes_the_distillation_begin_again(
+    plain: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
     job = again(plain, make_job)
-    _, digest = max(interrupted(job))
+    _, digest = max(interrupted(job, make_gate))
     path = job.job / "artifacts" / digest
     path.write_bytes(path.read_bytes()[:-1] + b"?")
     resumed = job.resume(*LOCAL, "1")
@@ -144,10 +162,12 @@ def test_a_step_that_is_damaged_makes_the_distillation_begin_again(plain: Job, m
     assert_same_output(plain.output, job.output)
 
 
-def test_a_block_that_is_lost_behind_the_last_step_is_distilled_anew(behind_tunes: Job, make_job: MakeJob) -> None:
+def test_a_block_that_is_lost_behind_the_last_step_is_distilled_anew(
+    behind_tunes: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
     """As a student a block made again must not see what the distillation made of those before it."""
     job = again(behind_tunes, make_job)
-    coordinator = job.start(*LOCAL, "2")
+    coordinator = job.start(*make_gate(job, lambda task: task.kind == VERIFY).local(2))
     job.wait_until_fitted(1)
     last = "SELECT COUNT(*) FROM result WHERE kind = 'update' AND json_extract(record, '$.isLast')"
     wait_until(lambda: query(job.job, last)[0][0] == 1, "the distillation is over")

@@ -34,16 +34,19 @@ def test_two_workers_share_what_one_began(
     assert_same_output(long_result.output, job.output)
 
 
-def test_a_worker_leaves_before_its_allocation_ends(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
-    """It has worked until then. As soon as it has, the coordinator stands still, so that the job does not end before."""
+def test_a_worker_leaves_before_its_allocation_ends(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: Callable[..., Gate]
+) -> None:
+    """It has worked until then. Its last results are held back so long: the job does not end before."""
     job = make_job(long)
+    gate = make_gate(job)
     coordinator = job.start(*MANUAL)
     job.programs.endpoint(job.job)
     end = int(time.time()) + RESERVE + 5
-    brief = job.worker("brief", "--ends-at", end)
+    brief = gate.worker("brief", "--ends-at", end)
     wait_until(lambda: job.workers_with_results() == {"brief"}, "it has done a task")
-    with coordinator.standing_still():
-        wait_until(lambda: time.time() > end - RESERVE, "it takes no further task")
+    wait_until(lambda: time.time() > end - RESERVE, "it takes no further task")
+    gate.open()
     assert "its allocation ends at" in brief.succeed().stderr
     lasting = job.worker("lasting")
     coordinator.succeed()

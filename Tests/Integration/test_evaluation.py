@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 from pathlib import Path
+from typing import Callable
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from checkpoints import LONG, Shape, change_config, change_tensor, write_model, 
 from jobs import LOCAL, MANUAL, WINDOW, WINDOWS_UNDER_WAY, Evaluation, Inputs, Job, measured
 from keys import Keys
 from processes import Programs, last_line, local_workers, only_line, succeeded, wait_until
+from protocol import EVALUATE
+from relays import Gate
 
 
 @pytest.fixture(scope="session")
@@ -75,14 +78,23 @@ def test_workers_by_hand_with_keys(programs: Programs, small_result: Job, tmp_pa
     evaluation.assert_nothing_stays()
 
 
-def test_a_worker_killed_in_the_middle_changes_nothing(long_evaluation: Evaluation) -> None:
-    coordinator = long_evaluation.start(*LOCAL, "2", "--json")
+@pytest.fixture
+def gate(long_evaluation: Evaluation, make_gate: Callable[..., Gate]) -> Gate:
+    """Keeps back all windows but those that are waited for."""
+    gate = make_gate(long_evaluation)
+    gate.let_pass(EVALUATE, WINDOWS_UNDER_WAY)
+    return gate
+
+
+def test_a_worker_killed_in_the_middle_changes_nothing(long_evaluation: Evaluation, gate: Gate) -> None:
+    coordinator = long_evaluation.start(*gate.local(2), "--json")
     directory = long_evaluation.wait_until_under_way()
     os.kill(local_workers(directory)[0], signal.SIGKILL)
     status = long_evaluation.programs.status(directory)
-    assert WINDOWS_UNDER_WAY <= status["evaluated_windows"] < status["windows"] == 24
+    assert (status["evaluated_windows"], status["windows"]) == (WINDOWS_UNDER_WAY, 24)
     assert (status["state"], status["model"]) == ("running", str(long_evaluation.model))
     assert not {"output", "fits", "merged_blocks", "verified_blocks"} & set(status)
+    gate.open()
     done = coordinator.wait()
     assert "was killed by signal 9, Killed; starting it again" in done.stderr
     assert measured(done) == long_evaluation.measure()
@@ -90,8 +102,10 @@ def test_a_worker_killed_in_the_middle_changes_nothing(long_evaluation: Evaluati
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_an_evaluation_told_to_end_leaves_nothing(long_evaluation: Evaluation, number: signal.Signals) -> None:
-    coordinator = long_evaluation.start(*LOCAL, "2", "--json")
+def test_an_evaluation_told_to_end_leaves_nothing(
+    long_evaluation: Evaluation, gate: Gate, number: signal.Signals
+) -> None:
+    coordinator = long_evaluation.start(*gate.local(2), "--json")
     workers = local_workers(long_evaluation.wait_until_under_way())
     assert len(workers) == 2
     coordinator.send(number)
@@ -103,8 +117,8 @@ def test_an_evaluation_told_to_end_leaves_nothing(long_evaluation: Evaluation, n
     long_evaluation.assert_nothing_stays()
 
 
-def test_a_killed_evaluation_is_not_resumed(long_evaluation: Evaluation) -> None:
-    coordinator = long_evaluation.start(*LOCAL, "1")
+def test_a_killed_evaluation_is_not_resumed(long_evaluation: Evaluation, gate: Gate) -> None:
+    coordinator = long_evaluation.start(*gate.local(1))
     directory = long_evaluation.wait_until_under_way()
     coordinator.kill()
     programs = long_evaluation.programs

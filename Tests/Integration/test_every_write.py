@@ -1,6 +1,6 @@
-"""The coordinator dies at any change to its files, or its disk is full from then on. It is resumed, and no byte differs.
+"""A program dies at any change to its files, or its disk is full from then on. It is started again, and no byte differs.
 
-`scripts/test` strikes at a spread of changes, `scripts/test --full` at every one.
+`scripts/test` strikes at a spread of changes, `scripts/test --full` at every one of a tuned job and many of the others.
 """
 
 from __future__ import annotations
@@ -11,60 +11,102 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
 import pytest
-from checkpoints import Shape, write_model, write_tokens
 from conftest import finished, is_full_run
 from faulty_disk import FaultyDisk
 from jobs import LOCAL, Inputs, Job, assert_same_output
-from native import compile_library
-from processes import Run, last_line, random_seed, succeeded
+from processes import Arguments, Programs, Run, last_line, random_seed, succeeded
 
 MakeJob = Callable[..., Job]
-TINY = Shape(hidden=16, mlp=24, heads=2, key_heads=1, head=8, blocks=2, vocabulary=32)
 TUNED = ("--tune-epochs", "1")
-# Of each kind of fault, in a short run.
-SPREAD = 9
 LIVES_MAX = 100
 
 
-@pytest.fixture(scope="module")
-def disk(tmp_path_factory: pytest.TempPathFactory) -> FaultyDisk:
-    library = compile_library("faulty_disk", tmp_path_factory.mktemp("faulty-disk"))
-    if library is None:
-        pytest.skip("no C compiler on this machine")
-    return FaultyDisk(library)
+@dataclass(frozen=True)
+class Case:
+    """Whose changes are counted, how often each kind of fault strikes in a short run, and at every which in a full one."""
+
+    options: tuple[Arguments, ...]
+    program: str
+    spread: int
+    stride: int
+
+    def environment(self, disk: FaultyDisk, job: Job, at: int, kind: str = "kill") -> dict[str, str]:
+        # Workers keep their caches where temporary files are.
+        paths = (job.programs.temporary,) if self.program == "crvq-worker" else ()
+        return disk.environment(job, at, kind, self.program, paths)
+
+
+CASES = {
+    "a tuned job": Case(TUNED, "crvq-coord", 7, 1),
+    "a distilled job": Case(("--distill-epochs", "1"), "crvq-coord", 3, 5),
+    "a worker": Case(TUNED, "crvq-worker", 4, 5),
+}
+EXPORT = Case((), "crvq-coord", 6, 1)
+COORDINATORS = [name for name, case in CASES.items() if case.program == "crvq-coord"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A case, what its job comes to, and how often its program changes its files; a few more or less each time."""
+
+    case: Case
+    disk: FaultyDisk
+    expected: Job
+    changes: int
+
+    def strike(self, make_job: MakeJob, kind: str) -> Iterator[tuple[int, Job, Run[str]]]:
+        """Jobs that were struck, each at another change, and how they ended. Each is removed afterwards."""
+        chance = random.Random(random_seed())
+        for number in places(self.changes, self.case, chance):
+            while True:
+                job = make_job(self.expected.inputs, *self.case.options)
+                done = job.run(*LOCAL, "1", env=self.case.environment(self.disk, job, number, kind))
+                if self.disk.has_struck(job):
+                    yield number, job, done
+                    shutil.rmtree(job.directory)
+                    break
+                # It came to its end before.
+                succeeded(done)
+                assert_same_output(self.expected.output, job.output)
+                count = self.disk.changes(job)
+                assert count < number
+                if number >= self.changes:
+                    return
+                if is_full_run():
+                    break
+                # Some changes are those of the clock.
+                number = chance.randrange(1, count)
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
-    directory = tmp_path_factory.mktemp("tiny")
-    tokens = write_tokens(directory / "tokens.safetensors", sequences=3, length=16, vocabulary=TINY.vocabulary)
-    return Inputs(write_model(directory / "model", TINY), tokens)
-
-
-@pytest.fixture(scope="module")
-def expected(binaries: Path, tiny: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Job:
-    return finished(binaries, tiny, tmp_path_factory.mktemp("tiny-result"), *TUNED)
-
-
-@pytest.fixture
-def changes(disk: FaultyDisk, tiny: Inputs, make_job: MakeJob) -> int:
-    """How often a coordinator changes its files in the course of the job; a few more or less each time."""
-    job = make_job(tiny, *TUNED)
-    succeeded(job.run(*LOCAL, "1", env=disk.environment(job, at=0)))
+def measured(
+    request: pytest.FixtureRequest, binaries: Path, disk: FaultyDisk, tiny: Inputs,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Measured:  # fmt: skip
+    case = CASES[request.param]
+    expected = finished(binaries, tiny, tmp_path_factory.mktemp("expected"), *case.options)
+    directory = tmp_path_factory.mktemp("counted")
+    job = Job(Programs(binaries, directory), tiny, directory, case.options)
+    succeeded(job.run(*LOCAL, "1", env=case.environment(disk, job, at=0)))
     count = disk.changes(job)
     assert count > 100
-    return count
+    return Measured(case, disk, expected, count)
 
 
-def places(changes: int) -> Iterator[int]:
+def of_cases(names: list[str]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("measured", names, indirect=True)
+
+
+def places(changes: int, case: Case, chance: random.Random) -> Iterator[int]:
     """Where to strike: everywhere until nothing happens any more, or here and there, and once where the end may be."""
     if is_full_run():
-        return itertools.count(1)
-    chosen = random.Random(random_seed()).sample(range(2, changes * 4 // 5), SPREAD - 2)
+        return itertools.count(chance.randint(1, case.stride), case.stride)
+    chosen = chance.sample(range(2, changes * 4 // 5), case.spread - 2)
     return iter(sorted({1, changes, *chosen}))
 
 
@@ -101,58 +143,71 @@ def assert_resumed(job: Job, expected: Job, where: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["kill", "torn"])
-def test_killed_at_a_change(
-    disk: FaultyDisk, tiny: Inputs, expected: Job, make_job: MakeJob, changes: int, kind: str
-) -> None:
+@of_cases(COORDINATORS)
+def test_killed_at_a_change(measured: Measured, make_job: MakeJob, kind: str) -> None:
     """Before the change, or when half of the bytes are written."""
     struck = 0
-    for number in places(changes):
-        job = make_job(tiny, *TUNED)
-        done = job.run(*LOCAL, "1", env=disk.environment(job, number, kind))
-        if done.returncode == 0:
-            assert number > changes * 0.8, f"change {number} of {changes}"
-            break
+    for number, job, done in measured.strike(make_job, kind):
         assert done.returncode == -9, f"change {number}: {done.stderr}"
-        assert_resumed(job, expected, f"{kind} at change {number}")
-        shutil.rmtree(job.directory)
+        assert_resumed(job, measured.expected, f"{kind} at change {number}")
         struck += 1
-    print(f"{kind}: {struck} of about {changes} changes")
-    assert struck >= SPREAD - 2
+    print(f"{kind}: {struck} of about {measured.changes} changes")
+    assert struck >= measured.case.spread - 1
 
 
-def test_the_disk_is_full(disk: FaultyDisk, tiny: Inputs, expected: Job, make_job: MakeJob, changes: int) -> None:
+@pytest.mark.parametrize("kind", ["kill", "torn"])
+@of_cases(["a worker"])
+def test_a_worker_killed_at_a_change(measured: Measured, make_job: MakeJob, kind: str) -> None:
+    """To its cache, which the next one takes over."""
+    struck = 0
+    for number, job, done in measured.strike(make_job, kind):
+        where = f"{kind} at change {number}: {done.stderr}"
+        struck += 1
+        assert done.returncode == 0, where
+        assert_same_output(measured.expected.output, job.output)
+        if "was killed by signal 9, Killed; starting it again" in done.stderr:
+            # What it left has been used, and is gone with the job.
+            assert list(job.programs.temporary.iterdir()) == [], where
+        else:
+            # The job was done, and it was clearing up.
+            assert number > measured.changes * 0.8, where
+            shutil.rmtree(job.programs.temporary)
+            job.programs.temporary.mkdir()
+    print(f"{kind}: {struck} of about {measured.changes} changes")
+    assert struck >= measured.case.spread - 1
+
+
+@of_cases(COORDINATORS)
+def test_the_disk_is_full(measured: Measured, make_job: MakeJob) -> None:
     """One line that says so, exit code 74, nothing half done under a final name; there is space again, and the job goes on."""
     struck = 0
-    for number in places(changes):
-        job = make_job(tiny, *TUNED)
-        done = job.run(*LOCAL, "1", env=disk.environment(job, number, "full"))
+    for number, job, done in measured.strike(make_job, "full"):
         where = f"full from change {number} on: {done.stderr}"
+        struck += 1
         if done.returncode == 0:
             # Nothing needed space any more.
-            assert number > changes * 0.8, where
-            assert_same_output(expected.output, job.output)
-            break
+            assert number > measured.changes * 0.8, where
+            assert_same_output(measured.expected.output, job.output)
+            continue
         assert done.returncode == 74, where
         line = last_line(done)
         assert line.startswith(f"crvq-coord: {job.directory}"), where
         assert "space" in line, where
         assert not job.output.with_name("out.incomplete").exists(), where
-        assert_resumed(job, expected, where)
-        shutil.rmtree(job.directory)
-        struck += 1
-    print(f"full: {struck} of about {changes} changes")
-    assert struck >= SPREAD - 3
+        assert_resumed(job, measured.expected, where)
+    print(f"full: {struck} of about {measured.changes} changes")
+    assert struck >= measured.case.spread - 1
 
 
-def test_killed_again_and_again(
-    disk: FaultyDisk, tiny: Inputs, expected: Job, make_job: MakeJob, changes: int
-) -> None:
+@of_cases(["a tuned job"])
+def test_killed_again_and_again(measured: Measured, tiny: Inputs, make_job: MakeJob) -> None:
     """Each life of the coordinator ends at some change, that of the resumes too, until one is long enough."""
     seed = random_seed()
     chance = random.Random(seed)
     job = make_job(tiny, *TUNED)
     for life in range(LIVES_MAX):
-        environment = disk.environment(job, chance.randrange(1, changes // 2), chance.choice(["kill", "torn", "full"]))
+        number, kind = chance.randrange(1, measured.changes // 2), chance.choice(["kill", "torn", "full"])
+        environment = measured.case.environment(measured.disk, job, number, kind)
         done = go_on(job, env=environment)
         if done.returncode == 0:
             break
@@ -160,4 +215,39 @@ def test_killed_again_and_again(
     else:
         raise AssertionError(f"seed {seed}: {LIVES_MAX} lives were not enough")
     print(f"seed {seed}: {life + 1} lives")
-    assert_same_output(expected.output, job.output)
+    assert_same_output(measured.expected.output, job.output)
+
+
+@pytest.mark.parametrize("kind", ["kill", "torn", "full"])
+def test_an_export_that_ends_at_a_change(small_result: Job, disk: FaultyDisk, make_job: MakeJob, kind: str) -> None:
+    """There is an output, and a whole one, or none; the next export makes it."""
+    job = make_job(small_result.inputs)
+
+    def export(output: Path, at: int) -> Run[str]:
+        environment = disk.environment(job, at, kind, paths=(output,))
+        return job.programs.run("export", "--quantized", small_result.output, "--output", output, env=environment)
+
+    expected = job.directory / "expected"
+    succeeded(export(expected, at=0))
+    changes = disk.changes(job)
+    assert changes > 10
+    chosen = places(changes, EXPORT, random.Random(random_seed()))
+    for number in itertools.takewhile(lambda number: number <= changes, chosen):
+        output = job.directory / f"out-{number}"
+        done = export(output, number)
+        assert disk.has_struck(job)
+        assert done.returncode in ({0, 74} if kind == "full" else {-9}), f"change {number}: {done.stderr}"
+        if kind == "full":
+            assert output.exists() == (done.returncode == 0), f"change {number}: {done.stderr}"
+            assert not output.with_name(f"{output.name}.incomplete").exists()
+        if not output.exists():
+            succeeded(export(output, at=0))
+            assert not list(job.directory.glob(f"{output.name}.incomplete*"))
+        assert_same_files(expected, output)
+
+
+def assert_same_files(expected: Path, got: Path) -> None:
+    names = sorted(path.name for path in expected.iterdir())
+    assert sorted(path.name for path in got.iterdir()) == names
+    for name in names:
+        assert (got / name).read_bytes() == (expected / name).read_bytes(), name

@@ -111,7 +111,7 @@ def test_an_empty_path_is_refused(programs: Programs, inputs: Path, option: str)
         (lambda inputs: inputs.parent / "pipe", 64, "{output}: exists, and is no file"),
         (lambda inputs: inputs, 64, "{output}: is the file of --input"),
         (lambda inputs: inputs.parent / "link", 64, "{output}: is the file of --input"),
-        (lambda inputs: inputs.parent / "none" / "x", 74, "{output}: cannot create: No such file or directory"),
+        (lambda inputs: inputs.parent / "none" / "x", 74, "{output.parent}: no such directory; make it first"),
     ],
     ids=["directory", "pipe", "input", "link to the input", "missing directory"],
 )

@@ -12,7 +12,7 @@ from typing import Any, Callable
 import numpy as np
 import pytest
 from jobs import MANUAL, Inputs, Job, assert_same_output
-from processes import last_line, listening_ports
+from processes import last_line, listening_ports, wait_until
 from protocol import (
     ASSIGN,
     GOODBYE,
@@ -166,6 +166,24 @@ def test_results_under_leases_of_others_are_dropped(running: RunningJob, libzmq:
                 peer.send(header(PROGRESS), task + field(2, lease))
         peer.send(header(GOODBYE), field(1, "so long"))
     running.finish()
+
+
+def test_a_connection_is_that_of_one_worker(running: RunningJob, libzmq: Any) -> None:
+    """Whoever says there to be another is not heard."""
+    with Socket(libzmq, "dealer") as peer:
+        peer.connect(running.endpoint)
+        peer.send(header(READY), ready("first"))
+        frames = peer.receive()
+        assert frames is not None and kind_of(frames) == WELCOME
+        peer.send(header(READY), ready("second", worker_id=b"fedcba9876543210"))
+        said = "says to be worker second on the connection of another; ignored"
+        wait_until(lambda: said in running.coordinator.stderr, "it is not heard")
+        # It is still the first, and joins as that.
+        peer.send(header(INVENTORY), empty_inventory(frames[1]))
+        wait_until(lambda: running.job.has_joined("first"), "the first has joined")
+        peer.send(header(GOODBYE), field(1, "so long"))
+    running.finish()
+    assert not running.job.has_joined("second")
 
 
 def test_a_worker_of_another_protocol_version_is_refused(running: RunningJob, libzmq: Any) -> None:

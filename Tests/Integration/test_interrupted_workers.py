@@ -5,13 +5,13 @@ They are behind a gate, so that none is too late.
 
 from __future__ import annotations
 
-import os
 import signal
 from typing import Callable
 
 from interruption import FITS, UNDER_WAY, assert_under_way
 from jobs import MANUAL, Inputs, Job, assert_same_output, report
-from processes import local_workers, wait_until
+from processes import wait_until
+from protocol import FIT
 from relays import Gate
 
 MakeJob = Callable[..., Job]
@@ -23,15 +23,17 @@ def test_a_killed_worker_is_started_again(
 ) -> None:
     job = make_job(long)
     gate = make_gate(job)
+    gate.let_pass(FIT, UNDER_WAY)
     coordinator = job.start(*gate.local(2))
     job.wait_until_fitted(UNDER_WAY)
-    victim = local_workers(job.job)[0]
-    os.kill(victim, signal.SIGKILL)
+    gate.wait_until_it_holds()
+    job.kill_worker_of("fit")
     assert_under_way(job)
     again = "was killed by signal 9, Killed; starting it again"
-    wait_until(lambda: again in coordinator.stderr, "the end of the worker is noticed")
+    wait_until(lambda: again in coordinator.stderr, "it is started again")
     gate.open()
     coordinator.succeed()
+    assert job.attempts("lost") >= 1
     assert_same_output(long_result.output, job.output)
 
 

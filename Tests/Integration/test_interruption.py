@@ -17,6 +17,7 @@ from checkpoints import LONG
 from interruption import FITS, UNDER_WAY, assert_under_way
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
 from processes import local_workers, only_line, query, succeeded, wait_until
+from protocol import FIT
 from relays import Gate
 
 MakeJob = Callable[..., Job]
@@ -24,10 +25,11 @@ MakeGate = Callable[..., Gate]
 
 
 def resume_and_compare(job: Job, expected: Job) -> None:
-    """Resumes, and sees that what was stored was neither fitted again nor changed."""
+    """Resumes, and sees that what was stored was neither fitted again nor changed, and that what was in hand is given up."""
     stored = set(query(job.job, "SELECT block, part, digest FROM result WHERE kind = 'fit'"))
     kept = {(block, part) for block, part, _ in stored}
     lease = job.last_lease()
+    ((in_hand,),) = query(job.job, "SELECT COUNT(*) FROM attempt WHERE ended_at IS NULL")
     succeeded(job.resume(*LOCAL, "2"))
     assert_same_output(expected.output, job.output)
     again = job.fit_attempts(after_lease=lease)
@@ -35,19 +37,25 @@ def resume_and_compare(job: Job, expected: Job) -> None:
     assert stored <= set(query(job.job, "SELECT block, part, digest FROM result WHERE kind = 'fit'"))
     status = job.status()
     assert (status["state"], status["fits"]) == ("finished", FITS)
+    assert query(job.job, "SELECT * FROM attempt WHERE ended_at IS NULL AND lease <= ?", lease) == []
+    assert job.attempts("abandoned") == in_hand
 
 
 def test_a_killed_coordinator_is_resumed(
     long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
 ) -> None:
     job = make_job(long)
-    coordinator = job.start(*make_gate(job).local(2))
+    gate = make_gate(job)
+    gate.let_pass(FIT, UNDER_WAY)
+    coordinator = job.start(*gate.local(2))
     job.wait_until_fitted(UNDER_WAY)
+    gate.wait_until_it_holds()
     workers = wait_until(lambda: len(pids := local_workers(job.job)) == 2 and pids, "both workers are part of the job")
     coordinator.kill()
     assert_under_way(job)
     status = job.status()
     assert (status["state"], status.get("endpoint")) == ("interrupted", None)
+    assert job.attempts("running") > 0
     assert [(worker["name"], worker["tasks"]) for worker in status["workers"]] == [("local-1", []), ("local-2", [])]
     for pid in workers:
         wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"worker {pid} has followed its coordinator")
@@ -120,7 +128,7 @@ def test_workers_by_hand_outlive_their_coordinator(
 ) -> None:
     """The coordinator is killed and resumed on the same port; its workers serve on. Of one no fit is known until then."""
     job = make_job(long)
-    gate = make_gate(job, lambda *_: True)
+    gate = make_gate(job, lambda task: task.kind == FIT)
     coordinator = job.start(*MANUAL)
     endpoint = job.programs.endpoint(job.job)
     workers = [gate.worker("one")]

@@ -10,6 +10,7 @@ import pytest
 from checkpoints import SMALL, Shape, write_large_model, write_model, write_tokens
 from jobs import LOCAL, MANUAL, REPORT, Inputs, Job, assert_same_output, report
 from processes import json_object, query, succeeded, wait_until
+from protocol import FIT
 from relays import Gate
 from safetensors.numpy import save_file
 
@@ -151,7 +152,7 @@ def test_the_verifier_is_not_the_fitter(
 ) -> None:
     """The second worker comes when the first has fitted all of a block, and the last of that is not known yet."""
     job = make_job(small)
-    gate = make_gate(job, lambda block, linear: (block, linear) == (0, "mlp.down_proj"))
+    gate = make_gate(job, lambda task: (task.kind, task.block, task.linear) == (FIT, 0, "mlp.down_proj"))
     coordinator = job.start(*MANUAL)
     workers = [gate.worker("fitter")]
     gate.wait_until_it_holds()

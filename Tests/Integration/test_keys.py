@@ -16,8 +16,20 @@ import numpy as np
 import pytest
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
 from keys import Keys
-from processes import Process, Programs, last_line, listening_ports, only_line, succeeded, wait_until
-from protocol import READY, field, header, ready
+from processes import Process, Programs, last_line, listening_ports, only_line, query, succeeded, wait_until
+from protocol import (
+    GOODBYE,
+    INVENTORY,
+    READY,
+    TASK_DONE,
+    WELCOME,
+    empty_inventory,
+    field,
+    fit_done,
+    header,
+    kind_of,
+    ready,
+)
 from zeromq import Socket, readable
 
 MakeJob = Callable[..., Job]
@@ -142,6 +154,10 @@ class GuardedJob:
         ]
 
     @property
+    def worker_id(self) -> bytes:
+        return bytes.fromhex(query(self.job.job, "SELECT id FROM worker WHERE name = 'honest'")[0][0])
+
+    @property
     def coordinator_log(self) -> str:
         return (self.job.job / "log" / "coordinator.log").read_text()
 
@@ -228,6 +244,65 @@ def test_a_key_can_be_withdrawn_while_the_job_runs(
     honest.succeed()
     doomed.kill()
     assert_same_output(long_result.output, job.output)
+
+
+class Impostor:
+    """A peer with a key that the job allows, and that speaks the protocol."""
+
+    def __init__(self, socket: Socket, guarded: GuardedJob, party: str) -> None:
+        self.socket = socket
+        keys = guarded.keys
+        socket.use_keys(keys.public("coordinator"), keys.public(party), keys.secret(party))
+        socket.connect(guarded.endpoint)
+
+    def join(self, guarded: GuardedJob, name: str, worker_id: bytes, predecessor: bytes) -> None:
+        """Joins with the cache of another."""
+        self.socket.send(header(READY), ready(name, worker_id))
+        frames = self.socket.receive()
+        assert frames is not None and kind_of(frames) == WELCOME
+        self.socket.send(header(INVENTORY), empty_inventory(frames[1], predecessor))
+        wait_until(lambda: guarded.job.has_joined(name), f"{name} has joined")
+        self.socket.send(header(GOODBYE), field(1, "so long"))
+        wait_until(lambda: f"worker {name} left: so long" in guarded.coordinator.stderr, f"{name} has left")
+
+
+@pytest.fixture
+def shared(
+    long: Inputs, long_result: Job, make_job: MakeJob, keys: Keys, programs: Programs, libzmq: Any
+) -> GuardedJob:
+    """A job that allows the key of one more."""
+    programs.succeed("keygen", "--output", keys.directory, "--worker", "other")
+    return GuardedJob(make_job(long), long_result, keys, libzmq)
+
+
+def test_a_worker_is_not_another_with_another_key(shared: GuardedJob, libzmq: Any) -> None:
+    """Neither its connection nor its results are those of the worker that it says to be."""
+    with Socket(libzmq, "dealer") as socket:
+        impostor = Impostor(socket, shared, "other")
+        impostor.socket.send(header(READY), ready("honest", shared.worker_id))
+        said = "says to be worker honest, but has another key; ignored"
+        wait_until(lambda: said in shared.coordinator.stderr, "the impostor is seen")
+        first = shared.job.last_lease() + 1 - (1 << 32)
+        for lease in range(first, first + 200):
+            impostor.socket.send(header(TASK_DONE), fit_done(7, "mlp.down_proj", lease, RANDOM(32)))
+        impostor.socket.send(header(GOODBYE), field(1, "so long"))
+    shared.assert_undisturbed()
+    assert "honest left: so long" not in shared.coordinator.stderr
+    assert query(shared.job.job, "SELECT COUNT(*) FROM worker") == [(1,)]
+
+
+def test_the_cache_of_a_worker_proves_nothing_with_another_key(shared: GuardedJob, libzmq: Any) -> None:
+    """With its own key it does; it is taken in again, because it lives."""
+    with Socket(libzmq, "dealer") as socket:
+        Impostor(socket, shared, "other").join(shared, "thief", b"0123456789abcdef", shared.worker_id)
+    assert "was lost" not in shared.coordinator.stderr
+    with Socket(libzmq, "dealer") as socket:
+        Impostor(socket, shared, "worker").join(shared, "heir", b"fedcba9876543210", shared.worker_id)
+    shared.coordinator.succeed()
+    shared.worker.succeed()
+    assert shared.coordinator.stderr.count("was lost: ") == 1
+    assert "worker honest was lost: heir has its cache" in shared.coordinator.stderr
+    assert_same_output(shared.expected.output, shared.job.output)
 
 
 def request(digest: bytes, offset: int, length: int) -> tuple[bytes, bytes]:

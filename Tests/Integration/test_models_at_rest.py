@@ -261,6 +261,22 @@ def test_export_refuses_what_is_there(programs: Programs, packed: Path, tmp_path
     assert only_line(done).startswith(f"crvq-coord: {tmp_path / 'plain'}: exists")
 
 
+def test_an_export_does_not_go_into_the_packed_model(programs: Programs, small: Inputs, packed: Path) -> None:
+    done = programs.run("export", "--quantized", packed, "--output", packed / "plain")
+    assert done.returncode == 64
+    assert only_line(done).startswith(f"crvq-coord: {packed / 'plain'}: lies in --quantized {packed}")
+    programs.succeed("verify", "--model", small.model, "--quantized", packed)
+
+
+@pytest.mark.parametrize("command", ["inspect", "evaluate"])
+def test_a_file_is_no_model(programs: Programs, small: Inputs, command: str) -> None:
+    option = "--quantized" if command == "inspect" else "--model"
+    more = [] if command == "inspect" else ["--tokens", small.tokens]
+    done = programs.run(command, option, small.tokens, *more)
+    assert done.returncode == 65
+    assert only_line(done) == f"crvq-coord: {small.tokens}: expected a model directory, got a file"
+
+
 def test_one_process_at_a_time_writes_an_output(programs: Programs, packed: Path, tmp_path: Path) -> None:
     plain = tmp_path / "plain"
     begun = tmp_path / "plain.incomplete"

@@ -17,6 +17,9 @@ CRITICAL = ("--critical-ratio", "0.25")
 OPTIONS = {
     "rounds": (["--rounds", "1"], ("fit", "maximum_rounds"), 1),
     "tolerance": (["--tolerance", "0.5"], ("fit", "tolerance"), 0.5),
+    "no tolerance": (["--tolerance", "0"], ("fit", "tolerance"), 0),
+    "importance by weight": (["--importance", "weight"], ("fit", "importance"), "weight"),
+    "importance at random": (["--importance", "random"], ("fit", "importance"), "random"),
     "beam": (["--beam", "1"], ("fit", "beam_width"), 1),
     "seed": (["--seed", "5"], ("fit", "seed"), 5),
     "no repair": (["--no-repair"], ("repair",), False),

@@ -53,7 +53,7 @@ def test_a_task_that_kills_its_workers_is_left_aside(
     status = job.status()
     assert status["state"] == "interrupted"
     assert status["quarantined"] == [{"task": "collect 0/0", "workers": "victim-1, victim-2, victim-3"}]
-    assert "quarantined collect 0/0" in job.programs.succeed("status", "--job", job.job).stdout
+    assert "quarantined collect of block 0 for shard 0" in job.programs.succeed("status", "--job", job.job).stdout
     succeeded(job.resume(*LOCAL, "2"))
     assert job.status()["quarantined"] == []
     assert_same_output(small_result.output, job.output)

@@ -6,6 +6,7 @@ from typing import Callable
 
 from checkpoints import write_model
 from jobs import MANUAL, REPORT, Inputs, Job
+from protocol import FIT
 from relays import Gate
 
 MakeJob = Callable[..., Job]
@@ -15,7 +16,7 @@ def test_the_output_is_of_the_model_that_the_job_began_with(
     copies: Inputs, small_result: Job, make_job: MakeJob, make_gate: Callable[..., Gate]
 ) -> None:
     job = make_job(copies)
-    gate = make_gate(job, lambda block, linear: block == 1)
+    gate = make_gate(job, lambda task: (task.kind, task.block) == (FIT, 1))
     coordinator = job.start(*MANUAL)
     worker = gate.worker("one")
     gate.wait_until_it_holds()

@@ -14,6 +14,7 @@ from typing import Any, Callable
 import pytest
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
 from processes import PATIENCE, Programs, Run, last_line, only_line, succeeded
+from protocol import FIT
 from relays import Gate
 
 MakeJob = Callable[..., Job]
@@ -98,7 +99,7 @@ def test_a_terminal_that_closes_ends_a_job_in_good_order(
     make_job: MakeJob, make_gate: Callable[..., Gate], small: Inputs
 ) -> None:
     job = make_job(small)
-    gate = make_gate(job, lambda block, linear: block == 1)
+    gate = make_gate(job, lambda task: (task.kind, task.block) == (FIT, 1))
     coordinator = job.start(*MANUAL)
     worker = gate.worker("one", "--patience", "60")
     gate.wait_until_it_holds()
@@ -125,7 +126,7 @@ def test_under_nohup_a_terminal_that_closes_means_nothing(make_job: MakeJob, sma
 def test_a_bound_must_be_a_number(make_job: MakeJob, small: Inputs) -> None:
     done = make_job(small).run(*LOCAL, "1", "--max-relative-error", "inf")
     assert done.returncode == os.EX_USAGE
-    assert "--max-relative-error is inf, expected more than 0" in only_line(done)
+    assert "--max-relative-error is inf, expected a finite number above 0" in only_line(done)
 
 
 def test_a_coordinator_without_an_address_is_waited_for_and_given_up(programs: Programs) -> None:

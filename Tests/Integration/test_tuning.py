@@ -11,9 +11,12 @@ import pytest
 from conftest import finished
 from jobs import LOCAL, Inputs, Job, assert_same_output, report
 from processes import query, succeeded, wait_until
+from protocol import TUNE, Task
+from relays import Gate
 from safetensors.numpy import load_file
 
 MakeJob = Callable[..., Job]
+MakeGate = Callable[..., Gate]
 TUNED = ("--tune-epochs", "3")
 
 
@@ -33,12 +36,6 @@ def again(tuned: Job, make_job: MakeJob) -> Job:
 
 def tunes(job: Job) -> int:
     return query(job.job, "SELECT COUNT(*) FROM result WHERE kind = 'tune'")[0][0]
-
-
-def is_tuning(job: Job, after: int) -> bool:
-    """Whether a tune is under way, and so many are stored."""
-    running = query(job.job, "SELECT COUNT(*) FROM attempt WHERE kind = 'tune' AND ended_at IS NULL")[0][0]
-    return running > 0 and tunes(job) >= after
 
 
 def tensors(output: Path) -> dict[str, object]:
@@ -84,24 +81,32 @@ def test_one_worker_gives_the_bytes_of_two(tuned: Job, make_job: MakeJob) -> Non
     assert_same_output(tuned.output, job.output)
 
 
-def test_a_worker_killed_while_it_tunes_changes_no_byte(tuned: Job, make_job: MakeJob) -> None:
+def is_of_tune(task: Task, first: int) -> bool:
+    """Whether the task is the tune of that block or a later one."""
+    return task.kind == TUNE and task.block >= first
+
+
+def test_a_worker_killed_while_it_tunes_changes_no_byte(tuned: Job, make_job: MakeJob, make_gate: MakeGate) -> None:
     job = again(tuned, make_job)
-    coordinator = job.start(*LOCAL, "2")
+    gate = make_gate(job, lambda task: is_of_tune(task, 2))
+    coordinator = job.start(*gate.local(2))
     job.wait_until_fitted(1)
-    wait_until(lambda: is_tuning(job, after=2), "a block is being tuned")
+    wait_until(lambda: tunes(job) == 2, "two blocks are tuned")
+    gate.wait_until_it_holds()
     job.kill_worker_of("tune")
+    gate.open()
     coordinator.succeed()
     assert_same_output(tuned.output, job.output)
 
 
-def test_a_coordinator_killed_between_tunes_is_resumed(tuned: Job, make_job: MakeJob) -> None:
+def test_a_coordinator_killed_between_tunes_is_resumed(tuned: Job, make_job: MakeJob, make_gate: MakeGate) -> None:
     job = again(tuned, make_job)
-    coordinator = job.start(*LOCAL, "2")
+    coordinator = job.start(*make_gate(job, lambda task: is_of_tune(task, 3)).local(2))
     job.wait_until_fitted(1)
-    wait_until(lambda: tunes(job) >= 3, "three blocks are tuned")
+    wait_until(lambda: tunes(job) == 3, "three blocks are tuned")
     job.kill(coordinator)
     stored = set(query(job.job, "SELECT block, digest FROM result WHERE kind = 'tune'"))
-    assert len(stored) >= 3 and not job.output.exists()
+    assert len(stored) == 3 and not job.output.exists()
     succeeded(job.resume(*LOCAL, "1"))
     assert_same_output(tuned.output, job.output)
     assert stored <= set(query(job.job, "SELECT block, digest FROM result WHERE kind = 'tune'"))

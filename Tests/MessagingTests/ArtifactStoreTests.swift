@@ -159,6 +159,41 @@ import Testing
     #expect(second.contains(.of(patterned(100))))
   }
 
+  @Test(arguments: ["store", "staging", "lock"]) func whatIsRemovedUnderAStoreIsNoticed(what: String) throws {
+    let store = try ArtifactStore(directory: path, durability: .cache)
+    try store.put(patterned(100))
+    #expect(!store.isGone)
+    let staging = (store.stagingPath() as NSString).deletingLastPathComponent
+    let places = ["store": path, "staging": staging, "lock": staging + ".lock"]
+    let place = try #require(places[what])
+    try FileManager.default.removeItem(atPath: place)
+    #expect(store.isGone)
+  }
+
+  @Test func aStoreThatIsClosedHasNothingButItsArtifacts() throws {
+    let store = try ArtifactStore(directory: path, durability: .cache)
+    let artifact = try store.put(patterned(100))
+    try patterned(10).write(to: URL(fileURLWithPath: store.stagingPath()))
+    store.removeStaging()
+    #expect(try directory.names(in: "store") == [artifact.digest.hex])
+    #expect(try bytes(store.file(artifact.digest)) == patterned(100))
+  }
+
+  /// Read at an offset, and longer than it is.
+  @Test func aFileThatEndsEarlySaysWhere() throws {
+    let file = try OpenFile(directory.write("file", "0123456789"))
+    let expected = ArtifactError.endsEarly(path: file.path, end: 10, needed: 28)
+    let offsets: [UInt64] = [8, 20]
+    for offset in offsets {
+      #expect(throws: expected) {
+        try withUnsafeTemporaryAllocation(byteCount: 28 - Int(offset), alignment: 1) {
+          try file.read(into: $0, at: offset)
+        }
+      }
+    }
+    #expect(expected.description.hasSuffix(": was cut short, it ends at byte 10, expected at least 28 bytes"))
+  }
+
   @Test func strangeFilesAreLeftAlone() throws {
     try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
     try Data("x".utf8).write(to: URL(fileURLWithPath: path + "/README"))

@@ -48,6 +48,42 @@ import Testing
     #expect(throws: ArtifactError.self) { try Directory.tryOut("/proc/a", operation: "make") }
   }
 
+  @Test func namesThatWillBeTooLongAreFoundBefore() throws {
+    let path = directory.file("a/b")
+    let names = { (count: Int) in [path + String(repeating: "x", count: count)] }
+    try Directory.tryOut(path, needing: names(254), operation: "make")
+    let error = ArtifactError.io(operation: "make", path: path, errno: ENAMETOOLONG)
+    #expect(throws: error) { try Directory.tryOut(path, needing: names(255), operation: "make") }
+    #expect(try directory.names().isEmpty)
+  }
+
+  /// Of another directory, of a process that lives, or of another name: those stay.
+  @Test func whatKilledProcessesTriedOutGoes() throws {
+    let dead = Int32.max
+    let others = ["b.crvq-\(dead)", "a.crvq-\(getpid())", "a.crvq-x", "a.\(dead)"]
+    for name in others + ["a.crvq-\(dead)"] { try Directory.make(directory.file(name)) }
+    try Directory.tryOut(directory.file("a"), operation: "make")
+    #expect(try directory.names() == others.sorted())
+  }
+
+  enum Loss: CaseIterable { case removed, replaced, moved }
+
+  @Test(arguments: Loss.allCases) func aLockThatIsGoneIsNoticed(loss: Loss) throws {
+    let path = directory.file("lock")
+    let lock = try #require(try FileLock.take(path, makingFile: true))
+    #expect(!lock.isGone)
+    switch loss {
+    case .removed: #expect(unlink(path) == 0)
+    case .replaced:
+      try directory.write("other", "")
+      #expect(rename(directory.file("other"), path) == 0)
+    case .moved: #expect(rename(path, directory.file("other")) == 0)
+    }
+    #expect(lock.isGone)
+    let second = try #require(try FileLock.take(path, makingFile: true))
+    #expect(!second.isGone && lock.isGone)
+  }
+
   /// Where no file can be made there is nobody to wait for.
   @Test func aLockWhoseFileCannotBeMadeIsNotTakenByAnother() throws {
     let nowhere = directory.file("none/lock")

@@ -38,4 +38,16 @@ import Testing
     let later = (0..<20_000).filter { _ in budgets.spend([1], at: start + .milliseconds(500)) }
     #expect(later.count == RequestBudgets.requests / 2)
   }
+
+  @Test func aPeerThatHasSpentItsBudgetIsNotForgottenForOthers() {
+    var budgets = RequestBudgets(perSecond: 10)
+    let start = ContinuousClock.now
+    for _ in 0..<10 { _ = budgets.spend([1], at: start) }
+    for other in 0..<10_000 {
+      let name = withUnsafeBytes(of: other, Array.init)
+      _ = budgets.spend(name, at: start)
+    }
+    let isGranted = budgets.spend([1], at: start)
+    #expect(!isGranted)
+  }
 }

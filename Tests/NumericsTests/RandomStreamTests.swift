@@ -37,4 +37,41 @@ import Testing
     #expect(gotIndices == indices)
     #expect(order.shuffled(Array(0..<10)) == [3, 4, 0, 5, 8, 2, 9, 1, 6, 7])
   }
+
+  @Test func samplesAreKnownAndDrawOnceForEachIndex() {
+    let samples: [(wanted: Int, count: Int, expected: [Int], next: UInt64)] = [
+      (4, 20, [5, 7, 14, 16], 0x0cf3_7627_6f51_d51f), (9, 10, [0, 1, 2, 3, 4, 5, 6, 7, 9], 0x3737_a676_f57c_a967),
+      (1, 1000, [659], 0x3b0a_ce19_fd6d_3f34),
+    ]
+    for (wanted, count, expected, next) in samples {
+      var stream = stream
+      let (got, following) = (stream.sample(wanted, of: count), stream.next())
+      #expect(got == expected && following == next, "\(wanted) of \(count)")
+    }
+  }
+
+  @Test func aSampleIsInOrderAndAsLargeAsItCanBe() {
+    var stream = RandomStream(seed: TestRun.seed, key: "samples")
+    for (wanted, count) in [(0, 0), (0, 5), (1, 1), (1, 7), (6, 7), (7, 7), (9, 7), (100, 1000)] {
+      for _ in 0..<20 {
+        let before = stream
+        let sample = stream.sample(wanted, of: count)
+        #expect(sample.count == min(wanted, count), "\(TestRun.seedSetting)")
+        #expect(zip(sample, sample.dropFirst()).allSatisfy { $0 < $1 }, "\(TestRun.seedSetting)")
+        #expect(sample.allSatisfy { (0..<count).contains($0) }, "\(TestRun.seedSetting)")
+        // Where all are taken nothing is drawn.
+        var (now, then) = (stream, before)
+        let drewNothing = now.next() == then.next()
+        #expect(drewNothing == (count <= wanted), "\(TestRun.seedSetting)")
+      }
+    }
+  }
+
+  /// Three of ten, 10,000 times: each about 3,000 times, with a standard deviation of 46.
+  @Test func everyIndexIsAsLikelyAsAnyOther() {
+    var stream = stream
+    var counts = [Int](repeating: 0, count: 10)
+    for _ in 0..<10_000 { for index in stream.sample(3, of: 10) { counts[index] += 1 } }
+    #expect(counts.allSatisfy { abs($0 - 3000) < 200 }, "\(counts)")
+  }
 }

@@ -228,6 +228,13 @@ def test_refuses_a_configuration(change: dict[str, object], message: str) -> Non
     assert message in str(caught.value)
 
 
+def test_the_file_of_a_wrong_configuration_is_named(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"quantization_config": {"quant_method": "gptq"}}))
+    with pytest.raises(InputError) as caught:
+        _ = PackedModel(tmp_path).format
+    assert str(caught.value).startswith(f"{tmp_path / 'config.json'}: quantization_config: quant_method is 'gptq'")
+
+
 def test_refuses_what_is_not_a_model(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such directory"):
         PackedModel(tmp_path / "absent")

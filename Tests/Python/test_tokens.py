@@ -159,6 +159,31 @@ def test_refuses(directory: Path, case: str) -> None:
     assert not list(directory.glob("*tokens.safetensors*"))
 
 
+@pytest.mark.parametrize("option", ["--input", "--output", "--tokenizer"])
+def test_an_empty_path_is_refused(directory: Path, option: str) -> None:
+    text = text_file(directory, "abc")
+    # Of an option that comes twice the last one counts.
+    done = tokenize(directory, "--input", text, "--whole", option, "")
+    assert done.returncode == 64
+    assert f"argument {option}: expected a path, got nothing" in one_line(done)
+
+
+def test_an_output_that_cannot_be_is_found_before_the_work(directory: Path) -> None:
+    missing = directory / "absent.txt"
+    done = tokenize(directory, "--input", missing, "--whole", "--output", directory / "none" / "tokens.safetensors")
+    assert done.returncode == 74
+    assert f"{directory / 'none'}: no such directory; make it first" in one_line(done)
+    done = tokenize(directory, "--input", missing, "--whole", "--output", directory)
+    assert done.returncode == 64
+    assert f"--output {directory}: exists, and is no file" in one_line(done)
+
+
+def test_help_needs_no_set_up(tmp_path: Path) -> None:
+    done = run(ROOT / "scripts" / "tokenize", "--help", env={"PATH": "/usr/bin:/bin"}, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--tokenizer" in done.stdout
+
+
 def test_refuses_a_missing_input(directory: Path) -> None:
     done = tokenize(directory, "--input", directory / "absent.txt", "--whole")
     assert done.returncode == 65
@@ -188,6 +213,7 @@ def test_refuses_to_guess_bos(directory: Path) -> None:
         [],
         ["--length", "4", "--whole"],
         ["--length", "1"],
+        ["--length", "0"],
         ["--length", "4", "--count", "0"],
         ["--whole", "--seed", "1"],
         ["--length", "many"],

@@ -140,6 +140,29 @@ private struct GoldenBlock {
     #expect(results[0] == results[1] && results[0] == results[2])
   }
 
+  /// More than one tile either way, the last of which are not whole. Of the last linear a test knows both factors: the
+  /// output's gradient, and what the linear saw.
+  @Test func weightGradientsOfSeveralTilesAreSumsOfProducts() throws {
+    let random = try RandomModel(hiddenSize: 264, intermediateSize: 300, sequences: 2, length: 5, seed: 62)
+    let (block, input) = (random.block, random.hidden)
+    let recorder = SiteRecorder([.mlpHidden])
+    _ = try block.output(of: input, team: team, observer: recorder)
+    let seen = try #require(recorder.values[.mlpHidden])
+    let sink = Gradients([.down])
+    // Numbers of either sign and many sizes will do for a gradient.
+    try block.backward(block.record(input, team: team), outputGradient: input, team: team, into: sink)
+    let gradient = try #require(sink.values["mlp.down_proj.weight"])
+    var expected = [Double](repeating: 0, count: 264 * 300)
+    for row in 0..<input.rows {
+      for out in 0..<264 {
+        let upstream = Double(input.values[row * 264 + out])
+        for into in 0..<300 { expected[out * 300 + into] += upstream * Double(seen[row * 300 + into]) }
+      }
+    }
+    let size = expected.reduce(0) { max($0, abs($1)) }
+    #expect(size > 0 && worstDifference(gradient, expected) < 1e-5 * size)
+  }
+
   @Test func onlyTheLinearsAskedForAreComputed() throws {
     let golden = try GoldenBlock("gqa-tied")
     let sink = Gradients([.key, .down])

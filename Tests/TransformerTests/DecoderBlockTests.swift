@@ -21,6 +21,31 @@ import Transformer
     }
   }
 
+  /// Memory decides how many sequences go through together, and nothing else.
+  @Test(arguments: [[Site.attentionOutput], [.attentionInput, .mlpHidden]])
+  func groupsOfSequencesGiveTheBytesOfAllTogether(sites: [Site]) throws {
+    let golden = try GoldenModel("gqa-tied")
+    let (block, shape) = (try golden.model.loadBlock(0, from: golden.checkpoint), golden.model.shape)
+    let sequence = golden.tokens[0]
+    let batch = try golden.model.embed(
+      tokens: (0..<4).map { Array(sequence[$0...]) + Array(sequence[..<$0]) }, from: golden.checkpoint)
+    let together = SiteRecorder(Set(sites))
+    let expected = try block.output(of: batch, team: team, observer: together)
+    // What the heads attended takes the place of the queries.
+    let observed = sites.reduce(0) { $0 + ($1 == .attentionOutput ? 0 : shape.width(of: $1)) }
+    let ofOne = MemoryLayout<Float>.stride * batch.length * (shape.queryWidth + 2 * shape.keyValueWidth + observed)
+    let limits: [(bytes: Int, groups: [Int])] = [
+      (1, [1, 1, 1, 1]), (2 * ofOne - 1, [1, 1, 1, 1]), (3 * ofOne - 1, [2, 2]), (3 * ofOne, [3, 1]), (4 * ofOne, [4]),
+    ]
+    for (bytes, groups) in limits {
+      let recorder = SiteRecorder(Set(sites))
+      var hidden = batch
+      try block.forward(&hidden, team: team, observer: recorder, workingBytes: bytes)
+      #expect(hidden == expected && recorder.values == together.values, "\(groups)")
+      for site in sites { #expect(recorder.groups[site] == groups) }
+    }
+  }
+
   @Test(arguments: GoldenModel.names) func activationsOfEachSiteFeedTheirLinears(name: String) throws {
     let golden = try GoldenModel(name)
     let block = try golden.model.loadBlock(0, from: golden.checkpoint)

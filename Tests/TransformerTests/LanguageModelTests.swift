@@ -23,6 +23,42 @@ import Transformer
     ) { try LanguageModel(config: config) }
   }
 
+  /// transformers goes by the type, whatever the class.
+  @Test func aModelTypeOfAnotherArchitectureIsRefused() throws {
+    for (name, expected, other) in [
+      ("gqa-tied", "llama, which goes with LlamaForCausalLM", "qwen2"),
+      ("mistral", "mistral, which goes with MistralForCausalLM", "llama"),
+      ("qwen2", "qwen2, which goes with Qwen2ForCausalLM", "qwen3"),
+    ] {
+      let message = "config.json: model_type: expected \(expected) in architectures, got \"\(other)\""
+      let config = try config(name, changing: ["model_type": .string(other)])
+      #expect(throws: TransformerError(.unsupported, message)) { try LanguageModel(config: config) }
+    }
+    let silent = try config("gqa-tied", changing: ["model_type": .null])
+    #expect(try LanguageModel(config: silent).architecture == "LlamaForCausalLM")
+  }
+
+  /// As in transformers; a null is as many as query heads.
+  @Test(arguments: [("mistral", 8), ("qwen2", 32)]) func keyValueHeadsThatAreNotMentioned(
+    name: String, usual: Int
+  ) throws {
+    func model(_ heads: Int, changing changes: [String: JSONValue] = [:]) throws -> LanguageModel {
+      let sizes: [String: JSONValue] = ["num_attention_heads": .number("\(heads)"), "head_dim": .number("10")]
+      var members = try config(name, changing: sizes).document.object ?? [:]
+      members["num_key_value_heads"] = nil
+      return try LanguageModel(
+        config: ModelConfig(document: .object(members.merging(changes) { $1 }), path: "config.json"))
+    }
+    #expect(try model(64).shape.keyValueHeadCount == usual)
+    #expect(try model(64, changing: ["num_key_value_heads": .null]).shape.keyValueHeadCount == 64)
+    #expect(
+      throws: CheckpointError(
+        .mismatch, path: "config.json",
+        "num_key_value_heads: expected a divisor of num_attention_heads (4), got nothing, which is \(usual) in this "
+          + "architecture")
+    ) { try model(4) }
+  }
+
   @Test(arguments: GoldenModel.names) func tensorsAreExactlyThoseOfTheCheckpoint(name: String) throws {
     let golden = try GoldenModel(name)
     #expect(golden.model.tensors.map(\.name).sorted() == golden.checkpoint.tensorNames)
@@ -56,6 +92,30 @@ import Transformer
         throws: CheckpointError(.missing, path: "model", "no tensor \(name); expected one of shape \(shape)")
       ) { try golden.model.validate(source) }
     }
+  }
+
+  @Test func aHeadBesideTiedEmbeddingsIsTheSame() throws {
+    let golden = try GoldenModel("gqa-tied")
+    var source = try MemorySource(copying: golden.checkpoint)
+    let name = "lm_head.weight"
+    let embeddings = "model.embed_tokens.weight"
+    try golden.model.validateTie(in: source)
+    source.tensors[name] = source.tensors[embeddings]
+    try golden.model.validateTie(in: source)
+    source.tensors[name]?.values[5 * 32 + 2] += 1
+    #expect(
+      throws: CheckpointError(
+        .mismatch, path: "model",
+        "tensor \(name): expected the values of \(embeddings), as tie_word_embeddings in config.json says, got others "
+          + "in row 5; set it to false, or remove the tensor")
+    ) { try golden.model.validateTie(in: source) }
+    source.tensors[name]?.shape = [32, 61]
+    #expect(
+      throws: CheckpointError(.mismatch, path: "model", "tensor \(name): expected shape [61, 32], got [32, 61]")
+    ) { try golden.model.validateTie(in: source) }
+
+    let untied = try GoldenModel("mha-untied")
+    try untied.model.validateTie(in: untied.checkpoint)
   }
 
   @Test func aTensorOfAnotherShapeIsNamed() throws {
@@ -121,6 +181,45 @@ import Transformer
     let members = (written.document.object ?? [:]).filter { $0.key != "sliding_window" }
     let silent = try ModelConfig(document: .object(members), path: "config.json")
     #expect(try LanguageModel(config: silent).shape.lengthMax == 4096)
+  }
+
+  /// Qwen2's configurations have a window whether it is in use or not.
+  @Test func aWindowCountsWhereItIsUsed() throws {
+    for (isUsed, lengthMax) in [(true, 32), (false, nil)] as [(Bool, Int?)] {
+      #expect(try windowed(["use_sliding_window": .bool(isUsed)]).shape.lengthMax == lengthMax)
+    }
+  }
+
+  /// A Qwen2 of two blocks whose second is limited to 32 tokens, but for changes.
+  private func windowed(_ changes: [String: JSONValue]) throws -> LanguageModel {
+    let window: [String: JSONValue] = [
+      "use_sliding_window": .bool(true), "sliding_window": .number("32"), "layer_types": .null,
+      "max_window_layers": .number("1"),
+    ]
+    return try LanguageModel(config: config("qwen2", changing: window.merging(changes) { $1 }))
+  }
+
+  private func types(_ names: String...) -> JSONValue { .array(names.map { .string("\($0)_attention") }) }
+
+  @Test func aWindowThatLimitsNoBlockIsNone() throws {
+    for last in [JSONValue.number("2"), .number("28"), .null] {
+      #expect(try windowed(["max_window_layers": last]).shape.lengthMax == nil)
+    }
+    #expect(try windowed(["layer_types": types("full", "full")]).shape.lengthMax == nil)
+    let sliding: [String: JSONValue] = ["layer_types": types("sliding", "full"), "max_window_layers": .number("2")]
+    #expect(try windowed(sliding).shape.lengthMax == 32)
+    #expect(try windowed(["sliding_window": .null]).shape.lengthMax == nil)
+  }
+
+  @Test func typesOfLayersThatCannotBe() throws {
+    let path = "config.json"
+    #expect(
+      throws: CheckpointError(.mismatch, path: path, "layer_types: expected as many as num_hidden_layers (2), got 1")
+    ) { try windowed(["layer_types": types("full")]) }
+    let expected = "layer_types: expected full_attention or sliding_attention for each layer"
+    #expect(throws: CheckpointError(.mismatch, path: path, "\(expected), got \"linear_attention\"")) {
+      try windowed(["layer_types": types("full", "linear")])
+    }
   }
 
   @Test func embeddingsAreTheRowsOfTheMatrix() throws {

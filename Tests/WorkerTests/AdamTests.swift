@@ -4,16 +4,16 @@ import Worker
 
 /// A tuned tensor's steps beside numbers worked out by hand.
 @Suite struct AdamTests {
-  /// Decays of 0.9 and 0.95, a rate of 0.1 times a root mean square of 1:
+  /// Decays of 0.9 and 0.95, a rate of 0.1 times √5, the root mean square of 3 and -1:
   ///
   ///     gradient   mean    mean square   over 1-0.9ⁿ   over 1-0.95ⁿ   strength   value
-  ///        2       0.2     0.2           2             4              1          1 - 0.1 · 2/2
-  ///       -1       0.08    0.24          0.4210526     2.4615385      1          0.9 - 0.1 · 0.2683694
-  ///        0.5     0.122   0.2405        0.4501845     1.6862401      0.5        0.8731631 - 0.05 · 0.3466816
+  ///        2       0.2     0.2           2             4              1          3 - 0.2236068 · 2/2
+  ///       -1       0.08    0.24          0.4210526     2.4615385      1          2.7763932 - 0.2236068 · 0.2683694
+  ///        0.5     0.122   0.2405        0.4501845     1.6862401      0.5        2.7163840 - 0.1118034 · 0.3466816
   @Test func threeStepsWithBiasCorrection() {
     let options = TuneOptions(epochs: 1)
     #expect(options.firstDecay == 0.9 && options.secondDecay == 0.95)
-    var vector = TunedVector([1, -1], relativeRate: 0.1)
+    var vector = TunedVector([3, -1], relativeRate: 0.1)
     var seen: [[Float]] = []
     let steps: [(slope: Float, strength: Float)] = [(2, 1), (-1, 1), (0.5, 0.5)]
     for (index, step) in steps.enumerated() {
@@ -24,9 +24,9 @@ import Worker
     }
     // What has no gradient stays where it is.
     let expected: [[Float]] = [
-      [0.9, -1, 0.2, 0.2], [0.8731631, -1, 0.08, 0.24], [0.8558290, -1, 0.122, 0.2405],
+      [2.7763932, -1, 0.2, 0.2], [2.7163840, -1, 0.08, 0.24], [2.6776238, -1, 0.122, 0.2405],
     ]
-    #expect(worstDifference(seen.flatMap { $0 }, expected.flatMap { $0 }) < 1e-6)
+    #expect(worstDifference(seen.flatMap { $0 }, expected.flatMap { $0 }) < 2e-6)
   }
 
   /// With three steps of warming up the n-th has n/4 of its strength, at most all of it; of eight steps the n-th has

@@ -77,6 +77,34 @@ private struct SmallBlock {
     }
   }
 
+  /// ‖y - t‖² / ‖t‖² of every position, however large its target is, and 2 (y - t) / ‖t‖² as its slope.
+  @Test func theLossIsTheSumOverPositionsOfTheShareThatIsLost() throws {
+    var random = RandomStream(seed: 13, key: "block loss")
+    // More positions than a piece of parallel work has.
+    let (sequences, length, width) = (3, 50, 6)
+    let sizes: [Float] = [0.01, 1, 30]
+    func states() throws -> HiddenStates {
+      let values = (0..<sequences * length * width).map { sizes[$0 / width % 3] * random.normal() }
+      return try HiddenStates(sequences: sequences, length: length, width: width, values: values)
+    }
+    let (output, target) = (try states(), try states())
+    var (sum, slopes) = (0.0, [Double]())
+    for row in 0..<sequences * length {
+      let pairs = (row * width..<(row + 1) * width).map { (Double(output.values[$0]), Double(target.values[$0])) }
+      let lost = pairs.reduce(0.0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+      let energy = pairs.reduce(0.0) { $0 + $1.1 * $1.1 }
+      sum += lost / energy
+      slopes += pairs.map { 2 * ($0.0 - $0.1) / energy }
+    }
+    let loss = BlockLoss(target: target)
+    #expect(abs(loss.sum(output, team: team) - sum) < 1e-5 * sum)
+    let (sameSum, gradient) = loss.gradient(output, scale: 0.5, team: team)
+    #expect(sameSum == loss.sum(output, team: team))
+    for (slope, expected) in zip(gradient.values, slopes) {
+      #expect(abs(Double(slope) - 0.5 * expected) <= 1e-4 * abs(expected))
+    }
+  }
+
   @Test func theWeightIsThatOfThePackedLinearBeforeRounding() throws {
     let small = try SmallBlock()
     for (role, packed) in small.fitted.linears {

@@ -16,6 +16,10 @@ class InputError(ValueError):
     """Something the user gave cannot be used: says what, where, and what was expected. Exit code 65."""
 
 
+class OutputError(OSError):
+    """The output cannot be written: errno, why, and the place the user named. Exit code 74."""
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that reports a wrong command line in one line and exits with 64."""
 

@@ -237,9 +237,12 @@ class PackedModel(Checkpoint):
     @cached_property
     def format(self) -> PackedFormat:
         config = self.config.get("quantization_config") or {}
-        if not isinstance(config, dict):
-            raise InputError(f"quantization_config is {config!r}; expected an object")
-        return PackedFormat.of(config)
+        try:
+            if not isinstance(config, dict):
+                raise InputError(f"quantization_config is {config!r}; expected an object")
+            return PackedFormat.of(config)
+        except InputError as error:
+            raise InputError(f"{self.directory / 'config.json'}: {error}") from error
 
     @cached_property
     def linears(self) -> list[str]:

@@ -6,6 +6,8 @@ document; each line of a JSON lines file is one. Documents are tokenized one by 
 
 from __future__ import annotations
 
+import argparse
+import errno
 import gzip
 import io
 import json
@@ -22,7 +24,7 @@ import numpy as np
 from safetensors.numpy import save
 from tokenizers import Tokenizer
 
-from crvq.errors import InputError, Parser, run
+from crvq.errors import InputError, OutputError, Parser, run
 
 DOCUMENT_CHARACTERS_MAX = 256 << 20  # a document is tokenized in one piece, at some 200 bytes of memory a character
 BATCH_CHARACTERS = 4 << 20
@@ -176,26 +178,43 @@ def cut(stream: np.ndarray, length: int, count: int | None, seed: int | None, bo
     return np.concatenate([np.full((len(rows), 1), bos, dtype=np.int32), rows], axis=1)
 
 
-def write_tokens(path: Path, input_ids: np.ndarray) -> None:
-    """Writes a token file so that `path` never holds half of one."""
-    data = save({"input_ids": np.ascontiguousarray(input_ids, dtype=np.int32)})
+def write_file(path: Path, data: bytes | None) -> None:
+    """Writes a file so that `path` never holds half of one. Without data it only tries whether that can be done."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with temporary.open("xb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        try:
+            with temporary.open("xb") as stream:
+                stream.write(data or b"")
+                stream.flush()
+                os.fsync(stream.fileno())
+            if data is not None:
+                temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(error.errno, f"cannot be written: {error.strerror}", str(path)) from error
+
+
+def check_place(path: Path) -> None:
+    """Refuses a place where no file can be, before all the work that the file is for."""
+    if not path.parent.is_dir():
+        raise OutputError(errno.ENOENT, "no such directory; make it first", str(path.parent))
+    write_file(path, None)
+
+
+def given_path(text: str) -> Path:
+    """A path as it was given. An empty one would be the current directory, which nobody means by it."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, got nothing")
+    return Path(text)
 
 
 def parse(arguments: list[str] | None = None) -> Namespace:
     parser = Parser(prog="tokenize", description=(__doc__ or "").splitlines()[0])
     add = parser.add_argument
-    add("--tokenizer", type=Path, required=True, help="tokenizer.json, or a model directory that has one")
-    add("--input", type=Path, required=True, nargs="+", metavar="FILE", help="UTF-8 text or .jsonl, also .gz")
-    add("--output", type=Path, required=True, metavar="FILE", help="the .safetensors file to write")
+    add("--tokenizer", type=given_path, required=True, help="tokenizer.json, or a model directory that has one")
+    add("--input", type=given_path, required=True, nargs="+", metavar="FILE", help="UTF-8 text or .jsonl, also .gz")
+    add("--output", type=given_path, required=True, metavar="FILE", help="the .safetensors file; one that is there is replaced")
     add("--length", type=int, metavar="N", help="tokens a sequence")
     add("--whole", action="store_true", help="one sequence with the whole text, for test sets")
     add("--count", type=int, metavar="N", help="sequences to keep (default: all)")
@@ -204,7 +223,7 @@ def parse(arguments: list[str] | None = None) -> Namespace:
     add("--bos-id", type=int, metavar="N", help="id of BOS (default: what the model's files name)")
     add("--jsonl-field", metavar="NAME", help='input is JSON lines with the text under NAME (.jsonl: "text")')
     options = parser.parse_args(arguments)
-    if options.whole == bool(options.length):
+    if options.whole == (options.length is not None):
         parser.error("give one of --length N and --whole")
     if options.whole and (options.count is not None or options.seed is not None):
         parser.error("--count and --seed have no meaning with --whole")
@@ -218,11 +237,14 @@ def parse(arguments: list[str] | None = None) -> Namespace:
         parser.error("--bos-id has no meaning with --no-bos")
     if options.bos_id is not None and not 0 <= options.bos_id < 1 << 31:
         parser.error(f"--bos-id {options.bos_id}: expected 0 to {(1 << 31) - 1}")
+    if options.output.exists() and not options.output.is_file():
+        parser.error(f"--output {options.output}: exists, and is no file; choose another")
     return options
 
 
 def main() -> None:
     options = parse()
+    check_place(options.output)
     file = tokenizer_file(options.tokenizer)
     tokenizer = load_tokenizer(file)
     bos: int | None = None
@@ -236,7 +258,7 @@ def main() -> None:
     if not len(stream):
         raise InputError(f"{', '.join(map(str, options.input))}: no text")
     input_ids = whole(stream, bos) if options.whole else cut(stream, options.length, options.count, options.seed, bos)
-    write_tokens(options.output, input_ids)
+    write_file(options.output, save({"input_ids": np.ascontiguousarray(input_ids, dtype=np.int32)}))
     sequences, length = input_ids.shape
     print(f"tokenize: {options.output}: {sequences:,} × {length:,} of {len(stream):,} tokens", file=sys.stderr)
 

@@ -15,6 +15,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, Pre
 from crvq.errors import InputError
 from crvq.packed import PackedModel
 
+HEAD, EMBEDDINGS = "lm_head.weight", "model.embed_tokens.weight"
+
 
 def plain_config(packed: PackedModel) -> PretrainedConfig:
     """The model's configuration without the part that says it is packed, which transformers does not know."""
@@ -33,6 +35,18 @@ def state_dict(packed: PackedModel, dtype: torch.dtype) -> dict[str, torch.Tenso
     return state
 
 
+def refuse_another_head(packed: PackedModel) -> None:
+    """Of a model whose head is its embedding matrix, that no other head is stored: one of them would be lost."""
+    if HEAD not in packed.files or EMBEDDINGS not in packed.files:
+        return
+    head, embeddings = (packed.tensor(name, "pt").float() for name in (HEAD, EMBEDDINGS))
+    if not torch.equal(head, embeddings):
+        raise InputError(
+            f"{packed.files[HEAD]}: tensor {HEAD}: expected the values of {EMBEDDINGS}, as tie_word_embeddings in "
+            "config.json says, got others; set it to false, or remove the tensor"
+        )
+
+
 def load(directory: Path | str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """The model of a packed directory, ready for inference.
 
@@ -40,7 +54,10 @@ def load(directory: Path | str, dtype: torch.dtype = torch.float32) -> PreTraine
     """
     packed = PackedModel(directory)
     _ = packed.format  # refuses a directory that is not packed before anything is built
-    model = AutoModelForCausalLM.from_config(plain_config(packed))
+    config = plain_config(packed)
+    if config.tie_word_embeddings:
+        refuse_another_head(packed)
+    model = AutoModelForCausalLM.from_config(config)
     # Not model.to(dtype): it would round the rotary frequencies as well, which are a buffer.
     for parameter in model.parameters():
         parameter.data = parameter.data.to(dtype)
@@ -50,6 +67,8 @@ def load(directory: Path | str, dtype: torch.dtype = torch.float32) -> PreTraine
         raise InputError(f"{directory}: {' '.join(str(error).split())}") from error
     tied = set(getattr(model, "_tied_weights_keys", None) or ()) if model.config.tie_word_embeddings else set()
     missing = [name for name in missing if name not in tied]
+    # Older checkpoints have what newer models compute.
+    unexpected = [name for name in unexpected if not name.endswith(".rotary_emb.inv_freq")]
     if missing or unexpected:
         raise InputError(f"{directory}: missing tensors {missing[:3]}, unexpected tensors {unexpected[:3]}")
     model.tie_weights()

@@ -19,6 +19,8 @@ struct ConfigReader {
 
   func has(_ key: String) -> Bool { value(key) != nil }
 
+  var isEmpty: Bool { members.isEmpty }
+
   func mismatch(_ key: String, _ expected: String, _ got: String) -> CheckpointError {
     CheckpointError(.mismatch, path: path, "\(prefix)\(key): expected \(expected), got \(got)")
   }
@@ -46,6 +48,13 @@ struct ConfigReader {
       key, "a whole number from \(limits.lowerBound) to \(limits.upperBound)", integerIfPresent(key, limits))
   }
 
+  /// As ``integerIfPresent(_:_:)``, also where it is written with a fraction of zero: 8192.0.
+  func wholeNumberIfPresent(_ key: String, _ limits: ClosedRange<Int>) throws -> Int? {
+    try read(key, "a whole number from \(limits.lowerBound) to \(limits.upperBound)") { value in
+      (value.integer ?? value.double.flatMap { Int(exactly: $0) }).flatMap { limits.contains($0) ? $0 : nil }
+    }
+  }
+
   func numberIfPresent(_ key: String, _ limits: ClosedRange<Double>) throws -> Double? {
     try read(key, "a number from \(limits.lowerBound) to \(limits.upperBound)") { value in
       value.double.flatMap { limits.contains($0) ? $0 : nil }
@@ -58,14 +67,20 @@ struct ConfigReader {
 
   func textIfPresent(_ key: String) throws -> String? { try read(key, "a string", \.string) }
 
-  func text(_ key: String) throws -> String { try require(key, "a string", textIfPresent(key)) }
-
   func flag(_ key: String, default fallback: Bool) throws -> Bool {
     try read(key, "true or false", \.bool) ?? fallback
   }
 
   func objectIfPresent(_ key: String) throws -> ConfigReader? {
     try read(key, "an object", \.object).map { ConfigReader(path: path, members: $0, prefix: "\(prefix)\(key).") }
+  }
+
+  /// - Parameter expected: what there is instead of an object.
+  /// - Throws: ``CheckpointError`` naming the first member that is an object.
+  func requireNoObjects(_ expected: String) throws {
+    for key in members.keys.sorted() {
+      if let value = value(key), value.object != nil { throw mismatch(key, expected, value.shown) }
+    }
   }
 
   func textList(_ key: String) throws -> [String] {

@@ -6,6 +6,8 @@ public struct ModelConfig: Sendable, Equatable {
   public let path: String
   /// `architectures`: the class names of transformers, the first of which counts.
   public let architectures: [String]
+  /// `model_type`: the name by which transformers chooses the class, whatever `architectures` says; nil for none.
+  public let modelType: String?
   /// `hidden_size`: the width of the residual stream.
   public let hiddenSize: Int
   /// `intermediate_size`: the width inside the MLP.
@@ -14,11 +16,11 @@ public struct ModelConfig: Sendable, Equatable {
   public let blockCount: Int
   /// `num_attention_heads`: query heads.
   public let headCount: Int
-  /// `num_key_value_heads`; divides ``headCount``.
+  /// `num_key_value_heads`; divides ``headCount``, and is the same where nothing is said.
   public let keyValueHeadCount: Int
   /// `head_dim`: the width of a head, even.
   public let headSize: Int
-  /// `rms_norm_eps`.
+  /// `rms_norm_eps`; 1e-6 where nothing is said.
   public let normEpsilon: Double
   /// `rope_theta` and `rope_scaling`, or `rope_parameters`.
   public let rotary: RotaryEmbedding
@@ -78,6 +80,7 @@ public struct ModelConfig: Sendable, Equatable {
       throw config.mismatch("architectures", "one of \(known.sorted().joined(separator: ", "))", found)
     }
 
+    modelType = try config.textIfPresent("model_type")
     hiddenSize = try config.integer("hidden_size", Self.sizeLimits)
     intermediateSize = try config.integer("intermediate_size", Self.sizeLimits)
     blockCount = try config.integer("num_hidden_layers", Self.blockLimits)
@@ -85,7 +88,7 @@ public struct ModelConfig: Sendable, Equatable {
     headCount = try config.integer("num_attention_heads", Self.headLimits)
     keyValueHeadCount = try Self.keyValueHeadCount(config, headCount: headCount)
     headSize = try Self.headSize(config, hiddenSize: hiddenSize, headCount: headCount)
-    normEpsilon = try config.number("rms_norm_eps", 0...1)
+    normEpsilon = try config.numberIfPresent("rms_norm_eps", 0...1) ?? 1e-6
     rotary = try RotaryEmbedding(config)
 
     tiesEmbeddings = try config.flag("tie_word_embeddings", default: false)
@@ -93,8 +96,9 @@ public struct ModelConfig: Sendable, Equatable {
     mlpBias = try config.flag("mlp_bias", default: false)
     quantization = config.value("quantization_config")
 
-    if let activation = try config.textIfPresent("hidden_act"), activation != "silu" {
-      throw config.mismatch("hidden_act", "silu", JSONValue.quoted(activation))
+    // Two names of one function.
+    if let activation = try config.textIfPresent("hidden_act"), !["silu", "swish"].contains(activation) {
+      throw config.mismatch("hidden_act", "silu or swish", JSONValue.quoted(activation))
     }
   }
 
@@ -129,13 +133,14 @@ public struct ModelConfig: Sendable, Equatable {
 
   /// The document without `quantization_config`, as ``configJSON(adding:)``: what an exported float model says.
   ///
-  /// - Parameter elementTypeName: the new `torch_dtype` ("float16"), if the weights' type has changed.
+  /// - Parameter elementTypeName: the new `torch_dtype` ("float16"), if the weights' type has changed. It keeps the
+  ///   name that it has: `torch_dtype` or, of newer versions of transformers, `dtype`; both if both are there.
   public func configJSON(withoutQuantizationAs elementTypeName: String? = nil) -> String {
     var members = document.object ?? [:]
     members["quantization_config"] = nil
     if let elementTypeName {
-      let key = members["dtype"] != nil && members["torch_dtype"] == nil ? "dtype" : "torch_dtype"
-      members[key] = .string(elementTypeName)
+      let present = ["dtype", "torch_dtype"].filter { members[$0] != nil }
+      for key in present.isEmpty ? ["torch_dtype"] : present { members[key] = .string(elementTypeName) }
     }
     return JSONValue.object(members).text(indented: true) + "\n"
   }

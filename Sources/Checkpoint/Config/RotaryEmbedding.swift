@@ -30,10 +30,8 @@ extension RotaryEmbedding {
 
   init(_ config: ConfigReader) throws {
     try Self.requireWholeHeads(config)
-    let older = try config.objectIfPresent("rope_scaling").map { try RotaryEmbedding($0, within: config) }
-    let newer = try config.objectIfPresent("rope_parameters").map {
-      try RotaryEmbedding($0, within: config, typeIfAbsent: "default")
-    }
+    let older = try Self.embedding("rope_scaling", of: config)
+    let newer = try Self.embedding("rope_parameters", of: config)
     // transformers takes the older one without a word; whoever added it may not have known.
     if let older, let newer, older != newer {
       throw config.mismatch("rope_scaling", "nothing, or what rope_parameters says", "another embedding")
@@ -41,11 +39,19 @@ extension RotaryEmbedding {
     self = try newer ?? older ?? RotaryEmbedding(theta: Self.theta(config) ?? Self.defaultTheta, scaling: .none)
   }
 
+  /// What one of the two objects says; nil if there is none, or nothing in it.
+  private static func embedding(_ key: String, of config: ConfigReader) throws -> RotaryEmbedding? {
+    guard let parameters = try config.objectIfPresent(key), !parameters.isEmpty else { return nil }
+    return try RotaryEmbedding(parameters, within: config)
+  }
+
   /// By one of the two objects, which may have the base as well.
-  private init(_ parameters: ConfigReader, within config: ConfigReader, typeIfAbsent: String? = nil) throws {
+  private init(_ parameters: ConfigReader, within config: ConfigReader) throws {
+    // Some architectures have an embedding for each type of layer, of which nothing would be read here.
+    try parameters.requireNoObjects("one rotary embedding for all layers")
     try Self.requireWholeHeads(parameters)
     theta = try Self.theta(parameters) ?? Self.theta(config) ?? Self.defaultTheta
-    scaling = try Self.scaling(parameters, typeIfAbsent: typeIfAbsent)
+    scaling = try Self.scaling(parameters, within: config)
   }
 
   private static func theta(_ config: ConfigReader) throws -> Double? {
@@ -59,26 +65,35 @@ extension RotaryEmbedding {
     }
   }
 
-  private static func scaling(_ config: ConfigReader, typeIfAbsent: String? = nil) throws -> Scaling {
+  private static func scaling(_ parameters: ConfigReader, within config: ConfigReader) throws -> Scaling {
     // `type` is the older name of `rope_type`.
-    let key = config.has("rope_type") || !config.has("type") ? "rope_type" : "type"
+    let key = parameters.has("rope_type") || !parameters.has("type") ? "rope_type" : "type"
     let factors = 1e-3...1e6
-    switch try config.textIfPresent(key) ?? typeIfAbsent ?? config.text(key) {
+    switch try parameters.textIfPresent(key) ?? "default" {
     case "default":
       return .none
     case "linear":
-      return .linear(factor: try config.number("factor", factors))
+      return .linear(factor: try parameters.number("factor", factors))
     case "llama3":
-      let low = try config.number("low_freq_factor", factors)
-      let high = try config.number("high_freq_factor", factors)
+      let low = try parameters.number("low_freq_factor", factors)
+      let high = try parameters.number("high_freq_factor", factors)
       guard low < high else {
-        throw config.mismatch("high_freq_factor", "a number above low_freq_factor (\(low))", "\(high)")
+        throw parameters.mismatch("high_freq_factor", "a number above low_freq_factor (\(low))", "\(high)")
       }
       return .llama3(
-        factor: try config.number("factor", factors), lowFrequencyFactor: low, highFrequencyFactor: high,
-        originalPositions: try config.integer("original_max_position_embeddings", ModelConfig.positionLimits))
+        factor: try parameters.number("factor", factors), lowFrequencyFactor: low, highFrequencyFactor: high,
+        originalPositions: try originalPositions(parameters, within: config))
     case let other:
-      throw config.mismatch(key, "default, linear or llama3", JSONValue.quoted(other))
+      throw parameters.mismatch(key, "default, linear or llama3", JSONValue.quoted(other))
     }
+  }
+
+  /// In the order of transformers: what stands beside the object comes before what stands in it.
+  private static func originalPositions(_ parameters: ConfigReader, within config: ConfigReader) throws -> Int {
+    let (key, limits) = ("original_max_position_embeddings", ModelConfig.positionLimits)
+    if let positions = try config.wholeNumberIfPresent(key, limits) { return positions }
+    if let positions = try parameters.wholeNumberIfPresent(key, limits) { return positions }
+    if let positions = try config.integerIfPresent("max_position_embeddings", limits) { return positions }
+    return try parameters.integer(key, limits)
   }
 }

@@ -172,6 +172,9 @@ extension JobEngine {
         }
         isConcluded.store(true, ordering: .releasing)
         link.post { [self] in decide(.assembled) }
+      } catch CoordinatorError.usage(let text) {
+        // Something has come into the output's way: when it is gone, the job can go on.
+        link.post { [self] in fail(.tryAgain(text)) }
       } catch {
         link.post { [self] in fail((error as? CoordinatorError) ?? .io("\(error)")) }
       }
@@ -182,8 +185,14 @@ extension JobEngine {
     switch reason {
     case .quarantined(let culprits): .tryAgain(summary(of: culprits))
     case .badInput(let task, let message): .badInput("\(task): \(message)")
-    case .attemptsExhausted(let task, let message): .tryAgain("\(task) failed too often, last: \(message)")
+    case .attemptsExhausted(let task, let message): .tryAgain("\(task) failed too often, last: \(named(message))")
     }
+  }
+
+  /// To the scheduler a worker is its id, which tells people nothing.
+  private func named(_ reason: String) -> String {
+    guard let worker = roster.workers.keys.first(where: { reason.contains($0.description) }) else { return reason }
+    return reason.replacing(worker.description, with: roster.name(of: worker))
   }
 }
 

@@ -19,6 +19,8 @@ final class JobEngine: @unchecked Sendable {
   static let remarkMax = 60
   /// A tick that comes so much too late means that this process was stopped, or its machine asleep, or a disk very slow.
   private static let standstill = Duration.seconds(2)
+  /// Between looks at whether the job's directory is still this coordinator's.
+  private static let look = Duration.seconds(1)
   /// Leases set aside for one coordinator, so that its successor gives none twice.
   static let leasesReserved: Int64 = 1 << 32
   /// How long a finished job waits for its workers to confirm that they know, those that fell silent among them.
@@ -67,6 +69,7 @@ final class JobEngine: @unchecked Sendable {
   let background = BackgroundThreads(count: JobEngine.storeThreads, name: "store")
   let started = ContinuousClock.now
   let startTime = Date()
+  private var nextLook = ContinuousClock.now
   private var meter = RateMeter()
   var secondsSaved = 0.0
   private var phase = JobPhase.waiting
@@ -121,6 +124,7 @@ final class JobEngine: @unchecked Sendable {
         nextTick = ContinuousClock.now + Self.tick
         decide(.tick)
         loseVanished()
+        lookAtDirectory()
         let moment = moment()
         keepBooks(moment.pace)
         display.show(moment)
@@ -128,6 +132,21 @@ final class JobEngine: @unchecked Sendable {
       }
     }
     try end(beforeFarewell)
+  }
+
+  /// Without its database nothing of a job is found again; without its lock another coordinator may have it. A
+  /// directory that is removed at the end has a name of its own, and is needed no longer than this process lives.
+  private func lookAtDirectory() {
+    let now = ContinuousClock.now
+    if now < nextLook || !job.purpose.isResumable { return }
+    nextLook = now + Self.look
+    if job.store.isGone {
+      let advice = "put it back and resume, or start again with another --job"
+      fail(.io("\(job.directory.databasePath): was removed, moved or replaced while the job ran; \(advice)"))
+    } else if job.directory.isLockGone {
+      let reason = "was removed or replaced while the job ran, so that another coordinator may have it"
+      fail(.io("\(job.directory.lockPath): \(reason)"))
+    }
   }
 
   /// Who did not listen cannot say that others were silent.

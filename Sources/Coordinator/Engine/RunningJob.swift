@@ -43,14 +43,14 @@ public final class RunningJob: Sendable {
 
   /// Binds the endpoints.
   ///
-  /// - Throws: ``CoordinatorError``, for a port in use. A job that was to begin is then taken back, one that was resumed stays.
+  /// - Throws: ``CoordinatorError``, for a port in use; ``MessagingError``. The job stays: whoever wanted it to begin
+  ///   takes it back, see ``PreparedJob/discard()``.
   public init(_ job: PreparedJob, _ settings: Settings, logger: Logger) throws {
     self.job = job
     self.settings = settings
     let (security, display) = (settings.security, settings.display)
     let served: ServedArtifacts
     do throws(ArtifactError) { served = try ServedArtifacts(job.artifacts, job.inputs) } catch {
-      job.discard()
       throw CoordinatorError.io("\(error)")
     }
     do throws(MessagingError) {
@@ -65,7 +65,6 @@ public final class RunningJob: Sendable {
         serving: served, context: context, security: security, logger: logger)
       client = try ArtifactClient(context: context, security: security) { logger.warning("\($0)") }
     } catch {
-      job.discard()
       switch error {
       case .badEndpoint, .unprotected: throw CoordinatorError.usage("--bind \(error)")
       default: throw CoordinatorError.io("\(error)")
@@ -101,6 +100,8 @@ public final class RunningJob: Sendable {
       client.close()
       // Workers started by hand would wait long for a shutdown that is lost.
       context.terminate()
+      // The process may end before the store goes by itself.
+      job.artifacts.removeStaging()
     }
     try startWorkers()
     do { try engine.run { settings.launcher.retire() } } catch let error as CoordinatorError { throw advised(error) }
@@ -108,7 +109,7 @@ public final class RunningJob: Sendable {
 
   /// A job that ended early, with how to go on.
   private func advised(_ error: CoordinatorError) -> CoordinatorError {
-    guard let resumeCommand, error.canBeResumed else { return error }
+    guard let resumeCommand, error.canBeResumed, !job.store.isGone else { return error }
     let text = "\(error); go on with: \(resumeCommand)"
     if case .io = error { return .io(text) }
     return .tryAgain(text)

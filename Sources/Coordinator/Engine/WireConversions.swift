@@ -107,16 +107,10 @@ extension WorkerID {
 extension WorkerDescription {
   /// - Parameter key: that of the connection on which it came.
   init(_ wire: WireReady, key: PublicKey?) {
-    id = WorkerID(wire.workerID)
-    name = wire.name
-    host = wire.host
-    pid = Int(wire.pid)
-    threads = Int(wire.threads)
-    slots = Int(wire.slots)
-    memory = Int(clamping: wire.memoryBytes)
-    cpu = wire.cpu
-    artifactEndpoint = wire.artifactEndpoint
-    self.key = key
+    self.init(
+      id: WorkerID(wire.workerID), name: wire.name, host: wire.host, pid: Int(wire.pid), threads: Int(wire.threads),
+      slots: Int(wire.slots), memory: Int(clamping: wire.memoryBytes), cpu: wire.cpu,
+      artifactEndpoint: wire.artifactEndpoint, key: key)
   }
 }
 

@@ -3,7 +3,7 @@ import GRDB
 import JobGraph
 
 /// One thing that happened, for `status`, reports and people. The job does not depend on it.
-enum HistoryEntry: Sendable {
+package enum HistoryEntry: Sendable {
   case joined(WorkerDescription, at: Date = Date())
   case left(WorkerID, at: Date = Date())
   case started(TaskID, Lease, on: WorkerID, named: String, at: Date = Date())
@@ -16,7 +16,7 @@ enum HistoryEntry: Sendable {
 
 extension JobStore {
   /// Writes entries in one transaction.
-  func record(_ entries: [HistoryEntry]) throws {
+  package func record(_ entries: [HistoryEntry]) throws {
     if entries.isEmpty { return }
     try write { database in for entry in entries { try Self.write(entry, database) } }
   }
@@ -87,7 +87,7 @@ extension JobStore {
   }
 
   /// What the coordinator before this one had in hand means nothing any more, and every task is tried again.
-  func closeHistory(at time: Date = Date()) throws {
+  package func closeHistory(at time: Date = Date()) throws {
     try write { database in
       try database.execute(sql: "DELETE FROM quarantine")
       try database.execute(sql: "UPDATE worker SET left_at = ? WHERE left_at IS NULL", arguments: [time])
@@ -119,19 +119,19 @@ extension JobStore {
   }
 
   /// A worker that is, or was, part of the job.
-  struct KnownWorker: Sendable {
-    let name: String
-    let host: String
-    let threads: Int
+  package struct KnownWorker: Sendable {
+    package let name: String
+    package let host: String
+    package let threads: Int
     /// What it has in hand.
-    let tasks: [String]
+    package let tasks: [String]
     /// Tasks that it has done, in all and in the last minute.
-    let done: Int
-    let doneOfLate: Int
+    package let done: Int
+    package let doneOfLate: Int
   }
 
   /// Workers by name: those that are part of the job now, or all that have been.
-  func workers(activeOnly: Bool, at time: Date = Date()) throws -> [KnownWorker] {
+  package func workers(activeOnly: Bool, at time: Date = Date()) throws -> [KnownWorker] {
     // Of a name there may be several processes, one after another: they are one here.
     let workers =
       activeOnly
@@ -159,7 +159,7 @@ extension JobStore {
   }
 
   /// Attempts at tasks that had been given out before.
-  func retries() throws -> Int {
+  package func retries() throws -> Int {
     try read { database in
       try Int.fetchOne(
         database,

@@ -21,11 +21,14 @@ public final class JobDirectory: Sendable {
     ["", "-wal", "-shm", "-journal"].map { databaseName + $0 }
     + ["artifacts", "keys", "log", lockName, SlurmLauncher.recordName]
   private static let holderLengthMax = 512
+  /// Tries to lock a file that is removed, or replaced, at the very moment each time.
+  private static let lockAttempts = 16
 
   public static func databasePath(in directory: String) -> String { "\(directory)/\(databaseName)" }
   public var databasePath: String { Self.databasePath(in: path) }
   public var artifactsPath: String { "\(path)/artifacts" }
   public var logPath: String { "\(path)/log" }
+  var lockPath: String { "\(path)/\(Self.lockName)" }
   /// Where the job has keys of its own, if it has.
   public var keysPath: String { "\(path)/keys" }
 
@@ -54,26 +57,23 @@ public final class JobDirectory: Sendable {
 
   /// Opens the directory, making it if it is not there, for this process alone.
   ///
-  /// - Throws: ``CoordinatorError`` if another coordinator has it or it cannot be made.
+  /// - Throws: ``CoordinatorError`` if another coordinator has it or it cannot be made; nothing that was made stays.
   public init(_ directory: String, isTemporary: Bool = false) throws {
     self.isTemporary = isTemporary
     do throws(ArtifactError) {
       made = try Directory.make(directory, operation: "cannot make the job directory")
+      try Directory.flush(made)
     } catch { throw CoordinatorError.io("\(error)") }
     path = directory
     // The lock goes with the process, however it ends.
     let lockPath = "\(directory)/\(Self.lockName)"
     let hadLock = FileManager.default.fileExists(atPath: lockPath)
-    lock = open(lockPath, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
-    if lock < 0 { throw CoordinatorError.io("\(lockPath): \(String(cString: strerror(errno)))") }
-    guard Self.lock(lock, command: Self.setLock) != nil else {
-      let code = errno
-      guard code == EAGAIN || code == EACCES else {
-        throw CoordinatorError.io("\(lockPath): cannot be locked: \(String(cString: strerror(code)))")
-      }
-      let holder = Self.holder(lock)
-      throw CoordinatorError.tryAgain(
-        "\(directory): another coordinator\(holder) is running this job; wait for it or stop it first")
+    do throws(CoordinatorError) {
+      lock = try Self.takeLock(lockPath, isThere: hadLock, of: directory)
+    } catch {
+      // One that another coordinator has meanwhile is not empty, and stays.
+      Directory.remove(made)
+      throw error
     }
     // Not before: until then another process may have been making a job here.
     foundNames = Set(
@@ -81,6 +81,44 @@ public final class JobDirectory: Sendable {
         name == Self.lockName ? hadLock : FileManager.default.fileExists(atPath: "\(directory)/\(name)")
       })
     writeHolder()
+  }
+
+  /// Opens the lock's file and locks it.
+  ///
+  /// - Parameter isThere: whether the file was there before: if it cannot be locked, one that was not does not stay.
+  private static func takeLock(_ path: String, isThere: Bool, of directory: String) throws(CoordinatorError) -> Int32 {
+    for _ in 0..<lockAttempts {
+      let descriptor = try openFile(path, O_RDWR | O_CREAT, mode: 0o644)
+      let isLocked = lock(descriptor, command: setLock) != nil
+      let code = errno
+      // One that was removed or replaced since it was opened keeps nobody out.
+      if isLocked, FileIdentity(descriptor: descriptor)?.isGone(from: path) == false { return descriptor }
+      defer { close(descriptor) }
+      if isLocked { continue }
+      guard code == EAGAIN || code == EACCES else {
+        if !isThere { unlink(path) }
+        throw .io("\(path): cannot be locked: \(String(cString: strerror(code)))")
+      }
+      throw .tryAgain(
+        "\(directory): another coordinator\(holder(descriptor)) is running this job; wait for it or stop it first")
+    }
+    throw .tryAgain("\(path): is removed again and again by somebody; try again when that has ended")
+  }
+
+  /// Whether the lock's file was removed, moved or replaced: another coordinator can then have the job as well.
+  package var isLockGone: Bool { FileIdentity(descriptor: lock)?.isGone(from: lockPath) ?? true }
+
+  /// Opens one of the directory's files. What is none, such as a pipe that nobody reads, is not waited for.
+  private static func openFile(_ path: String, _ flags: Int32, mode: mode_t) throws(CoordinatorError) -> Int32 {
+    let descriptor = open(path, flags | O_CLOEXEC | O_NONBLOCK, mode)
+    // So it is said of a pipe that nobody reads.
+    if descriptor < 0, errno != ENXIO { throw .io("\(path): \(String(cString: strerror(errno)))") }
+    var status = stat()
+    if descriptor >= 0, fstat(descriptor, &status) == 0, [S_IFREG, S_IFCHR].contains(status.st_mode & S_IFMT) {
+      return descriptor
+    }
+    if descriptor >= 0 { close(descriptor) }
+    throw .io("\(path): expected a file, got something else; remove it")
   }
 
   /// A write lock on the whole file that belongs to the open file, not to the process, so that asking for it does not take it
@@ -125,16 +163,19 @@ public final class JobDirectory: Sendable {
     do throws(ArtifactError) {
       try Directory.make(logPath, operation: "cannot make the directory of logs")
     } catch { throw CoordinatorError.io("\(error)") }
-    guard let stream = fopen("\(logPath)/coordinator.log", "ae") else {
-      throw CoordinatorError.io("\(logPath)/coordinator.log: \(String(cString: strerror(errno)))")
+    let path = "\(logPath)/coordinator.log"
+    let descriptor = try Self.openFile(path, O_WRONLY | O_CREAT | O_APPEND, mode: 0o666)
+    guard let stream = fdopen(descriptor, "a") else {
+      let code = errno
+      close(descriptor)
+      throw CoordinatorError.io("\(path): \(String(cString: strerror(code)))")
     }
     return Logger(label: "crvq-coord") { _ in FileLogHandler(stream: stream) }
   }
 
   /// Whether a coordinator is running the job now.
   public static func isHeld(_ directory: String) -> Bool {
-    let descriptor = open("\(directory)/\(lockName)", O_RDONLY | O_CLOEXEC)
-    if descriptor < 0 { return false }
+    guard let descriptor = try? openFile("\(directory)/\(lockName)", O_RDONLY, mode: 0) else { return false }
     defer { close(descriptor) }
     return lock(descriptor, command: getLock).map { $0.l_type != Int16(F_UNLCK) } ?? false
   }

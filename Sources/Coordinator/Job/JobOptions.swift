@@ -8,9 +8,9 @@ import JobGraph
 public struct JobOptions: Codable, Sendable, Equatable {
   /// Raised whenever the same options give other bytes than before, or a job's records mean something else: half a job of each would
   /// fit neither.
-  static let currentMethod = 4
+  static let currentMethod = 5
   /// The same for jobs that tune or distill, which are counted on their own.
-  private static let tuningMethod = 7
+  private static let tuningMethod = 8
   /// The first that knows a model by its manifest.
   private static let manifestMethod = 3
 
@@ -102,12 +102,26 @@ public struct JobOptions: Codable, Sendable, Equatable {
 }
 
 extension JobOptions {
-  /// - Throws: ``CoordinatorError`` if the text is none that this release can read.
+  /// - Throws: ``CoordinatorError`` if the text is none that this release can read, or has a number out of its range.
   package init(json: String, path: String) throws {
     guard let options = try? JSONDecoder().decode(Self.self, from: Data(json.utf8)) else {
       throw Self.otherRelease(path)
     }
+    if let fault = options.fault { throw JobStore.damage(path, fault) }
     self = options
+  }
+
+  /// The first number that no command line gives, with what is expected; nil if there is none. Those who plan a job
+  /// take them for granted.
+  private var fault: String? {
+    if sequences < 2 { return "sequences is \(sequences), expected at least 2" }
+    let limits: [(name: String, value: Int, range: ClosedRange<Int>)] = [
+      ("heldOut", heldOut, 1...sequences - 1), ("shards", shards, 1...Self.shardsMax),
+      ("tuneEpochs", tuneEpochs, 0...Self.tuneEpochsMax),
+      ("distillEpochs", distillEpochs ?? 1, 1...Self.distillEpochsMax),
+    ]
+    guard let wrong = limits.first(where: { !$0.range.contains($0.value) }) else { return nil }
+    return "\(wrong.name) is \(wrong.value), expected \(wrong.range.lowerBound) to \(wrong.range.upperBound)"
   }
 
   /// - Throws: ``CoordinatorError`` if this release would give other bytes than the one that began the job.

@@ -9,19 +9,23 @@ import Messaging
 public final class JobStore: Sendable {
   private let database: DatabaseQueue
   private let path: String
+  /// The file that was opened.
+  private let identity: FileIdentity?
 
   /// Opens or makes the database.
   ///
   /// - Throws: ``CoordinatorError`` if it is damaged, of another version, or cannot be written.
   public init(path: String, readOnly: Bool = false) throws {
     self.path = path
+    try Self.requireFile(path)
     var configuration = Configuration()
-    configuration.journalMode = .wal
     configuration.readonly = readOnly
     configuration.busyMode = .timeout(5)
-    configuration.prepareDatabase { database in
-      // WAL's default of NORMAL may lose the last commits when the power fails.
-      try database.execute(sql: "PRAGMA synchronous = FULL")
+    if !readOnly {
+      configuration.prepareDatabase { database in
+        // Not as the library has it: its journal mode WAL comes with NORMAL, by which a power failure may take the last commits.
+        try database.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+      }
     }
     do {
       database = try Self.open(path, configuration)
@@ -29,7 +33,19 @@ public final class JobStore: Sendable {
     } catch {
       throw Self.failure(path, error)
     }
+    identity = FileIdentity(path: path)
   }
+
+  /// SQLite would wait for somebody who writes into a pipe.
+  private static func requireFile(_ path: String) throws(CoordinatorError) {
+    var status = stat()
+    if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+      throw .badInput("\(path): no job database, expected a regular file; remove it, or choose another --job")
+    }
+  }
+
+  /// Whether the file was removed, moved or replaced since it was opened: nobody will find what is stored now.
+  package var isGone: Bool { identity?.isGone(from: path) ?? true }
 
   /// In WAL mode even a reader writes beside the database, which whoever may only look at a job cannot. Of one that rests nothing is
   /// needed but the file.
@@ -70,7 +86,7 @@ public final class JobStore: Sendable {
     }
   }
 
-  private static func damage(_ path: String, _ what: String) -> CoordinatorError {
+  static func damage(_ path: String, _ what: String) -> CoordinatorError {
     .badInput("\(path): the job database is damaged (\(what)); restore it, or start again with another --job")
   }
 

@@ -1,13 +1,13 @@
 import Messaging
 
 /// What an earlier coordinator brought home, parted into what is unharmed and what has to be made again.
-struct ResultCheck {
-  private(set) var kept: [StoredResult] = []
-  private(set) var lost: [(result: StoredResult, reason: String)] = []
+package struct ResultCheck {
+  package private(set) var kept: [StoredResult] = []
+  package private(set) var lost: [(result: StoredResult, reason: String)] = []
 
   /// - Parameter linears: how many a block has.
   /// - Throws: ``CoordinatorError`` for a digest that is none. Files that are found to be damaged are removed.
-  init(_ results: [StoredResult], in artifacts: ArtifactStore, linears: Int) throws {
+  package init(_ results: [StoredResult], in artifacts: ArtifactStore, linears: Int) throws {
     for (_, block) in Dictionary(grouping: results.filter { $0.kind != .update }, by: \.block).sorted(by: {
       $0.key < $1.key
     }) {

@@ -8,7 +8,7 @@ extension StoredResult {
   /// Digests of the artifacts that the job still needs.
   ///
   /// - Parameter results: all that are stored.
-  static func neededDigests(_ results: [StoredResult]) -> Set<String> {
+  package static func neededDigests(_ results: [StoredResult]) -> Set<String> {
     func blocks(_ kind: Kind) -> Set<Int> { Set(results.filter { $0.kind == kind }.map(\.block)) }
     let (merged, tuned) = (blocks(.merge), blocks(.tune))
     let lastStep = results.filter { $0.kind == .update }.map(\.part).max()

@@ -50,7 +50,7 @@ public struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, Persi
   }
 
   /// Whether the row is as it was written.
-  var isIntact: Bool {
+  package var isIntact: Bool {
     rowCheck == nil || rowCheck == RowCheck.of([kind.rawValue, block, part, digest, size, record, worker, seconds])
   }
 

@@ -44,6 +44,7 @@ public final class SSHLauncher: WorkerLauncher {
     _ host: ClusterFile.Host, _ endpoint: String, _ report: @escaping @Sendable (LauncherEvent) -> Void
   ) -> String? {
     var policy = RestartPolicy()
+    var lastNote: String?
     while true {
       var isReached = false
       do {
@@ -59,7 +60,10 @@ public final class SSHLauncher: WorkerLauncher {
         guard case .restart(let pause) = policy.ended(end, after: .zero) else {
           return "\(error); no worker is started there"
         }
-        report(.note("\(error); trying again in \((pause / .seconds(1)).fixed(1)) s"))
+        // Said once, however often it happens.
+        let note = "\(error); trying again"
+        if note != lastNote { report(.note(note)) }
+        lastNote = note
         Thread.sleep(forTimeInterval: pause / .seconds(1))
         if isStopping.withLock({ $0 }) { return nil }
       }

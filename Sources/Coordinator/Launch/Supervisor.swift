@@ -82,6 +82,7 @@ final class Supervisor: Sendable {
   /// - Returns: why it is not started again; nil when the launcher was told to stop.
   private func supervise(_ post: Post, _ report: @Sendable (LauncherEvent) -> Void) -> String? {
     var policy = RestartPolicy(outlastsOutages: post.isRemote)
+    var lastAccount: String?
     while true {
       let started = ContinuousClock.now
       let logStart = size(of: post.log)
@@ -103,10 +104,14 @@ final class Supervisor: Sendable {
       let isOutOfMemory = post.outOfMemoryLine.map { end.isKill && $0 == lastLine } ?? memory.explains(end)
       if isOutOfMemory { report(.outOfMemory(worker: post.worker, post.place)) }
       let account = "worker \(post.worker) \(end)" + (lastWords.map { ": \($0)" } ?? "")
-      switch policy.ended(end, after: .now - started) {
+      let lifetime = ContinuousClock.now - started
+      // A machine that is away is named once, however often it is tried.
+      let isKnown = end == .noConnection && lifetime <= RestartPolicy.steady && account == lastAccount
+      lastAccount = account
+      switch policy.ended(end, after: lifetime) {
       case .giveUp: return "\(account); it is not started again" + (post.isLogKept ? ", its log: \(post.log)" : "")
       case .restart(let pause):
-        report(.note("\(account); starting it again in \((pause / .seconds(1)).fixed(1)) s"))
+        if !isKnown { report(.note("\(account); starting it again in \((pause / .seconds(1)).fixed(1)) s")) }
         Thread.sleep(forTimeInterval: pause / .seconds(1))
       }
     }

@@ -1,16 +1,28 @@
+import JobGraph
+import Transformer
+
 // A job's status for people.
 extension JobStatus {
   public var text: String {
-    var lines = [summary, counts, "model \(model)"]
+    var lines = [summary] + counts + ["model \(model)"]
     if let output { lines.append("output \(output)") }
     if let endpoint { lines.append("listening on \(endpoint)") }
     lines += workers.map { $0.text(isOver: state != .running) }
-    lines += quarantined.map { "  quarantined \($0.task), lost with it: \($0.workers)" }
+    lines += quarantined.map { "  quarantined \(Self.name(ofTask: $0.task)), lost with it: \($0.workers)" }
     for (kind, outcomes) in attempts.sorted(by: { $0.key < $1.key }) {
-      let counts = outcomes.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
+      let counts = ended(outcomes).sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
       lines.append("  \(kind) attempts: \(counts)")
     }
     return lines.joined(separator: "\n")
+  }
+
+  /// Of a job without a coordinator nothing runs: what has no end in its history is abandoned.
+  private func ended(_ outcomes: [String: Int]) -> [String: Int] {
+    var outcomes = outcomes
+    if state != .running, let count = outcomes.removeValue(forKey: "running") {
+      outcomes[AttemptOutcome.abandoned.rawValue, default: 0] += count
+    }
+    return outcomes
   }
 
   /// "running: 45 % done, 14 tasks/min, 2 min 05 s so far, 3 min 10 s left".
@@ -24,28 +36,49 @@ extension JobStatus {
     return "\(state.rawValue): \(parts.joined(separator: ", "))"
   }
 
-  /// "collected 12/30  fitted 70/210 linears  merged 10/30  distilled 3/29 steps
-  /// verified 9/30  2 retries".
-  private var counts: String {
+  /// "collected 12/30  fitted 70/210 linears  merged 10/30  tuned 10/30",
+  /// "distilled 3/29 steps  verified 9/30 blocks  2 retries": all of it would be too wide for a terminal.
+  private var counts: [String] {
     func of(_ total: Int?) -> String { total.map { "/\($0)" } ?? "" }
-    var parts: [String] = []
-    if let collectedBlocks { parts.append("collected \(collectedBlocks)\(of(blocks))") }
-    if let fits { parts.append("fitted \(fits)\(of(linears)) linears") }
-    if let mergedBlocks { parts.append("merged \(mergedBlocks)\(of(blocks))") }
-    if let tunedBlocks { parts.append("tuned \(tunedBlocks)\(of(blocks))") }
-    if let distilledSteps { parts.append("distilled \(distilledSteps)\(of(distillationSteps)) steps") }
-    if let verifiedBlocks { parts.append("verified \(verifiedBlocks)\(of(blocks)) blocks") }
-    if let evaluatedWindows { parts.append("evaluated \(evaluatedWindows)\(of(windows)) windows") }
-    parts.append("\(retries) \(retries == 1 ? "retry" : "retries")")
-    return parts.joined(separator: "  ")
+    var blockwise: [String] = []
+    if let collectedBlocks { blockwise.append("collected \(collectedBlocks)\(of(blocks))") }
+    if let fits { blockwise.append("fitted \(fits)\(of(linears)) linears") }
+    if let mergedBlocks { blockwise.append("merged \(mergedBlocks)\(of(blocks))") }
+    if let tunedBlocks { blockwise.append("tuned \(tunedBlocks)\(of(blocks))") }
+    var last: [String] = []
+    if let distilledSteps { last.append("distilled \(distilledSteps)\(of(distillationSteps)) steps") }
+    if let verifiedBlocks { last.append("verified \(verifiedBlocks)\(of(blocks)) blocks") }
+    if let evaluatedWindows { last.append("evaluated \(evaluatedWindows)\(of(windows)) windows") }
+    last.append("\(retries) \(retries == 1 ? "retry" : "retries")")
+    return [blockwise, last].filter { !$0.isEmpty }.map { $0.joined(separator: "  ") }
+  }
+
+  /// What a task of a status, such as "fit 3/6", does: "fit of block 3 mlp.down_proj".
+  fileprivate static func name(ofTask task: String) -> String {
+    let words = task.split(separator: " ")
+    let numbers = words.last?.split(separator: "/").compactMap { Int($0) } ?? []
+    guard words.count == 2, numbers.count == 2, let kind = TaskID.Kind(rawValue: String(words[0])) else { return task }
+    let (place, part) = (numbers[0], numbers[1])
+    switch kind {
+    case .collect, .recollect: return "\(kind.rawValue) of block \(place) for shard \(part)"
+    case .fit:
+      let names = LinearRole.allCases.map(\.rawValue)
+      let name = names.indices.contains(part) ? names[part] : "linear \(part)"
+      return "fit of block \(place) \(name)"
+    case .tune: return "tune of block \(place)"
+    case .distill: return "micro-batch \(part) of distillation step \(place)"
+    case .update: return "update of distillation step \(place)"
+    case .verify: return "verification of block \(place)"
+    case .evaluate: return "evaluation of window \(part)"
+    }
   }
 }
 
 extension JobStatus.Worker {
   fileprivate func text(isOver: Bool) -> String {
     let idle = isOver ? done.counted("task") : isSetAside ? "set aside" : "idle"
-    let work = tasks.isEmpty ? idle : tasks.joined(separator: ", ")
-    let rate = "\(tasksPerMinute)/min".leftPadded(to: 8)
-    return "  \(name.padded(to: 20)) \(host.padded(to: 16)) \(rate)  \(work)"
+    let work = tasks.isEmpty ? idle : tasks.map { JobStatus.name(ofTask: $0) }.joined(separator: ", ")
+    let rate = "\(tasksPerMinute)/min".leftPadded(to: 7)
+    return "  \(name.padded(to: 16)) \(host.padded(to: 12)) \(rate)  \(work)"
   }
 }

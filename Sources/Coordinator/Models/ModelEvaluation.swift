@@ -36,6 +36,7 @@ public struct ModelEvaluation: Sendable {
     let opened = try OpenedModel(model)
     let file = try TokenFile(path: tokens, vocabularySize: opened.model.shape.vocabularySize)
     let windows = try opened.model.shape.windows(of: file, length: window, countMax: maximumWindows)
+    progress("\(windows.count.counted("window")) of \(windows.length) tokens")
     let started = ContinuousClock.now
     var nextLine = started + .seconds(5)
     let tokens = (0..<windows.count).map { windows.tokens($0, of: file) }
@@ -43,9 +44,18 @@ public struct ModelEvaluation: Sendable {
     let losses = try evaluation.losses(tokens, team: team) { step in
       if ContinuousClock.now >= nextLine {
         nextLine = ContinuousClock.now + .seconds(5)
-        progress("evaluated step \(step.stepsDone) of \(step.stepCount)")
+        progress("evaluated \(Self.place(step, blocks: opened.model.blockCount))")
       }
     }
     return Result(Perplexity(losses), seconds: (ContinuousClock.now - started) / .seconds(1))
+  }
+
+  /// What was done last: "block 17 of 30", with more windows than fit in memory "block 17 of 30, part 1 of 2".
+  private static func place(_ progress: WindowEvaluation.Progress, blocks: Int) -> String {
+    // A batch of windows goes through every block, and then the head.
+    let (batch, step) = (progress.stepsDone - 1).quotientAndRemainder(dividingBy: blocks + 1)
+    let batches = progress.stepCount / (blocks + 1)
+    let place = step < blocks ? "block \(step + 1) of \(blocks)" : "the head"
+    return batches > 1 ? "\(place), part \(batch + 1) of \(batches)" : place
   }
 }

@@ -1,6 +1,7 @@
 import CRVQ
 import Checkpoint
 import Foundation
+import Messaging
 import Numerics
 
 /// A packed model decoded to float16, as a plain Hugging Face directory.
@@ -15,9 +16,11 @@ public struct ModelExport: Sendable {
 
   /// Writes the directory under a temporary name and renames it.
   ///
-  /// - Throws: errors that name the file at fault; the final name is then not taken.
-  public func run(progress: (String) -> Void) throws {
+  /// - Parameter checkStop: called before each tensor; throws if the output is no longer wanted.
+  /// - Throws: errors that name the file at fault, and what `checkStop` throws; the final name is then not taken.
+  public func run(checkStop: () throws -> Void, progress: (String) -> Void) throws {
     let (model, packed) = try OpenedModel.packed(quantized)
+    try checkPlace()
     let names = packed.tensorNames
     let prefixes = Set(packed.packedPrefixes)
     // What the model does not read stays as it is: buffers of frequencies and masks, say.
@@ -38,6 +41,7 @@ public struct ModelExport: Sendable {
       let writer = try ShardedWriter(directory: directory.path, plan: ShardPlan(tensors: declarations))
       let team = ThreadTeam(threads: ThreadTeam.availableProcessors)
       for declaration in declarations {
+        try checkStop()
         let name = declaration.name
         if let prefix = prefix(of: name) {
           try writer.append(packed.linear(prefix).decodeHalf(team: team), to: name)
@@ -47,11 +51,29 @@ public struct ModelExport: Sendable {
           try writer.copy(name, from: model.checkpoint)
         }
       }
+      try checkStop()
       try writer.finish()
       try AtomicFile.write(
         model.config.configJSON(withoutQuantizationAs: "float16").utf8, to: "\(directory.path)/\(ModelConfig.fileName)")
       try directory.copyCompanions(from: quantized)
     }
     progress("decoded \(prefixes.count) linears")
+  }
+
+  /// In the packed model's directory the decoded one would be a file of which the report does not know.
+  ///
+  /// - Throws: ``CoordinatorError`` `.usage`.
+  private func checkPlace() throws {
+    var packed = stat()
+    guard stat(quantized, &packed) == 0 else { return }
+    var place = output
+    while true {
+      var found = stat()
+      if stat(place, &found) == 0, (found.st_dev, found.st_ino) == (packed.st_dev, packed.st_ino) {
+        throw CoordinatorError.usage("\(output): lies in --quantized \(quantized); choose another --output")
+      }
+      if place == "/" || place == "." { return }
+      place = Directory.parent(of: place)
+    }
   }
 }

@@ -60,9 +60,10 @@ public struct ModelInspection: Sendable {
       "\(summary.architecture), \(summary.blocks) blocks, \(summary.packedLinears) packed linears",
       "group size \(format.groupSize), codebook bits \(format.codebookBits.map(String.init).joined(separator: ",")), "
         + "critical ratio \(format.criticalRatio)",
-      "\(summary.bitsPerWeight.fixed(3)) bits a weight: codes \(bits.codes.fixed(3)), "
-        + "codebooks \(bits.codebooks.fixed(3)), scales \(bits.scales.fixed(3)), "
-        + "channel order \(bits.channelOrder.fixed(3)); \(summary.bitsPerWeightWithoutOrder.fixed(3)) without the order",
+      "\(summary.bitsPerWeight.fixed(3)) bits a weight, "
+        + "\(summary.bitsPerWeightWithoutOrder.fixed(3)) without the channel order:",
+      "  codes \(bits.codes.fixed(3)), codebooks \(bits.codebooks.fixed(3)), scales \(bits.scales.fixed(3)), "
+        + "channel order \(bits.channelOrder.fixed(3))",
       "\(summary.packedBytes) bytes packed, \(summary.otherBytes) bytes as in the original",
     ]
     if let report { lines.append(report.table) }

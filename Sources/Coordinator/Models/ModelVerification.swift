@@ -15,7 +15,7 @@ public struct ModelVerification: Sendable {
     public let frobeniusError: Double
     /// With the channel order, of what was written.
     public let bitsPerWeight: Double
-    /// On the calibration tokens, if any were given.
+    /// On the calibration tokens, if any were given: on those of the job what its report calls the held-out error.
     public let relativeError: Double?
   }
 
@@ -180,11 +180,12 @@ public struct ModelVerification: Sendable {
     }
     if repeatsReport, let measured = linear.relativeError, !Self.agree(measured, reported.heldOutError) {
       let held = reported.heldOutError.fixed(6)
-      faults.append("\(name): relative error \(measured.fixed(6)) on held-out tokens, reported \(held)")
+      faults.append("\(name): held-out error \(measured.fixed(6)), reported \(held)")
     }
     let error = linear.relativeError ?? reported.relativeError
     if let bound = maximumRelativeError, error > bound {
-      faults.append("\(name): relative error \(error.fixed(5)) is above \(bound)")
+      let kind = repeatsReport ? "held-out" : "relative"
+      faults.append("\(name): \(kind) error \(error.fixed(5)) is above \(bound)")
     }
     return faults
   }
@@ -196,8 +197,10 @@ extension ModelVerification.Result {
     func mean(_ values: [Double]) -> String { (values.reduce(0, +) / Double(max(1, values.count))).fixed(5) }
     lines.append("mean error of weights \(mean(linears.map(\.frobeniusError)))")
     if !outputErrors.isEmpty {
+      // On the sequences that the job held out it is what its report calls so.
+      let kind = comparedWithReport ? "held-out" : "relative"
       lines.append(
-        "mean relative error \(mean(linears.compactMap(\.relativeError))), of block outputs \(mean(outputErrors))")
+        "mean \(kind) error \(mean(linears.compactMap(\.relativeError))), of block outputs \(mean(outputErrors))")
     }
     lines += faults.map { "fault: \($0)" }
     lines.append(faults.isEmpty ? "no faults" : "\(faults.count) faults")

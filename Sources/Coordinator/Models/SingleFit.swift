@@ -1,6 +1,7 @@
 import CRVQ
 import Checkpoint
 import Foundation
+import Messaging
 import Numerics
 
 /// A fit of one weight matrix that lies in a file with its Gram.
@@ -38,11 +39,16 @@ public struct SingleFit: Sendable {
     if let output { try checkOutput(output) }
     let (w, h) = try matrices()
     // Handed over, not lent: the fit works in their memory.
-    let fitted = try CRVQ.fit(
-      weight: consume w, gram: consume h, options: options, streamKey: weight, team: team
-    ) { round, error in
-      progress(round, error)
-      return true
+    let fitted: FitResult
+    do {
+      fitted = try CRVQ.fit(
+        weight: consume w, gram: consume h, options: options, streamKey: weight, team: team
+      ) { round, error in
+        progress(round, error)
+        return true
+      }
+    } catch let error as CRVQError where error.kind == .input {
+      throw CRVQError(.input, "\(input): \(weight) with \(gram): \(error.message)")
     }
     if let output { try write(fitted.packed, to: output) }
     return Result(
@@ -78,6 +84,10 @@ public struct SingleFit: Sendable {
       if stat(input, &source) == 0, (found.st_dev, found.st_ino) == (source.st_dev, source.st_ino) {
         throw CoordinatorError.usage("\(path): is the file of --input; choose another --output")
       }
+    }
+    let parent = Directory.parent(of: path)
+    if stat(parent, &found) != 0, errno == ENOENT {
+      throw CoordinatorError.io("\(parent): no such directory; make it first, or choose another --output")
     }
     try AtomicFile.tryPlace(path)
   }

@@ -7,6 +7,15 @@ struct UnfinishedDirectory {
   /// Where to write.
   let path: String
   let finalPath: String
+  /// A file that is beside it as long as it grows. No other process then makes, or removes, a directory of the same
+  /// name; and what a process left that was killed is told by it from what is somebody else's.
+  private let lockPath: String
+
+  private init(_ finalPath: String) {
+    path = finalPath + ".incomplete"
+    lockPath = path + ".lock"
+    self.finalPath = finalPath
+  }
 
   /// Files of a model that a tokenizer or a generation loop needs, copied as they are.
   static let companionFiles = [
@@ -15,18 +24,22 @@ struct UnfinishedDirectory {
   ]
   /// The longest companion file that is copied.
   static let companionByteCountMax = 1 << 28
+  /// No file in the directory has a longer name, nor has one on its way there.
+  private static let nameLengthMax = 80
 
   /// Makes a directory that `fill` fills. If it fails nothing stays: on a full disk it would only take space. What a process
   /// that was killed left under the temporary name is removed.
   ///
-  /// - Throws: ``CoordinatorError`` if the final name is taken or the directory cannot be made; what `fill` throws.
+  /// - Throws: ``CoordinatorError`` if one of its names is taken or the directory cannot be made; what `fill` throws.
   static func write(_ finalPath: String, _ fill: (UnfinishedDirectory) throws -> Void) throws {
     try check(finalPath)
-    let directory = UnfinishedDirectory(path: finalPath + ".incomplete", finalPath: finalPath)
+    let directory = UnfinishedDirectory(finalPath)
+    let isLeft = try directory.isLeft()
     let lock = try directory.lock()
-    // While it is there no other process makes, or removes, a directory of the same name.
-    defer { if let lock { unlink(lock.path) } }
-    try directory.make()
+    defer { withExtendedLifetime(lock) { _ = unlink(directory.lockPath) } }
+    // So that not even a power failure leaves the directory alone.
+    try AtomicFile.makeDurable(directory: Directory.parent(of: finalPath))
+    try directory.make(replacing: isLeft)
     do {
       try fill(directory)
       try directory.finish()
@@ -38,10 +51,16 @@ struct UnfinishedDirectory {
 
   /// Checks that ``write(_:_:)`` could begin, and leaves nothing behind: a job needs its output's place when all else is done.
   ///
-  /// - Throws: ``CoordinatorError`` `.usage` if the final name is taken, `.io` if there can be no directory of that name.
+  /// - Throws: ``CoordinatorError`` `.usage` if the final name is taken, or a temporary one by what this program did
+  ///   not leave; `.io` if there can be no directory of that name.
   static func check(_ finalPath: String) throws(CoordinatorError) {
     try requireFree(finalPath)
-    do throws(ArtifactError) { try Directory.tryOut(finalPath, operation: operation) } catch { throw .io("\(error)") }
+    let directory = UnfinishedDirectory(finalPath)
+    _ = try directory.isLeft()
+    let names = [directory.lockPath, "\(directory.path)/" + String(repeating: "x", count: nameLengthMax)]
+    do throws(ArtifactError) {
+      try Directory.tryOut(finalPath, needing: names, operation: operation)
+    } catch { throw .io("\(error)") }
   }
 
   /// Whether something has the final name already. A link that leads nowhere has it as well.
@@ -56,27 +75,47 @@ struct UnfinishedDirectory {
     }
   }
 
+  /// Whether a process of this program has begun to write the directory: before all else it made the lock's file,
+  /// which is empty.
+  ///
+  /// - Throws: `.usage` if one of the two names is somebody else's, `.io` for the lock of another user.
+  private func isLeft() throws(CoordinatorError) -> Bool {
+    var status = stat()
+    let isLocked = lstat(lockPath, &status) == 0
+    if isLocked {
+      if status.st_mode & S_IFMT != S_IFREG || status.st_size > 0 { throw Self.inTheWay(lockPath) }
+      if access(lockPath, R_OK | W_OK) != 0 { throw .io("\(lockPath): \(String(cString: strerror(errno)))") }
+    }
+    if lstat(path, &status) == 0, !isLocked || status.st_mode & S_IFMT != S_IFDIR { throw Self.inTheWay(path) }
+    return isLocked
+  }
+
+  private static func inTheWay(_ path: String) -> CoordinatorError {
+    .usage("\(path): is in the way, and not what crvq-coord has left; remove it or choose another --output")
+  }
+
   /// What cannot be done, for errors.
   private static let operation = "cannot make the output directory"
 
-  /// - Returns: nil where the file system knows no locks.
+  /// - Returns: nil where the file system knows no locks. The file is there all the same.
   private func lock() throws -> FileLock? {
     try Self.make(Directory.parent(of: finalPath))
     do throws(ArtifactError) {
-      if let lock = try FileLock.take(path + ".lock", makingFile: true) { return lock }
+      if let lock = try FileLock.take(lockPath, makingFile: true) { return lock }
     } catch {
       guard case .io(_, _, let code) = error, [ENOSYS, ENOLCK, EOPNOTSUPP].contains(code) else { throw error }
-      unlink(path + ".lock")
       return nil
     }
     throw CoordinatorError.tryAgain("\(path): another process is writing it; wait for that one or stop it first")
   }
 
-  private func make() throws(CoordinatorError) {
+  /// - Parameter isLeft: whether what is there already was left by a process that was killed.
+  private func make(replacing isLeft: Bool) throws(CoordinatorError) {
     try Self.requireFree(finalPath)
-    // Of a process that was killed.
-    try? FileManager.default.removeItem(atPath: path)
-    if try Self.make(path).isEmpty { throw .io("\(path): is there already and cannot be removed; remove it") }
+    if isLeft { try? FileManager.default.removeItem(atPath: path) }
+    if try !Self.make(path).isEmpty { return }
+    if isLeft { throw .io("\(path): is there already and cannot be removed; remove it") }
+    throw Self.inTheWay(path)
   }
 
   /// - Returns: what was made; see ``Directory/make(_:mode:operation:)``.

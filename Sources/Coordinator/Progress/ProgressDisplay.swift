@@ -35,17 +35,6 @@ public protocol ProgressDisplay: AnyObject, Sendable {
 }
 
 extension JobMoment {
-  /// "collected 12/30  fitted 10/30  verified 9/30", "evaluated 3/32 windows".
-  var counts: String {
-    let evaluations = progress.evaluations
-    if evaluations.total > 0 { return "evaluated \(evaluations.done)/\(evaluations.total) windows" }
-    let total = progress.blockCount
-    return "collected \(progress.collectedBlocks)/\(total)  fitted \(progress.fittedBlocks)/\(total)  "
-      + (progress.tunes.total > 0 ? "tuned \(progress.tunes.done)/\(total)  " : "")
-      + (progress.steps.total > 0 ? "distilled \(progress.steps.done)/\(progress.steps.total) steps  " : "")
-      + "verified \(progress.verifiedBlocks)/\(total)"
-  }
-
   var rate: String {
     let left = pace.remainingSeconds.map { "\($0.asTime) left" } ?? "time left unknown"
     return "\(pace.tasksPerMinute.fixed(0)) tasks/min  \(elapsed.asTime) so far, \(left)"

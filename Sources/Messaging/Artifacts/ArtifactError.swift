@@ -8,6 +8,8 @@ public enum ArtifactError: Error, Sendable, Equatable, CustomStringConvertible {
   case corrupted(path: String, expected: Digest, found: Digest)
   /// The file has another length than the artifact asked for.
   case wrongSize(path: String, expected: UInt64, found: UInt64)
+  /// The file ends before the bytes that were to be read.
+  case endsEarly(path: String, end: UInt64, needed: UInt64)
   /// What was written or received is not what was announced. Nothing was kept.
   case mismatch(expected: Artifact, found: Artifact)
   /// The file system is full, or a quota is. The temporary file has been removed.
@@ -41,6 +43,8 @@ public enum ArtifactError: Error, Sendable, Equatable, CustomStringConvertible {
     case .corrupted(let path, let expected, let found):
       "\(path): corrupted and removed, its bytes have digest \(found.short), expected \(expected.short)"
     case .wrongSize(let path, let expected, let found): "\(path): has \(found) bytes, expected \(expected)"
+    case .endsEarly(let path, let end, let needed):
+      "\(path): was cut short, it ends at byte \(end), expected at least \(needed) bytes"
     case .mismatch(let expected, let found):
       "artifact \(expected.digest.short) of \(expected.size) bytes announced, "
         + "got \(found.digest.short) of \(found.size) bytes"

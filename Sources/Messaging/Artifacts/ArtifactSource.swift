@@ -15,7 +15,7 @@ public protocol ReadableArtifact: Sendable {
 
   /// Fills `buffer` with the bytes from `offset` on.
   ///
-  /// - Throws: ``ArtifactError`` `.wrongSize` if they end before, `.io`.
+  /// - Throws: ``ArtifactError`` `.wrongSize` or `.endsEarly` if they end before, `.io`.
   func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(ArtifactError)
 }
 

@@ -41,7 +41,8 @@ public final class ArtifactStore: Sendable {
     self.directory = directory
     self.durability = durability
     self.calls = calls
-    try Directory.make(directory)
+    let made = try Directory.make(directory)
+    if durability == .durable { try Directory.flush(made) }
     StagingDirectory.sweep(directory)
     staging = try StagingDirectory(in: directory)
     for name in (try? FileManager.default.contentsOfDirectory(atPath: directory)) ?? [] {
@@ -55,6 +56,13 @@ public final class ArtifactStore: Sendable {
   public func reportDamage(to report: @escaping @Sendable (ArtifactError) -> Void) {
     damageReport.withLock { $0 = report }
   }
+
+  /// Whether somebody has removed the directory, or the place in it where files are written: nothing can be stored.
+  package var isGone: Bool { staging.isGone }
+
+  /// Removes what this process has in the directory for files without a final name. Nothing can be stored any more;
+  /// what is there can be read.
+  package func removeStaging() { staging.remove() }
 
   // MARK: Putting in
 
@@ -105,16 +113,8 @@ public final class ArtifactStore: Sendable {
     let fingerprint = Fingerprint(descriptor: descriptor)
     let final = self.path(of: artifact.digest)
     if calls.rename(path, final) != 0 { throw .system("rename", path, errno) }
-    if durability == .durable { try syncDirectory() }
+    if durability == .durable { try Directory.flushNames(in: directory, by: calls.sync) }
     entries.withLock { $0[artifact.digest] = Entry(verified: fingerprint) }
-  }
-
-  private func syncDirectory() throws(ArtifactError) {
-    let descriptor = Foundation.open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    if descriptor < 0 { throw .system("open", directory, errno) }
-    defer { close(descriptor) }
-    // Some network file systems cannot flush a directory, and say EINVAL.
-    if calls.sync(descriptor) != 0, errno != EINVAL { throw .system("flush", directory, errno) }
   }
 
   // MARK: Taking out

@@ -39,9 +39,10 @@ package final class FileLock: Sendable {
   }
 
   private var isAtItsPath: Bool {
-    var held = stat()
-    var named = stat()
-    return fstat(descriptor, &held) == 0 && stat(path, &named) == 0
-      && held.st_ino == named.st_ino && held.st_dev == named.st_dev
+    guard let held = FileIdentity(descriptor: descriptor) else { return false }
+    return held == FileIdentity(path: path)
   }
+
+  /// Whether the file was removed or replaced, so that another process may have a lock of this name.
+  package var isGone: Bool { FileIdentity(descriptor: descriptor)?.isGone(from: path) ?? true }
 }

@@ -23,15 +23,23 @@ public final class OpenFile: Sendable {
 
   /// Fills `buffer` with the bytes from `offset` on.
   ///
-  /// - Throws: ``ArtifactError`` `.wrongSize` if the file ends before, `.io`.
+  /// - Throws: ``ArtifactError`` `.endsEarly`, `.io`.
   public func read(into buffer: UnsafeMutableRawBufferPointer, at offset: UInt64) throws(ArtifactError) {
     var done = 0
     while done < buffer.count {
       let position = offset + UInt64(done)
       let got = try readSome(into: UnsafeMutableRawBufferPointer(rebasing: buffer[done...]), at: position)
-      if got == 0 { throw .wrongSize(path: path, expected: offset + UInt64(buffer.count), found: position) }
+      if got == 0 { throw .endsEarly(path: path, end: end(before: position), needed: offset + UInt64(buffer.count)) }
       done += got
     }
+  }
+
+  /// Where the file ends.
+  ///
+  /// - Parameter position: at which there was nothing to read: the file may have grown since.
+  private func end(before position: UInt64) -> UInt64 {
+    var status = stat()
+    return fstat(descriptor, &status) == 0 ? min(position, UInt64(clamping: status.st_size)) : position
   }
 
   /// Bytes read at once for a digest.

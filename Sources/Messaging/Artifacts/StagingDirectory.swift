@@ -28,10 +28,16 @@ final class StagingDirectory: Sendable {
     throw .io(operation: "create a staging directory", path: directory, errno: EAGAIN)
   }
 
-  deinit {
+  deinit { remove() }
+
+  /// Removes it with all that is in it; nothing can be written here any more.
+  func remove() {
     Self.removeTree(path)
     unlink(lock.path)
   }
+
+  /// Whether somebody else has removed it, or its lock.
+  var isGone: Bool { lock.isGone || (access(path, F_OK) != 0 && errno == ENOENT) }
 
   /// A path in this directory that no file has.
   func freshPath() -> String { "\(path)/\(String(UInt64.random(in: .min ... .max), radix: 16))" }

@@ -42,6 +42,7 @@ public struct KeyDirectory: Sendable {
     guard mkdir(staging, 0o700) == 0, mkdir("\(staging)/\(allowed)", 0o755) == 0 else {
       let code = errno
       rmdir(staging)
+      if code == ENOENT { throw KeyError(kind: .io, path: parent, reason: "no such directory; make it first") }
       throw KeyError(kind: .io, path: path, reason: "make directory: \(String(cString: strerror(code)))")
     }
     // Nothing is left of it if a step fails; after the rename there is nothing of this name.
@@ -64,7 +65,10 @@ public struct KeyDirectory: Sendable {
   /// - Throws: ``KeyError`` `.usage` if it has one or the name cannot be a file's, `.unusable` if this is no key
   ///   directory, `.io`.
   public func addWorker(named name: String) throws(KeyError) {
-    guard Self.isName(name), name != Self.coordinator else {
+    if name == Self.coordinator {
+      throw KeyError(kind: .usage, path: path, reason: "'\(name)' is the coordinator's own name; choose another")
+    }
+    guard Self.isName(name) else {
       throw KeyError(
         kind: .usage, path: path,
         reason: "'\(name)' cannot name a worker; use up to \(Self.nameLimit) letters, digits, '-', '_' and '.'")

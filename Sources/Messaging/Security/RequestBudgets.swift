@@ -5,8 +5,8 @@ package struct RequestBudgets {
   package static let requests = 8192
   /// Control messages. A worker sends a few for each task in hand.
   package static let control = 2048
-  /// Peers remembered. Beyond it all start anew.
-  private static let peerLimit = 1024
+  /// Peers remembered before those are looked for that need not be.
+  private static let peersMin = 1024
 
   private struct Budget {
     var left: Double
@@ -15,6 +15,8 @@ package struct RequestBudgets {
 
   package let perSecond: Int
   private var budgets: [[UInt8]: Budget] = [:]
+  /// How many are remembered when it is looked again.
+  private var peersMax = RequestBudgets.peersMin
 
   package init(perSecond: Int) { self.perSecond = perSecond }
 
@@ -22,14 +24,23 @@ package struct RequestBudgets {
   ///
   /// - Returns: false if there is none left.
   package mutating func spend(_ peer: [UInt8], at now: ContinuousClock.Instant) -> Bool {
-    let limit = Double(perSecond)
-    if budgets[peer] == nil, budgets.count >= Self.peerLimit { budgets.removeAll() }
-    var budget = budgets[peer] ?? Budget(left: limit, time: now)
-    budget.left = min(limit, budget.left + (now - budget.time) / .seconds(1) * limit)
+    if budgets[peer] == nil, budgets.count >= peersMax { forgetRested(at: now) }
+    var budget = budgets[peer] ?? Budget(left: Double(perSecond), time: now)
+    budget.left = left(of: budget, at: now)
     budget.time = now
     let isLeft = budget.left >= 1
     if isLeft { budget.left -= 1 }
     budgets[peer] = budget
     return isLeft
+  }
+
+  private func left(of budget: Budget, at now: ContinuousClock.Instant) -> Double {
+    min(Double(perSecond), budget.left + (now - budget.time) / .seconds(1) * Double(perSecond))
+  }
+
+  /// Whoever has its whole budget again is as good as a stranger.
+  private mutating func forgetRested(at now: ContinuousClock.Instant) {
+    budgets = budgets.filter { left(of: $0.value, at: now) < Double(perSecond) }
+    peersMax = max(Self.peersMin, 2 * budgets.count)
   }
 }

@@ -29,6 +29,8 @@ final class ArtifactClientSockets {
   private static let retryPause = Duration.milliseconds(10)
   /// A connection nobody uses for so long is closed.
   private static let idle = Duration.seconds(30)
+  /// Beyond it one nobody uses makes room; each has two sockets, of those that a context may have.
+  private static let connectionLimit = Int(ZMQContext.socketLimit) / 4
   /// Connection events that end a connection's fetches: they can go on elsewhere, at once.
   private static let losses =
     ZMQ_EVENT_CONNECT_RETRIED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -107,6 +109,7 @@ final class ArtifactClientSockets {
   private func connection(to holder: ArtifactHolder) throws(MessagingError) -> Connection {
     if let connection = connections[holder] { return connection }
     _ = try Endpoint(holder.endpoint)
+    if connections.count >= Self.connectionLimit { closeLongestIdle() }
     let socket = try ZMQSocket(.dealer, context: context, limits: .artifactClient)
     monitorCount += 1
     // Each context has its own inproc names; this client is told from others in the process by its address.
@@ -133,6 +136,11 @@ final class ArtifactClientSockets {
   private func closeIdle() {
     let limit = ContinuousClock.now - Self.idle
     connections = connections.filter { !$0.value.fetches.isEmpty || $0.value.lastUse > limit }
+  }
+
+  private func closeLongestIdle() {
+    let idle = connections.filter(\.value.fetches.isEmpty)
+    if let holder = idle.min(by: { $0.value.lastUse < $1.value.lastUse })?.key { connections[holder] = nil }
   }
 
   // MARK: Messages

@@ -3,6 +3,7 @@ import Checkpoint
 /// LlamaForCausalLM: Llama 1 to 3.2, SmolLM, TinyLlama and others.
 enum Llama: Architecture {
   static let name = "LlamaForCausalLM"
+  static let modelTypes = ["llama"]
 
   static func shape(_ config: ModelConfig) -> DecoderShape {
     var shape = DecoderShape(config)

@@ -12,10 +12,17 @@ extension DecoderBlock {
   /// - Parameter observer: receives the activations of the sites it asks for.
   /// - Throws: ``TransformerError`` if the width is not the model's, or the sequences are longer than it can compute.
   public func forward(_ hidden: inout HiddenStates, team: ThreadTeam, observer: (any SiteObserver)? = nil) throws {
+    try forward(&hidden, team: team, observer: observer, workingBytes: Self.workingBytesMax)
+  }
+
+  /// As ``forward(_:team:observer:)``, with another limit in place of ``workingBytesMax``.
+  package func forward(
+    _ hidden: inout HiddenStates, team: ThreadTeam, observer: (any SiteObserver)?, workingBytes: Int
+  ) throws {
     try check(hidden)
     let (sequences, length, width) = (hidden.sequences, hidden.length, hidden.width)
     let rotations = rotaryCache.table(length: length)
-    let groupSize = sequencesAtATime(length: length, observed: observer?.sites ?? [])
+    let groupSize = sequencesAtATime(length: length, observed: observer?.sites ?? [], workingBytes: workingBytes)
     hidden.values.withUnsafeMutableBufferPointer { values in
       guard let start = values.baseAddress else { return }
       for first in stride(from: 0, to: sequences, by: groupSize) {
@@ -50,10 +57,10 @@ extension DecoderBlock {
     }
   }
 
-  private func sequencesAtATime(length: Int, observed: Set<Site>) -> Int {
+  private func sequencesAtATime(length: Int, observed: Set<Site>, workingBytes: Int) -> Int {
     var widths = shape.queryWidth + 2 * shape.keyValueWidth
     for site in observed where site != .attentionOutput { widths += shape.width(of: site) }
-    return max(1, Self.workingBytesMax / (MemoryLayout<Float>.stride * widths * length))
+    return max(1, workingBytes / (MemoryLayout<Float>.stride * widths * length))
   }
 }
 

@@ -13,8 +13,8 @@ public struct LanguageModel: Sendable {
 
   /// Understands a configuration.
   ///
-  /// - Throws: ``TransformerError`` naming the architectures known, or the option that cannot be run; ``CheckpointError`` for one that
-  ///   is not what it should be.
+  /// - Throws: ``TransformerError`` naming the architectures known, the model type expected, or the option that cannot
+  ///   be run; ``CheckpointError`` for one that is not what it should be.
   public init(config: ModelConfig) throws {
     let architecture = try Architectures.named(by: config)
     self.architecture = architecture.name
@@ -75,11 +75,38 @@ public struct LanguageModel: Sendable {
     return all
   }
 
-  /// Checks that a source has every tensor of the model in the shape the configuration asks for. Reads no data.
+  /// Checks that a source has every tensor of the model in the shape the configuration asks for. Reads no data, but for a head in a
+  /// model's own files that should be the embedding matrix.
   ///
-  /// - Throws: ``CheckpointError`` naming the first tensor that is missing or of another shape.
+  /// - Throws: ``CheckpointError`` naming the first tensor that is missing or of another shape; as ``validateTie(in:)``.
   public func validate(_ source: some TensorSource) throws {
     for tensor in tensors { try tensor.check(in: source) }
+    // Other sources may have to fetch what they read, from somebody who has looked at the files.
+    if let checkpoint = source as? Checkpoint { try validateTie(in: checkpoint) }
+  }
+
+  /// The values that ``validateTie(in:)`` has in memory at a time, of each of the two matrices.
+  private static let comparedValueCount = 1 << 20
+
+  /// Checks of a model whose head is its embedding matrix that no other head is stored: older versions of transformers
+  /// pass over it, newer ones take it.
+  ///
+  /// - Throws: ``CheckpointError`` naming the head and the first row that is another.
+  public func validateTie(in source: some TensorSource) throws {
+    guard shape.isHeadTied, source.shape(of: TensorSpec.head) != nil else { return }
+    let stored = TensorSpec(name: TensorSpec.head, shape: embeddingTensor.shape)
+    try stored.check(in: source)
+    let rowsAtATime = max(1, Self.comparedValueCount / shape.hiddenSize)
+    for first in stride(from: 0, to: shape.vocabularySize, by: rowsAtATime) {
+      let rows = first..<min(shape.vocabularySize, first + rowsAtATime)
+      let head = try source.floats(stored.name, rows: rows)
+      let embeddings = try source.floats(embeddingTensor.name, rows: rows)
+      guard let index = head.indices.first(where: { head[$0] != embeddings[$0] }) else { continue }
+      throw CheckpointError(
+        .mismatch, path: source.path(of: stored.name),
+        "tensor \(stored.name): expected the values of \(embeddingTensor.name), as tie_word_embeddings in config.json "
+          + "says, got others in row \(first + index / shape.hiddenSize); set it to false, or remove the tensor")
+    }
   }
 }
 

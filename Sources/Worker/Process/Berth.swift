@@ -40,9 +40,12 @@ package final class Berth: Sendable {
     throw .io("\(directory): \(limit) processes use this cache; give this worker another --cache")
   }
 
-  /// Removes it with all that is in it. The lock goes last, with the object.
+  /// Whether somebody has removed it, or its lock, so that another process may have it by now.
+  package var isGone: Bool { lock.isGone }
+
+  /// Removes it with all that is in it, if it is still this process's. The lock goes last, with the object.
   package func remove() {
-    try? FileManager.default.removeItem(atPath: path)
+    if !isGone { try? FileManager.default.removeItem(atPath: path) }
     Self.removeUnused(Directory.parent(of: path))
   }
 

@@ -37,6 +37,9 @@ struct ServedJob: Sendable {
     WireInventory.pages(job: id, passes: passes.passes, predecessor: berth.predecessor)
   }
 
+  /// Whether somebody has removed this process's part of the cache, as those do that clean places for temporary files.
+  var isCacheGone: Bool { berth.isGone || store.isGone }
+
   /// Removes all that the cache has of the job.
   func removeCache() { berth.remove() }
 }

@@ -64,6 +64,8 @@ extension WorkerProcess {
       send(.taskDone(done))
     } catch {
       queue.finish(assign.lease, nil)
+      // The task is not to blame; nor is it to be tried here again.
+      if leavesForLackOfCache() { return }
       report(assign.task, assign.lease, blamingCache(error))
     }
   }

@@ -9,7 +9,7 @@ import Synchronization
 ///
 /// One thread, the caller of ``run()``, drains the link; each slot has a thread and a team of its own.
 public final class WorkerProcess: Sendable {
-  /// How often the loop looks at its parent.
+  /// How often the loop looks at its parent, and at its cache.
   private static let glance = Duration.milliseconds(500)
 
   /// Between two times that unacknowledged results are sent again.
@@ -85,9 +85,9 @@ public final class WorkerProcess: Sendable {
     while true {
       if let address = LocalAddress.reaching(coordinator.host) { return address }
       if ContinuousClock.now >= deadline || options.isOrphaned {
-        throw WorkerError.lostCoordinator("\(coordinator): no such host, or no way there, for \(patience)")
+        throw WorkerError.lostCoordinator("\(coordinator): no such host, or no way there, for \(patience.inSeconds)")
       }
-      if !isNoted { logger.warning("\(coordinator): no such host, or no way there; trying for \(patience)") }
+      if !isNoted { logger.warning("\(coordinator): no such host, or no way there; trying for \(patience.inSeconds)") }
       isNoted = true
       Thread.sleep(forTimeInterval: glance / .seconds(1))
     }
@@ -116,8 +116,12 @@ public final class WorkerProcess: Sendable {
     client.close()
     context.terminate()
     tidy(after: end)
-    if try end.get() == .coordinatorEnded {
+    switch try end.get() {
+    case .jobIsDone, .sentAway: break
+    case .coordinatorEnded:
       throw WorkerError.lostCoordinator("the coordinator at \(options.endpoint) has ended, its job has not")
+    case .cacheIsGone:
+      throw WorkerError.io("\(cache.path): somebody has removed this worker's files in it; start the worker again")
     }
   }
 
@@ -140,10 +144,21 @@ public final class WorkerProcess: Sendable {
     case coordinatorEnded
     /// By a signal, or because its machine is taken away.
     case sentAway
+    /// It could do nothing more. The next process makes its own.
+    case cacheIsGone
+  }
+
+  /// Has the worker end if its part of the cache is gone, where every task would fail. From any thread.
+  func leavesForLackOfCache() -> Bool {
+    guard let job = service.withLock({ $0 }), job.isCacheGone else { return false }
+    stopReason.withLock { if $0 == nil { $0 = ("its cache was removed", End.cacheIsGone) } }
+    link.post {}
+    return true
   }
 
   private func serve() throws -> End {
     var nextReminder = ContinuousClock.now + Self.reminder
+    var nextGlance = ContinuousClock.now
     while true {
       // A result that found the link's queue full, or whose acknowledgement was lost.
       if ContinuousClock.now >= nextReminder {
@@ -151,6 +166,10 @@ public final class WorkerProcess: Sendable {
         for result in queue.unacknowledged { send(.taskDone(result)) }
       }
       if let event = link.next(until: .now + Self.glance), let end = try handle(event) { return end }
+      if ContinuousClock.now >= nextGlance {
+        nextGlance = .now + Self.glance
+        _ = leavesForLackOfCache()
+      }
       if let reason = stopReason.withLock({ $0 }) {
         sayGoodbye(reason.text)
         return reason.end
@@ -187,10 +206,9 @@ public final class WorkerProcess: Sendable {
     case .message(let message): return try handle(message)
     case .posted(let work): work()
     case .silent(let duration):
-      if duration >= options.patience {
-        throw WorkerError.lostCoordinator("no word from the coordinator at \(options.endpoint) for \(duration)")
-      }
-      logger.warning("no word from the coordinator at \(options.endpoint) for \(duration)")
+      let account = "no word from the coordinator at \(options.endpoint) for \(duration.inSeconds)"
+      if duration >= options.patience { throw WorkerError.lostCoordinator(account) }
+      logger.warning("\(account)")
     case .rejected(let error):
       if case .otherVersion = error { throw WorkerError.badInput("\(options.endpoint): \(error)") }
       logger.warning("a message of the coordinator was dropped: \(error)")
@@ -229,7 +247,9 @@ public final class WorkerProcess: Sendable {
       link.letGo(lease: stored.lease)
     case .refuse(let refuse):
       if refuse.code == .stopping { return .coordinatorEnded }
-      throw WorkerError.badInput("\(options.endpoint): refused: \(refuse.text)")
+      let text = "\(options.endpoint): refused: \(refuse.text)"
+      // The coordinator that resumes the job will take it.
+      throw refuse.code == .tooManyWorkers ? WorkerError.lostCoordinator(text) : .badInput(text)
     case .shutdown(let shutdown):
       logger.info("shut down: \(shutdown.reason)")
       // The coordinator waits for it, so as to know that the message came through.
@@ -251,4 +271,9 @@ public final class WorkerProcess: Sendable {
     // What cannot be sent now is sent again after the next welcome, or missed by the coordinator's clock.
     do { try link.send(message) } catch { logger.warning("\(message.kind) was not sent: \(error)") }
   }
+}
+
+extension Duration {
+  /// For people: "27 s".
+  fileprivate var inSeconds: String { "\(Int((self / .seconds(1)).rounded())) s" }
 }

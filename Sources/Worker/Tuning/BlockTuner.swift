@@ -59,7 +59,7 @@ package struct BlockTuner {
   private func descend(
     _ parameters: TunedBlock, _ batches: [Range<Int>], _ examples: TuneExamples, _ schedule: inout TuneSchedule
   ) throws -> Double {
-    var (total, seen) = (0.0, 0)
+    var total = 0.0
     for first in stride(from: 0, to: batches.count, by: options.batch) {
       let step = batches[first..<min(batches.count, first + options.batch)]
       let positions = step.reduce(0) { $0 + $1.count } * examples.inputs.length
@@ -70,7 +70,6 @@ package struct BlockTuner {
         let loss = BlockLoss(target: examples.targets.slice(batch))
           .gradient(tape.output, scale: 1 / Float(positions), team: team)
         total += loss.sum
-        seen += batch.count * examples.inputs.length
         // No gradient of a loss that is not a number may reach a parameter.
         guard total.isFinite else { return total }
         try block.backward(tape, outputGradient: loss.gradient, team: team, into: parameters)
