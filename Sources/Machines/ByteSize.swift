@@ -12,14 +12,17 @@ public struct ByteSize: Sendable, Hashable, Comparable, CustomStringConvertible 
     self.bytes = bytes.isNaN || bytes < 0 ? 0 : bytes >= limit ? UInt64(limit) : UInt64(bytes.rounded(.up))
   }
 
-  /// Reads a whole number with K, M, G or T behind it; nil for anything else, for zero and for what is too much. A
-  /// number alone is not taken for bytes: whoever says 16 means something else.
+  /// What a number without a unit must be to be taken for bytes: whoever says 16 means something else.
+  private static let bareNumberMin: UInt64 = 1 << 20
+
+  /// Reads a whole number with K, M, G or T behind it, or a large one of bytes; nil for anything else, for zero and for what is too
+  /// much.
   public init?(_ text: String) {
     let upper = text.uppercased()
-    guard let unit = Self.units.first(where: { $0.letter == upper.last }), let number = UInt64(upper.dropLast()) else {
-      return nil
-    }
-    let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << unit.shift)
+    let unit = Self.units.first { $0.letter == upper.last }
+    guard let number = UInt64(unit == nil ? upper : String(upper.dropLast())) else { return nil }
+    if unit == nil, number < Self.bareNumberMin { return nil }
+    let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << (unit?.shift ?? 0))
     if overflow || bytes == 0 { return nil }
     self.bytes = bytes
   }

@@ -117,10 +117,10 @@ import Testing
     #expect(local.workersInAll == 4096)
   }
 
-  @Test(arguments: [("1K", 1024), ("16g", 16 << 30), ("3M", 3 << 20)])
+  @Test(arguments: [("1K", 1024), ("16g", 16 << 30), ("3M", 3 << 20), ("1048576", 1 << 20)])
   func sizesAreRead(text: String, bytes: UInt64) { #expect(ByteSize(text)?.bytes == bytes) }
 
-  @Test(arguments: ["", "G", "0", "-1G", "1.5G", "1P", "99999999999T", "1 G"])
+  @Test(arguments: ["", "G", "0", "16", "1048575", "-1G", "1.5G", "1P", "99999999999T", "1 G"])
   func otherSizesAreNot(text: String) { #expect(ByteSize(text) == nil) }
 
   @Test func sizesReadNaturally() {

@@ -100,7 +100,8 @@ def test_a_terminal_that_closes_ends_a_job_in_good_order(
 ) -> None:
     job = make_job(small)
     gate = make_gate(job, lambda task: (task.kind, task.block) == (FIT, 1))
-    coordinator = job.start(*MANUAL)
+    # These tests may themselves run under nohup.
+    coordinator = job.start(*MANUAL, prefix=["env", "--default-signal=HUP"])
     worker = gate.worker("one", "--patience", "60")
     gate.wait_until_it_holds()
     coordinator.send(signal.SIGHUP)
