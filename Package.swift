@@ -97,7 +97,7 @@ let package = Package(
       ]
     ),
 
-    .target(name: "TestSupport", dependencies: ["Checkpoint"], path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["Checkpoint", "Numerics"], path: "Tests/TestSupport"),
     .testTarget(name: "CRVQTests", dependencies: ["CRVQ", "Checkpoint", "Numerics", "TestSupport"]),
     .testTarget(name: "CheckpointTests", dependencies: ["Checkpoint", "Numerics", "TestSupport"], exclude: ["Golden"]),
     .testTarget(

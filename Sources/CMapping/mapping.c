@@ -71,7 +71,7 @@ static void write_text(const char *text) {
   if (write(STDERR_FILENO, text, strlen(text)) < 0) return;
 }
 
-// Calls only what POSIX allows in a signal handler. The mapping it finds is in use by the thread that it interrupted, and stays.
+// Calls only what POSIX allows in a signal handler, and isatty, which asks the system and no more. The mapping it finds is in use by the thread that it interrupted, and stays.
 static void on_bus_error(int number, siginfo_t *info, void *context) {
   (void)context;
   const char *address = info->si_addr;

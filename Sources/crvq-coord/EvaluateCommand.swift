@@ -60,7 +60,6 @@ struct EvaluateCommand: AsyncParsableCommand {
   }
 
   private func onWorkers() async throws -> ModelEvaluation.Result {
-    try OpenedModel.requireDirectory(model)
     let options = try EvaluationOptions(
       model: absolute(model), tokens: absolute(tokens), window: window, maximumWindows: maxWindows)
     let launch = try Launch(launcher, JobShape(options))

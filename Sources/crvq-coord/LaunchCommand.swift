@@ -118,7 +118,6 @@ struct LaunchCommand: AsyncParsableCommand {
 
   private func jobOptions() throws -> JobOptions {
     let fit = try solver.fitOptions()
-    try OpenedModel.requireDirectory(model)
     let config = try ModelConfig(directory: model, known: Architectures.names)
     let tokens = try TokenFile(path: calibration, vocabularySize: config.vocabularySize)
     let sizes = try JobOptions.resolve(

@@ -15,19 +15,6 @@ import Testing
     RandomStream(seed: TestRun.seed, key: "damaged \(what) \(number)")
   }
 
-  /// One random change.
-  private func damage(_ bytes: inout [UInt8], _ random: inout RandomStream) {
-    if bytes.isEmpty { return }
-    let place = random.index(below: bytes.count)
-    switch random.index(below: 5) {
-    case 0: bytes[place] ^= 1 << UInt8(random.index(below: 8))
-    case 1: bytes[place] = UInt8(random.index(below: 256))
-    case 2: bytes.remove(at: place)
-    case 3: bytes.insert(UInt8(random.index(below: 256)), at: place)
-    default: bytes.removeSubrange(place...)
-    }
-  }
-
   /// Some are refused and some are not: no test is of one kind alone.
   private func expectBoth(refused: Int, sourceLocation: SourceLocation = #_sourceLocation) {
     #expect(
@@ -42,9 +29,9 @@ import Testing
     for number in 0..<caseCount {
       var random = random("tensors", number)
       let index = random.index(below: original.count)
-      var (shape, bytes) = (original[index].shape, original[index].bytes)
+      var shape = original[index].shape
       if random.index(below: 4) == 0 { shape[random.index(below: shape.count)] += random.index(below: 3) - 1 }
-      damage(&bytes, &random)
+      let bytes = damaged(original[index].bytes, &random)
       var tensors = original
       tensors[index] = PackedTensor(
         name: original[index].name, type: original[index].type, shape: shape, bytes: bytes)
@@ -70,8 +57,7 @@ import Testing
     var refused = 0
     for number in 0..<caseCount {
       var random = random("files", number)
-      var bytes = original
-      damage(&bytes, &random)
+      let bytes = damaged(original, &random)
       let path = try directory.write("damaged.safetensors", bytes)
       do {
         let file = try SafetensorsFile(path: path)
@@ -105,8 +91,7 @@ import Testing
     var refused = 0
     for number in 0..<caseCount {
       var random = random("configurations", number)
-      var bytes = Array(original.utf8)
-      damage(&bytes, &random)
+      let bytes = damaged(Array(original.utf8), &random)
       do {
         let config = try ModelConfig(text: Array(others.utf8) + bytes + Array("}".utf8), path: "config.json")
         let format = try QuantizationConfig(config).format

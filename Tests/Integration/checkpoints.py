@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -177,8 +178,13 @@ def change_config(directory: Path, **values: Any) -> None:
 
 def change_tensor(directory: Path, name: str, change: Any) -> None:
     """Replaces a tensor of a model in one file by what `change` makes of it. Whoever has the file open sees it."""
+    add_tensor(directory, name, lambda tensors: change(tensors[name]))
+
+
+def add_tensor(directory: Path, name: str, tensor: Callable[[dict[str, np.ndarray]], np.ndarray]) -> None:
+    """Adds to a model in one file what `tensor` makes of those that are there. Whoever has the file open sees it."""
     tensors = load_file(directory / WEIGHTS)
-    tensors[name] = change(tensors[name])
+    tensors[name] = tensor(tensors)
     (directory / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
 
 

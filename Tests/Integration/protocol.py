@@ -5,12 +5,16 @@ from __future__ import annotations
 import struct
 from typing import Any, NamedTuple
 
+from zeromq import Socket
+
 VERSION = 8
 READY, HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, GOODBYE, INVENTORY = 1, 2, 3, 4, 5, 6, 7
 WELCOME, ASSIGN, REFUSE, PULSE = 64, 65, 69, 71
 REFUSED_VERSION, REFUSED_STRANGER = 1, 3
 # Kinds of tasks.
 FIT, TUNE, VERIFY, EVALUATE, DISTILL = 2, 3, 4, 5, 7
+# Of a peer that does not care.
+WORKER_ID = b"0123456789abcdef"
 
 
 def header(kind: int, version: int = VERSION) -> bytes:
@@ -38,7 +42,7 @@ def field(number: int, value: int | bytes | str) -> bytes:
     return varint(number << 3 | 2) + varint(len(data)) + data
 
 
-def ready(name: str, worker_id: bytes = b"0123456789abcdef", slots: int = 1) -> bytes:
+def ready(name: str, worker_id: bytes = WORKER_ID, slots: int = 1) -> bytes:
     return (
         field(1, worker_id)
         + field(2, name)
@@ -51,6 +55,14 @@ def ready(name: str, worker_id: bytes = b"0123456789abcdef", slots: int = 1) -> 
         + field(9, "none")
         + field(10, "0")
     )
+
+
+def introduce(peer: Socket, name: str, worker_id: bytes = WORKER_ID) -> bytes:
+    """Says Ready to the coordinator that the peer is connected to; the Welcome."""
+    peer.send(header(READY), ready(name, worker_id))
+    frames = peer.receive()
+    assert frames is not None and kind_of(frames) == WELCOME
+    return frames[1]
 
 
 def crc32c(data: bytes) -> int:

@@ -9,10 +9,19 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
-from checkpoints import EMBEDDINGS, INDEX, SMALL, WEIGHTS, change_config, change_header, change_tensor, write_model
+from checkpoints import (
+    EMBEDDINGS,
+    INDEX,
+    SMALL,
+    WEIGHTS,
+    add_tensor,
+    change_config,
+    change_header,
+    change_tensor,
+    write_model,
+)
 from jobs import LOCAL, Inputs, Job
 from processes import last_line, only_line
-from safetensors.numpy import load_file, save
 
 MakeJob = Callable[..., Job]
 Damage = Callable[[Path], Any]
@@ -73,12 +82,6 @@ def shard_elsewhere(model: Path) -> None:
     weight_map = sharded(model)
     weight_map[Q_PROJ] = "../" + weight_map[Q_PROJ]
     (model / INDEX).write_text(json.dumps({"weight_map": weight_map}))
-
-
-def add_tensor(model: Path, name: str, tensor: Callable[[dict[str, np.ndarray]], np.ndarray]) -> None:
-    tensors = load_file(model / WEIGHTS)
-    tensors[name] = tensor(tensors)
-    (model / WEIGHTS).write_bytes(save(tensors, metadata={"format": "pt"}))
 
 
 DAMAGE: dict[str, tuple[Damage, list[str]]] = {

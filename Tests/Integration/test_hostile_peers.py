@@ -29,6 +29,7 @@ from protocol import (
     field,
     fit_done,
     header,
+    introduce,
     kind_of,
     ready,
     refusal,
@@ -154,10 +155,7 @@ def test_results_under_leases_of_others_are_dropped(running: RunningJob, libzmq:
     """A peer that joins, claims every result it can think of, and leaves."""
     with Socket(libzmq, "dealer") as peer:
         peer.connect(running.endpoint)
-        peer.send(header(READY), ready("liar"))
-        frames = peer.receive()
-        assert frames is not None and kind_of(frames) == WELCOME
-        peer.send(header(INVENTORY), empty_inventory(frames[1]))
+        peer.send(header(INVENTORY), empty_inventory(introduce(peer, "liar")))
         # The last two are more than the coordinator's books can hold.
         for lease in (*running.leases(400), 1 << 63, (1 << 64) - 1):
             for block in (0, 7):
@@ -172,14 +170,12 @@ def test_a_connection_is_that_of_one_worker(running: RunningJob, libzmq: Any) ->
     """Whoever says there to be another is not heard."""
     with Socket(libzmq, "dealer") as peer:
         peer.connect(running.endpoint)
-        peer.send(header(READY), ready("first"))
-        frames = peer.receive()
-        assert frames is not None and kind_of(frames) == WELCOME
+        welcome = introduce(peer, "first")
         peer.send(header(READY), ready("second", worker_id=b"fedcba9876543210"))
         said = "says to be worker second on the connection of another; ignored"
         wait_until(lambda: said in running.coordinator.stderr, "it is not heard")
         # It is still the first, and joins as that.
-        peer.send(header(INVENTORY), empty_inventory(frames[1]))
+        peer.send(header(INVENTORY), empty_inventory(welcome))
         wait_until(lambda: running.job.has_joined("first"), "the first has joined")
         peer.send(header(GOODBYE), field(1, "so long"))
     running.finish()

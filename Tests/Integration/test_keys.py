@@ -17,19 +17,7 @@ import pytest
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
 from keys import Keys
 from processes import Process, Programs, last_line, listening_ports, only_line, query, succeeded, wait_until
-from protocol import (
-    GOODBYE,
-    INVENTORY,
-    READY,
-    TASK_DONE,
-    WELCOME,
-    empty_inventory,
-    field,
-    fit_done,
-    header,
-    kind_of,
-    ready,
-)
+from protocol import GOODBYE, INVENTORY, READY, TASK_DONE, empty_inventory, field, fit_done, header, introduce, ready
 from zeromq import Socket, readable
 
 MakeJob = Callable[..., Job]
@@ -257,10 +245,8 @@ class Impostor:
 
     def join(self, guarded: GuardedJob, name: str, worker_id: bytes, predecessor: bytes) -> None:
         """Joins with the cache of another."""
-        self.socket.send(header(READY), ready(name, worker_id))
-        frames = self.socket.receive()
-        assert frames is not None and kind_of(frames) == WELCOME
-        self.socket.send(header(INVENTORY), empty_inventory(frames[1], predecessor))
+        welcome = introduce(self.socket, name, worker_id)
+        self.socket.send(header(INVENTORY), empty_inventory(welcome, predecessor))
         wait_until(lambda: guarded.job.has_joined(name), f"{name} has joined")
         self.socket.send(header(GOODBYE), field(1, "so long"))
         wait_until(lambda: f"worker {name} left: so long" in guarded.coordinator.stderr, f"{name} has left")

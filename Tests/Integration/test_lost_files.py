@@ -7,12 +7,11 @@ import os
 import re
 import shutil
 import signal
-import struct
 from pathlib import Path
 from typing import Callable
 
 import pytest
-from checkpoints import INDEX, WEIGHTS
+from checkpoints import INDEX, WEIGHTS, change_header
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
 from processes import Arguments, Programs, last_line, only_line, succeeded, wait_until
 from protocol import FIT, Task
@@ -84,18 +83,23 @@ def replace(path: Path) -> None:
     path.with_name("other").rename(path)
 
 
+def last_words_without(job: Job, lose: Callable[[], object]) -> str:
+    """What a coordinator ends with that has lost something under way."""
+    coordinator = job.start(*MANUAL)
+    job.programs.endpoint(job.job)
+    lose()
+    done = coordinator.wait()
+    assert done.returncode == 74
+    return last_line(done)
+
+
 @pytest.mark.parametrize("lose", [remove, replace])
 def test_a_coordinator_without_its_lock_ends(
     small: Inputs, small_result: Job, make_job: MakeJob, lose: Callable[[Path], None]
 ) -> None:
     """Nothing would keep another from running the job."""
     job = make_job(small)
-    coordinator = job.start(*MANUAL)
-    job.programs.endpoint(job.job)
-    lose(job.job / "lock")
-    done = coordinator.wait()
-    assert done.returncode == 74
-    line = last_line(done)
+    line = last_words_without(job, lambda: lose(job.job / "lock"))
     assert line.startswith(f"crvq-coord: {job.job}/lock: was removed or replaced while the job ran"), line
     assert f"; go on with: crvq-coord resume --job {job.job}" in line, line
     succeeded(job.resume(*LOCAL, "1"))
@@ -121,12 +125,7 @@ def test_a_coordinator_without_its_database_ends(
     small: Inputs, make_job: MakeJob, lose: Callable[[Path], None]
 ) -> None:
     job = make_job(small)
-    coordinator = job.start(*MANUAL)
-    job.programs.endpoint(job.job)
-    lose(job.job / "job.sqlite")
-    done = coordinator.wait()
-    assert done.returncode == 74
-    line = last_line(done)
+    line = last_words_without(job, lambda: lose(job.job / "job.sqlite"))
     assert line.startswith(f"crvq-coord: {job.job}/job.sqlite: was removed, moved or replaced while the job ran"), line
     # What is there is not this job.
     assert "go on with" not in line, line
@@ -136,12 +135,9 @@ def test_a_job_directory_that_is_moved_can_be_moved_back(
     small: Inputs, small_result: Job, make_job: MakeJob
 ) -> None:
     job = make_job(small)
-    coordinator = job.start(*MANUAL)
-    job.programs.endpoint(job.job)
-    elsewhere = job.job.rename(job.directory / "elsewhere")
-    done = coordinator.wait()
-    assert done.returncode == 74
-    assert "go on with" not in last_line(done), done.stderr
+    elsewhere = job.directory / "elsewhere"
+    line = last_words_without(job, lambda: job.job.rename(elsewhere))
+    assert "go on with" not in line, line
     elsewhere.rename(job.job)
     succeeded(job.resume(*LOCAL, "1"))
     assert_same_output(small_result.output, job.output)
@@ -241,20 +237,17 @@ def enlarge(packed: Path) -> None:
     (packed / INDEX).unlink()
     (path,) = packed.glob("*.safetensors")
     path = path.rename(packed / WEIGHTS)
-    bytes_ = path.read_bytes()
-    (length,) = struct.unpack_from("<Q", bytes_)
-    header = json.loads(bytes_[8 : 8 + length])
-    end = len(bytes_) - 8 - length
-    for number in range(EXTRA_TENSORS):
-        header[f"unused.{number}"] = {
-            "dtype": "F16",
-            "shape": [EXTRA_BYTES // 2],
-            "data_offsets": [end, end + EXTRA_BYTES],
-        }
-        end += EXTRA_BYTES
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes_[8 + length :])
-    os.truncate(path, 8 + len(text) + end)
+
+    def declare(text: str) -> str:
+        tensors = json.loads(text)
+        end = max(tensor["data_offsets"][1] for name, tensor in tensors.items() if name != "__metadata__")
+        for number in range(EXTRA_TENSORS):
+            places = [end + number * EXTRA_BYTES, end + (number + 1) * EXTRA_BYTES]
+            tensors[f"unused.{number}"] = {"dtype": "F16", "shape": [EXTRA_BYTES // 2], "data_offsets": places}
+        return json.dumps(tensors)
+
+    change_header(path, declare)
+    os.truncate(path, path.stat().st_size + EXTRA_TENSORS * EXTRA_BYTES)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])

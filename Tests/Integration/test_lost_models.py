@@ -9,10 +9,9 @@ from typing import Callable
 
 import numpy as np
 import pytest
-from checkpoints import WEIGHTS, change_tensor
+from checkpoints import WEIGHTS, add_tensor, change_tensor
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
 from processes import only_line, succeeded
-from safetensors.numpy import load_file, save_file
 
 MakeJob = Callable[..., Job]
 NORM = "model.norm.weight"
@@ -24,9 +23,7 @@ EXTRA_BYTES = 1 << 20
 @pytest.fixture
 def inputs(small: Inputs, tmp_path: Path) -> Inputs:
     model = Path(shutil.copytree(small.model, tmp_path / "model"))
-    tensors = load_file(model / WEIGHTS)
-    tensors[EXTRA] = np.ones(EXTRA_BYTES // 2, np.float16)
-    save_file(tensors, model / WEIGHTS, metadata={"format": "pt"})
+    add_tensor(model, EXTRA, lambda _: np.ones(EXTRA_BYTES // 2, np.float16))
     return Inputs(model, small.tokens)
 
 

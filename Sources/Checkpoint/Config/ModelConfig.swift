@@ -53,6 +53,8 @@ public struct ModelConfig: Sendable, Equatable {
   ///   is named as such; nil to read whatever has the Llama family's keys.
   /// - Throws: ``CheckpointError``: missing, io, malformed JSON, or mismatch with the key, what is expected and what is there.
   public init(directory: String, known: [String]? = nil) throws {
+    // One that is not there is the missing file's to tell.
+    _ = try isModelDirectory(directory)
     let path = joined(directory, Self.fileName)
     try self.init(text: AtomicFile.read(path, byteCountMax: Self.byteCountMax), path: path, known: known)
   }

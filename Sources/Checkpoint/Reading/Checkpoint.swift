@@ -24,12 +24,8 @@ public struct Checkpoint: StoredTensorSource {
   /// - Throws: ``CheckpointError`` naming the file and, where there is one, the tensor.
   public init(directory: String) throws {
     self.directory = directory
-    var isDirectory = false
-    guard FileManager.default.fileExists(atPath: directory, isDirectory: &isDirectory) else {
+    guard try isModelDirectory(directory) else {
       throw CheckpointError(.missing, path: directory, "no such directory")
-    }
-    guard isDirectory else {
-      throw CheckpointError(.malformed, path: directory, "expected a model directory, got a file")
     }
 
     let single = joined(directory, Self.singleFileName)
@@ -109,6 +105,16 @@ public struct Checkpoint: StoredTensorSource {
   public func forEachChunk(of name: String, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     try shard(of: name).forEachChunk(of: name, body)
   }
+}
+
+/// Whether there is a directory of that name.
+///
+/// - Throws: ``CheckpointError`` of kind malformed if it is a file: one of a model's, most likely.
+func isModelDirectory(_ path: String) throws -> Bool {
+  var isDirectory = false
+  guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else { return false }
+  if !isDirectory { throw CheckpointError(.malformed, path: path, "expected a model directory, got a file") }
+  return true
 }
 
 /// A path inside a directory.

@@ -3,12 +3,10 @@ import Mapping
 
 /// A file's bytes mapped read-only, to be read in pieces that leave memory again.
 final class MappedFile: Sendable {
-  let path: String
   private let mapping: FileMapping
 
   /// - Throws: ``CheckpointError``: missing, io, or malformed if it is no regular file.
   init(path: String) throws {
-    self.path = path
     mapping = try withRegularFile(path) { descriptor, size in
       do throws(FileMapping.Failure) { return try FileMapping(descriptor, byteCount: size, path: path) } catch {
         throw CheckpointError.system("cannot map", path, error.errno)

@@ -57,15 +57,6 @@ extension JobEngine {
   }
 
   private func name(of task: TaskID) -> String {
-    switch task {
-    case .collect(let block, let shard): "the collect of block \(block) for shard \(shard)"
-    case .recollect(let block, let shard): "the recollect of block \(block) for shard \(shard)"
-    case .fit(let block, let linear): "the fit of block \(block) \(job.plan.linears[linear].name)"
-    case .tune(let block): "the tune of block \(block)"
-    case .distill(let step, let batch): "micro-batch \(batch) of step \(step) of the distillation"
-    case .update(let step): "the update of step \(step) of the distillation"
-    case .verify(let block): "the verification of block \(block)"
-    case .evaluate(let shard): "the evaluation of window \(shard)"
-    }
+    if case .distill = task { task.account } else { "the \(task.account)" }
   }
 }

@@ -19,6 +19,7 @@ struct OpenedInputs: Sendable {
     model = try LanguageModel(config: config)
     checkpoint = try Checkpoint(directory: options.model)
     try model.validate(checkpoint)
+    try model.validateTie(in: checkpoint)
     for tensor in model.tensors { try checkpoint.shard(of: tensor.name).requireFloatingPoint(tensor.name) }
     tokens = try TokenFile(path: options.calibration, vocabularySize: model.shape.vocabularySize)
     guard options.sequences <= tokens.sequenceCount else {

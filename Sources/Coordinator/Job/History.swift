@@ -181,18 +181,3 @@ extension JobStore {
     }
   }
 }
-
-extension TaskID {
-  /// What the task goes by in tables, and in a status as "fit 3/6": its block, and the shard of a collect, recollect or
-  /// evaluation or the linear of a fit; of a distillation step and micro-batch.
-  var row: (block: Int, part: Int) {
-    switch self {
-    case .collect(let block, let shard), .recollect(let block, let shard): (block, shard)
-    case .fit(let block, let linear): (block, linear)
-    case .tune(let block), .verify(let block): (block, 0)
-    case .distill(let step, let batch): (step, batch)
-    case .update(let step): (step, 0)
-    case .evaluate(let shard): (0, shard)
-    }
-  }
-}

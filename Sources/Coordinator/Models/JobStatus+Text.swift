@@ -1,5 +1,4 @@
 import JobGraph
-import Transformer
 
 // A job's status for people.
 extension JobStatus {
@@ -8,7 +7,7 @@ extension JobStatus {
     if let output { lines.append("output \(output)") }
     if let endpoint { lines.append("listening on \(endpoint)") }
     lines += workers.map { $0.text(isOver: state != .running) }
-    lines += quarantined.map { "  quarantined \(Self.name(ofTask: $0.task)), lost with it: \($0.workers)" }
+    lines += quarantined.map { "  quarantined \(Self.account(ofTask: $0.task)), lost with it: \($0.workers)" }
     for (kind, outcomes) in attempts.sorted(by: { $0.key < $1.key }) {
       let counts = ended(outcomes).sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
       lines.append("  \(kind) attempts: \(counts)")
@@ -53,31 +52,14 @@ extension JobStatus {
     return [blockwise, last].filter { !$0.isEmpty }.map { $0.joined(separator: "  ") }
   }
 
-  /// What a task of a status, such as "fit 3/6", does: "fit of block 3 mlp.down_proj".
-  fileprivate static func name(ofTask task: String) -> String {
-    let words = task.split(separator: " ")
-    let numbers = words.last?.split(separator: "/").compactMap { Int($0) } ?? []
-    guard words.count == 2, numbers.count == 2, let kind = TaskID.Kind(rawValue: String(words[0])) else { return task }
-    let (place, part) = (numbers[0], numbers[1])
-    switch kind {
-    case .collect, .recollect: return "\(kind.rawValue) of block \(place) for shard \(part)"
-    case .fit:
-      let names = LinearRole.allCases.map(\.rawValue)
-      let name = names.indices.contains(part) ? names[part] : "linear \(part)"
-      return "fit of block \(place) \(name)"
-    case .tune: return "tune of block \(place)"
-    case .distill: return "micro-batch \(part) of distillation step \(place)"
-    case .update: return "update of distillation step \(place)"
-    case .verify: return "verification of block \(place)"
-    case .evaluate: return "evaluation of window \(part)"
-    }
-  }
+  /// What a task of a status, such as "fit 3/6", does; the text itself if it is none.
+  fileprivate static func account(ofTask text: String) -> String { TaskID(status: text)?.account ?? text }
 }
 
 extension JobStatus.Worker {
   fileprivate func text(isOver: Bool) -> String {
     let idle = isOver ? done.counted("task") : isSetAside ? "set aside" : "idle"
-    let work = tasks.isEmpty ? idle : tasks.map { JobStatus.name(ofTask: $0) }.joined(separator: ", ")
+    let work = tasks.isEmpty ? idle : tasks.map { JobStatus.account(ofTask: $0) }.joined(separator: ", ")
     let rate = "\(tasksPerMinute)/min".leftPadded(to: 7)
     return "  \(name.padded(to: 16)) \(host.padded(to: 12)) \(rate)  \(work)"
   }

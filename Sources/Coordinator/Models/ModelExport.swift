@@ -64,12 +64,10 @@ public struct ModelExport: Sendable {
   ///
   /// - Throws: ``CoordinatorError`` `.usage`.
   private func checkPlace() throws {
-    var packed = stat()
-    guard stat(quantized, &packed) == 0 else { return }
+    guard let packed = FileIdentity(path: quantized) else { return }
     var place = output
     while true {
-      var found = stat()
-      if stat(place, &found) == 0, (found.st_dev, found.st_ino) == (packed.st_dev, packed.st_ino) {
+      if FileIdentity(path: place) == packed {
         throw CoordinatorError.usage("\(output): lies in --quantized \(quantized); choose another --output")
       }
       if place == "/" || place == "." { return }

@@ -21,23 +21,13 @@ public struct OpenedModel: Sendable {
   /// - Throws: ``CheckpointError``, ``CRVQError``, ``TransformerError``: one line that names the file.
   public init(_ directory: String) throws {
     self.directory = directory
-    try Self.requireDirectory(directory)
     config = try ModelConfig(directory: directory, known: Architectures.names)
     model = try LanguageModel(config: config)
     checkpoint = try Checkpoint(directory: directory)
     packed = config.quantization == nil ? nil : try PackedTensors(checkpoint, config: config)
     let tensors: any TensorSource = packed ?? checkpoint
     try model.validate(tensors)
-  }
-
-  /// Checks that a model's directory is none of its files.
-  ///
-  /// - Throws: ``CheckpointError``.
-  public static func requireDirectory(_ path: String) throws {
-    var isDirectory = false
-    if FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory), !isDirectory {
-      throw CheckpointError(.malformed, path: path, "expected a model directory, got a file")
-    }
+    if packed == nil { try model.validateTie(in: checkpoint) }
   }
 
   /// Opens a packed model.

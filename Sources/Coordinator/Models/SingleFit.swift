@@ -76,12 +76,12 @@ public struct SingleFit: Sendable {
 
   /// What only the writing would find, when the fit is done; and that the weights are not written over.
   private func checkOutput(_ path: String) throws {
-    var (found, source) = (stat(), stat())
+    var found = stat()
     if stat(path, &found) == 0 {
       guard found.st_mode & S_IFMT == S_IFREG else {
         throw CoordinatorError.usage("\(path): exists, and is no file; choose another --output")
       }
-      if stat(input, &source) == 0, (found.st_dev, found.st_ino) == (source.st_dev, source.st_ino) {
+      if FileIdentity(path: path) == FileIdentity(path: input) {
         throw CoordinatorError.usage("\(path): is the file of --input; choose another --output")
       }
     }

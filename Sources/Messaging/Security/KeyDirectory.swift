@@ -92,12 +92,7 @@ public struct KeyDirectory: Sendable {
   }
 
   /// Makes names in a directory durable, where the file system can.
-  private static func sync(_ directory: String) {
-    let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    if descriptor < 0 { return }
-    fsync(descriptor)
-    close(descriptor)
-  }
+  private static func sync(_ directory: String) { try? Directory.flushNames(in: directory, by: fsync) }
 
   // MARK: Using
 

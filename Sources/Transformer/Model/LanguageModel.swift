@@ -75,21 +75,18 @@ public struct LanguageModel: Sendable {
     return all
   }
 
-  /// Checks that a source has every tensor of the model in the shape the configuration asks for. Reads no data, but for a head in a
-  /// model's own files that should be the embedding matrix.
+  /// Checks that a source has every tensor of the model in the shape the configuration asks for. Reads no data.
   ///
-  /// - Throws: ``CheckpointError`` naming the first tensor that is missing or of another shape; as ``validateTie(in:)``.
+  /// - Throws: ``CheckpointError`` naming the first tensor that is missing or of another shape.
   public func validate(_ source: some TensorSource) throws {
     for tensor in tensors { try tensor.check(in: source) }
-    // Other sources may have to fetch what they read, from somebody who has looked at the files.
-    if let checkpoint = source as? Checkpoint { try validateTie(in: checkpoint) }
   }
 
   /// The values that ``validateTie(in:)`` has in memory at a time, of each of the two matrices.
   private static let comparedValueCount = 1 << 20
 
   /// Checks of a model whose head is its embedding matrix that no other head is stored: older versions of transformers
-  /// pass over it, newer ones take it.
+  /// pass over it, newer ones take it. Reads both where there are two.
   ///
   /// - Throws: ``CheckpointError`` naming the head and the first row that is another.
   public func validateTie(in source: some TensorSource) throws {
