@@ -29,11 +29,13 @@ class Faults:
     cut: float = 0
     reset: float = 0
     stall: float = 0
-    # The most bytes before that.
+    # The most bytes before that. The first connection meets its end while the two sides still greet each other, or a job
+    # of few bytes might see no fault.
     bytes_before: int = 40_000
+    bytes_before_first: int = 150
     # How long a connection stalls before it is reset, seconds.
     stall_time: float = 15
-    # The chance that one bit of a piece of data is flipped, for each piece.
+    # The chance that one bit of a piece of data is flipped, for each piece but the first, where it is certain.
     flip: float = 0
 
 
@@ -81,9 +83,13 @@ class Proxy:
             self.events["connections"] += 1
             faults, number = self.faults, self._chance.random()
             bounds = [("cut", faults.cut), ("reset", faults.reset), ("stall", faults.stall)]
+            is_first = self.events["connections"] == 1
+            most_bytes = faults.bytes_before_first if is_first else faults.bytes_before
+            if is_first:
+                number *= sum(share for _, share in bounds)
             for end, share in bounds:
                 if number < share:
-                    return Lot(end, self._chance.randrange(faults.bytes_before))
+                    return Lot(end, self._chance.randrange(most_bytes))
                 number -= share
             return Lot("none", 0)
 
@@ -94,7 +100,8 @@ class Proxy:
     def flipped(self, piece: bytes) -> bytes:
         """Only in long pieces, which are those of artifacts: a handshake that fails is another test's matter."""
         with self._lock:
-            if len(piece) < PIECE // 2 or self._chance.random() >= self.faults.flip:
+            is_due = self.events["flip"] == 0 or self._chance.random() < self.faults.flip
+            if not self.faults.flip or len(piece) < PIECE // 2 or not is_due:
                 return piece
             self.events["flip"] += 1
             changed = bytearray(piece)
