@@ -90,7 +90,8 @@ public struct FitOptions: Sendable, Codable, Equatable {
     try require(temperature >= 0 && temperature <= 100, "temperature is \(temperature); expected 0 to 100")
     try require((1...1000).contains(sweeps), "sweeps are \(sweeps); expected 1 to 1000")
     let (damping, steps) = (schedule.damping, schedule.codebookSteps)
-    try require(damping > 0 && damping <= 10, "damping is \(damping); expected more than 0 and at most 10")
+    // It grows tenfold as often as it has to, in single precision.
+    try require(damping >= 1e-30 && damping <= 10, "damping is \(damping); expected 1e-30 to 10")
     try require((0...1000).contains(steps), "codebook steps are \(steps); expected 0 to 1000")
   }
 }

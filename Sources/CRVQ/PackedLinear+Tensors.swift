@@ -77,18 +77,19 @@ extension PackedLinear {
         let expected = types.map(\.rawValue).joined(separator: " or ")
         throw CRVQError(.malformed, "\(name): type is \(found.type.rawValue); expected \(expected)")
       }
-      guard found.shape.count == dimensions,
-        found.shape.allSatisfy({ (0...PackedFormat.maximumDimension).contains($0) })
-      else { throw CRVQError(.malformed, "\(name): shape is \(found.shape); expected \(dimensions) dimensions") }
+      guard found.shape.count == dimensions else {
+        throw CRVQError(.malformed, "\(name): shape is \(found.shape); expected \(dimensions) dimensions")
+      }
       try Self.expect(found, shape: found.shape)
       return found
     }
     let order = try read(.channelOrder, [.uint16, .uint32], dimensions: 1)
     let scales = try read(.scales, [.float16], dimensions: 1)
     let (rows, columns) = (scales.shape[0], order.shape[0])
-    guard rows > 0, columns > 0 else {
+    let limit = PackedFormat.maximumDimension
+    guard (1...limit).contains(rows), (1...limit).contains(columns) else {
       throw CRVQError(
-        .malformed, "\(prefix): the shape is [\(rows), \(columns)]; expected at least one row and channel")
+        .malformed, "\(prefix): the shape is [\(rows), \(columns)]; expected 1 to \(limit) rows and channels")
     }
     let (groups, critical) = (format.groups(columns: columns), format.criticalGroups(columns: columns))
     let bits = format.storedBits(columns: columns)

@@ -37,9 +37,9 @@ public struct PackedTensors: TensorSource {
     self.format = format
     self.team = team
     let suffix = PackedPart.codes.suffix
-    let weights = names.filter { $0.hasSuffix(suffix) }.map { $0.dropLast(suffix.count) + ".weight" }
-    let parts = Set(names.filter(Self.isPart))
-    tensorNames = Set(others.tensorNames).subtracting(parts).union(weights.map(String.init)).sorted()
+    let prefixes = names.filter { $0.hasSuffix(suffix) }.map { String($0.dropLast(suffix.count)) }
+    let parts = prefixes.flatMap { prefix in PackedPart.allCases.map { $0.name(of: prefix) } }
+    tensorNames = Set(others.tensorNames).subtracting(parts).union(prefixes.map { $0 + ".weight" }).sorted()
   }
 
   /// The same tensors for one reader, decoded by its team.
@@ -48,8 +48,6 @@ public struct PackedTensors: TensorSource {
     copy.team = team
     return copy
   }
-
-  private static func isPart(_ name: String) -> Bool { PackedPart.allCases.contains { name.hasSuffix($0.suffix) } }
 
   /// The modules that are packed: "model.layers.0.self_attn.q_proj", sorted.
   public var packedPrefixes: [String] { tensorNames.compactMap(prefix) }
@@ -95,8 +93,10 @@ public struct PackedTensors: TensorSource {
 
   public func floats(_ name: String, rows: Range<Int>) throws -> [Float] {
     guard prefix(name) != nil else { return try source(of: name).floats(name, rows: rows) }
-    let width = shape(of: name)?.last ?? 0
-    return Array(try floats(name)[rows.lowerBound * width..<rows.upperBound * width])
+    guard let shape = shape(of: name), rows.upperBound <= shape[0], rows.lowerBound >= 0 else {
+      throw CheckpointError(.mismatch, path: path(of: name), "tensor \(name): no rows \(rows)")
+    }
+    return Array(try floats(name)[rows.lowerBound * shape[1]..<rows.upperBound * shape[1]])
   }
 
   public func path(of name: String) -> String {

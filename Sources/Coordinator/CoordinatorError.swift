@@ -11,6 +11,9 @@ public enum CoordinatorError: Error, Sendable, Equatable, CustomStringConvertibl
   /// A fault of this program. Exit 70.
   case `internal`(String)
 
+  /// What another module could not do is taken for the operating system's refusal.
+  init(_ error: any Error) { self = (error as? CoordinatorError) ?? .io("\(error)") }
+
   public var description: String {
     switch self {
     case .usage(let text), .badInput(let text), .io(let text), .tryAgain(let text), .internal(let text): text

@@ -100,9 +100,32 @@ public struct JobPlan: Sendable, Equatable {
   /// The fits that wait for the first ones.
   func repairingFits(ofBlock block: Int) -> [TaskID] { repairingFitsByBlock[block] }
 
+  /// Whether a collect of a shard keeps the Gram of a site: not that of the repairing linears where only a recollect can
+  /// tell what they will see.
+  public func collects(_ site: String, ofShard shard: Int) -> Bool { site != repairSite || !recollects(shard) }
+
   /// What makes the Gram that a fit needs for a shard.
   func gramSource(block: Int, linear: Int, shard: Int) -> TaskID {
-    repairs(linear) ? .recollect(block: block, shard: shard) : .collect(block: block, shard: shard)
+    let isCollected = collects(linears[linear].site, ofShard: shard)
+    return isCollected ? .collect(block: block, shard: shard) : .recollect(block: block, shard: shard)
+  }
+}
+
+extension JobPlan {
+  /// The plan of a job that makes a packed model. Coordinator and workers make it of the same numbers, so a task of the one
+  /// is in range for the others.
+  ///
+  /// - Parameters:
+  ///   - length: positions a sequence.
+  ///   - distillEpochs: 0 for no distillation; there is none either where no sequence is held out to judge by.
+  public init(
+    blockCount: Int, linears: [Linear], shards: [Shard], length: Int, propagation: Propagation, isTuned: Bool,
+    repairSite: String?, distillEpochs: Int
+  ) {
+    let batches = distillEpochs > 0 ? MicroBatches(shards, length: length) : nil
+    self.init(
+      blockCount: blockCount, linears: linears, shards: shards, propagation: propagation, isTuned: isTuned,
+      repairSite: repairSite, distillation: batches.map { Distillation(epochs: distillEpochs, $0) })
   }
 }
 

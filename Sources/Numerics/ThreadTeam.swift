@@ -83,8 +83,15 @@ public final class ThreadTeam: Sendable {
     rounds.condition.unlock()
   }
 
-  /// The number of processors this process may run on.
-  public static var availableProcessors: Int { ProcessInfo.processInfo.activeProcessorCount }
+  /// The number of processors this process may run on: those of its affinity, which taskset, Slurm and cpusets narrow.
+  public static var availableProcessors: Int {
+    // sched_getaffinity is a GNU extension that Swift does not see.
+    let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+    let name = "Cpus_allowed:"
+    let mask = status.split(separator: "\n").first { $0.hasPrefix(name) }?.dropFirst(name.count) ?? ""
+    let count = mask.compactMap(\.hexDigitValue).reduce(0) { $0 + $1.nonzeroBitCount }
+    return count > 0 ? count : ProcessInfo.processInfo.activeProcessorCount
+  }
 
   /// Runs `body` for every index in `0..<count`, over all threads of the team, and returns when the last one is done.
   ///

@@ -62,13 +62,13 @@ struct EvaluateCommand: AsyncParsableCommand {
   private func onWorkers() async throws -> ModelEvaluation.Result {
     let options = try EvaluationOptions(
       model: absolute(model), tokens: absolute(tokens), window: window, maximumWindows: maxWindows)
-    let launch = try Launch(launcher, JobShape(options))
+    let launch = try launcher.launch(JobShape(options))
     let dashboard = try await launcher.startDashboard()
     let job = try PreparedJob.create(options, in: launch.temporaryParent)
     defer { job.directory.remove() }
     report("\(options.windows.counted("window")) of \(options.window) tokens")
     let started = ContinuousClock.now
-    try await JobRun(job, launch, dashboard).run()
+    try await JobRun(job, launch, dashboard, resumeOptions: launcher.forResume).run()
     return ModelEvaluation.Result(try job.perplexity(), seconds: (ContinuousClock.now - started) / .seconds(1))
   }
 }

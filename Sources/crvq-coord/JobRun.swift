@@ -10,11 +10,14 @@ struct JobRun {
   private let job: PreparedJob
   private let launch: Launch
   private let dashboard: Dashboard?
+  private let resumeOptions: String
 
-  init(_ job: PreparedJob, _ launch: Launch, _ dashboard: Dashboard?) {
+  /// - Parameter resumeOptions: what has to be repeated when the job is resumed, so that the same workers find it.
+  init(_ job: PreparedJob, _ launch: Launch, _ dashboard: Dashboard?, resumeOptions: String) {
     self.job = job
     self.launch = launch
     self.dashboard = dashboard
+    self.resumeOptions = resumeOptions
   }
 
   func run() async throws {
@@ -33,7 +36,7 @@ struct JobRun {
     do {
       let settings = RunningJob.Settings(
         endpoint: launch.endpoint, security: try launch.security(of: job.directory),
-        resumeOptions: launch.resumeOptions, launcher: launch.launcher(of: job.directory), display: display,
+        resumeOptions: resumeOptions, launcher: launch.launcher(of: job.directory), display: display,
         dashboard: dashboard)
       return try RunningJob(job, settings, logger: job.directory.logger())
     } catch {

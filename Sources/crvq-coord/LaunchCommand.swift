@@ -90,14 +90,14 @@ struct LaunchCommand: AsyncParsableCommand {
     let options = try jobOptions()
     let jobPath = absolute(job ?? options.output + ".job")
     let shape = try JobShape(options)
-    let launch = try Launch(launcher, shape)
+    let launch = try launcher.launch(shape)
     if dryRun {
       try PreparedJob.checkPlaces(of: options, in: jobPath)
       return try show(launch, shape)
     }
     let dashboard = try await launcher.startDashboard()
     let prepared = try PreparedJob.create(options, in: jobPath)
-    try await JobRun(prepared, launch, dashboard).run()
+    try await JobRun(prepared, launch, dashboard, resumeOptions: launcher.forResume).run()
     try PackedOutput(options).show(json: launcher.json)
   }
 

@@ -96,10 +96,19 @@ struct LauncherOptions: ParsableArguments {
     return try await Dashboard.start(at: dashboard)
   }
 
+  /// Decides about workers before a job is touched.
+  ///
+  /// - Throws: ``CoordinatorError``, ``KeyError`` for what cannot be used or cannot fit, before anything is made.
+  func launch(_ job: JobShape) throws -> Launch {
+    try Launch(
+      job, on: settings(), bind: bind, keys: keys.map(absolute), isInsecure: insecure,
+      version: CoordinatorProgram.configuration.version)
+  }
+
   /// The cluster the job runs on, with what the command line says in place of what the file says; nil for `--launcher none`.
   ///
   /// - Throws: ``CoordinatorError``, ``KeyError`` for what cannot be used, before anything is made.
-  func settings() throws -> ClusterFile? {
+  private func settings() throws -> ClusterFile? {
     if launcher == Launcher.none { return nil }
     var settings = try cluster.map { try ClusterFile(path: $0) } ?? ClusterFile(engine: .local)
     if let launcher, launcher.rawValue != settings.engine.rawValue {

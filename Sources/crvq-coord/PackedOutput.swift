@@ -14,7 +14,7 @@ struct PackedOutput {
   /// - Throws: ``CoordinatorError`` if a linear is above the user's bound.
   func show(json: Bool) throws {
     if json { try StandardOutput.print(json: report) } else { try printTable() }
-    try checkBound()
+    try report.checkBound()
   }
 
   private func printTable() throws {
@@ -27,14 +27,5 @@ struct PackedOutput {
     try StandardOutput.print("output: \(options.output)")
     try StandardOutput.print(
       "next: crvq-coord evaluate --model \(ShellWord.quoted(options.output)) --tokens TEST.safetensors")
-  }
-
-  private func checkBound() throws {
-    guard let bound = options.maximumRelativeError else { return }
-    let above = report.linears.filter { $0.relativeError > bound }
-    guard let first = above.first else { return }
-    throw CoordinatorError.badInput(
-      "\(above.count) linears are above --max-relative-error \(bound), the first block \(first.block) \(first.name) "
-        + "with \(first.relativeError.fixed(5)); the output is kept in \(options.output)")
   }
 }

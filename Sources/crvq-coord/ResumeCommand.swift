@@ -16,8 +16,8 @@ struct ResumeCommand: AsyncParsableCommand {
     let dashboard = try await launcher.startDashboard()
     let (prepared, options) = try PreparedJob.resume(absolute(job))
     if let prepared {
-      let launch = try Launch(launcher, JobShape(options))
-      try await JobRun(prepared, launch, dashboard).run()
+      let launch = try launcher.launch(JobShape(options))
+      try await JobRun(prepared, launch, dashboard, resumeOptions: launcher.forResume).run()
     } else {
       report("\(absolute(job)): the job is finished")
     }

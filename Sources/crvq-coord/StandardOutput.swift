@@ -14,13 +14,8 @@ enum StandardOutput {
   private static func write(_ data: Data) throws {
     // The two may be one terminal.
     StandardError.flush()
-    var rest = data[...]
-    while !rest.isEmpty {
-      let count = rest.withUnsafeBytes { Foundation.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
-      if count < 0 && errno == EINTR { continue }
-      if count < 0 { throw CoordinatorError.io("standard output: \(String(cString: strerror(errno)))") }
-      rest = rest.dropFirst(count)
-    }
+    let code = DescriptorOutput.write(data, to: STDOUT_FILENO)
+    if code != 0 { throw CoordinatorError.io("standard output: \(String(cString: strerror(code)))") }
   }
 }
 

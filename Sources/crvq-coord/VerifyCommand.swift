@@ -20,12 +20,13 @@ struct VerifyCommand: ParsableCommand {
   var quantized: String
 
   @Option(
-    help: "Calibration tokens: also measure output errors, on the sequences the job held out.",
+    help:
+      "Tokens: also measure errors of linears and outputs, on the sequences the job held out, or on all of other tokens.",
     transform: givenPath)
   var calibration: String?
 
   @Option(
-    help: "Fail if a linear's error is above this: on held-out sequences with --calibration, else as the report has it."
+    help: "Fail if a linear's error is above this: on the tokens of --calibration if given, else as the report has it."
   )
   var maxRelativeError: Double?
 

@@ -69,6 +69,56 @@ import Testing
     }
   }
 
+  /// More bytes of critical codes than a linear may have rows or channels, in one dimension.
+  @Test func flatCriticalCodesMayBeLong() throws {
+    let format = PackedFormat(groupSize: 4, codebookBits: [1, 8, 7, 8], criticalRatio: 1)
+    let (rows, columns) = (1 << 15, 1024)
+    let (groups, critical) = (format.groups(columns: columns), format.criticalGroups(columns: columns))
+    let flat = rows * critical * 23 / 8
+    #expect(flat > PackedFormat.maximumDimension)
+    func tensor(_ name: String, _ type: ElementType, _ shape: [Int]) -> PackedTensor {
+      PackedTensor(
+        name: name, type: type, shape: shape, bytes: Array(repeating: 0, count: shape.reduce(type.byteCount, *)))
+    }
+    let order = PackedTensor(
+      name: "p.channel_order", type: .uint16, shape: [columns],
+      bytes: (0..<columns).flatMap { [UInt8(truncatingIfNeeded: $0), UInt8($0 >> 8)] })
+    let tensors = [
+      tensor("p.codes", .uint8, [rows, groups / 8]), tensor("p.critical_codes", .uint8, [flat]),
+      tensor("p.codebooks", .float16, [2 + 256 + 128 + 256, 4]), tensor("p.scales", .float16, [rows]), order,
+    ]
+    let byName = Dictionary(uniqueKeysWithValues: tensors.map { ($0.name, $0) })
+    let linear = try PackedLinear(prefix: "p", format: format) { byName[$0] }
+    #expect(linear.rows == rows && linear.criticalCodes.count == 3)
+  }
+
+  @Test func aLinearTooLargeIsRefusedByItsSize() {
+    let long = PackedFormat.maximumDimension + 1
+    let format = PackedFormat(groupSize: 4, codebookBits: [1], criticalRatio: 0)
+    let error = #expect(throws: CRVQError.self) {
+      try PackedLinear(prefix: "p", format: format) { name in
+        name == "p.scales"
+          ? PackedTensor(name: name, type: .float16, shape: [long], bytes: Array(repeating: 0, count: 2 * long))
+          : PackedTensor(name: name, type: .uint16, shape: [1], bytes: [0, 0])
+      }
+    }
+    #expect(error?.message == "p: the shape is [\(long), 1]; expected 1 to \(long - 1) rows and channels")
+  }
+
+  @Test func onlyPartsOfPackedLinearsAreHidden() throws {
+    let directory = try TemporaryDirectory(inMemory: true)
+    let linear = try Self.random(PackedFormat(), rows: 3, columns: 64)
+    try linear.write(prefix: "p", to: directory.file("packed"), isDurable: false)
+    let tensors = PackedTensors(
+      packed: try SafetensorsFile(path: directory.file("packed")),
+      others: MemorySource(["p.weight": ([3, 64], []), "p.bias": ([3], [1, 2, 3]), "norm.scales": ([2], [4, 5])]),
+      format: PackedFormat(), team: ThreadTeam(threads: 1))
+    #expect(tensors.tensorNames == ["norm.scales", "p.bias", "p.weight"])
+    #expect(tensors.packedPrefixes == ["p"])
+    #expect(try tensors.floats("p.weight", rows: 1..<3) == Array(tensors.floats("p.weight")[64...]))
+    #expect(throws: CheckpointError.self) { try tensors.floats("p.weight", rows: 2..<4) }
+  }
+
   @Test func codesAreBitsLeastSignificantFirst() throws {
     let format = PackedFormat(groupSize: 4, codebookBits: [3], criticalRatio: 0)
     let linear = try PackedLinear(

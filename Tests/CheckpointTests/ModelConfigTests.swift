@@ -187,7 +187,7 @@ import Testing
     ("rope_theta", "0", "a number"), ("tie_word_embeddings", "1", "true or false"),
     ("attention_bias", "\"no\"", "true or false"), ("hidden_act", "\"gelu\"", "silu"), ("hidden_act", "1", "a string"),
     ("architectures", "\"LlamaForCausalLM\"", "list of strings"), ("architectures", "[1]", "list of strings"),
-    ("vocab_size", "null", "whole number"), ("model_type", "[]", "a string"),
+    ("vocab_size", "null", "whole number from 1 to 16777216, got null"), ("model_type", "[]", "a string"),
   ]) func badValue(key: String, value: String, expected: String) throws {
     expectError(.mismatch, at: "m/config.json", "\(key): expected", expected, "got") { _ = try config([key: value]) }
   }

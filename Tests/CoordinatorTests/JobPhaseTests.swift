@@ -1,5 +1,4 @@
 import Coordinator
-import Foundation
 import Testing
 
 @Suite struct JobPhaseTests {
@@ -13,6 +12,6 @@ import Testing
       phase: phase, progress: 0.5, blocks: 1, linears: 7, collectedBlocks: 1, fittedBlocks: 0, tasksPerMinute: 3)
     let stored = try JSONForm.record(pace)
     #expect(stored.contains("\"phase\":\"\(text)\""))
-    #expect(try JSONDecoder().decode(JobPace.self, from: Data(stored.utf8)) == pace)
+    #expect(try JSONForm.value(JobPace.self, ofRecord: stored) == pace)
   }
 }

@@ -300,6 +300,18 @@ import Transformer
     #expect(abs((estimates[2] - estimates[1]) / (32 * 7 * pass) - 1) < 1e-9)
   }
 
+  /// To the last bit.
+  @Test func theMeanOfOnePlaceIsItsSpeed() throws {
+    var cluster = local
+    cluster.workers = 3
+    let job = try small(length: 8, shards: [1, 1])
+    let plan = try LaunchPlan(local: cluster, machine: machine(cores: 6, gibibytes: 64), job: job)
+    let survey = SpeedSurvey(plan, cluster, nil, seconds: 0.01)
+    #expect([survey.mean] == survey.speeds)
+    #expect(survey.total == survey.mean * 6)
+    #expect(DryRun(plan, job, survey).gigaflopsPerThread == survey.mean / 1e9)
+  }
+
   @Test func availableMemoryIsRead() {
     let text = "MemTotal:  8 kB\nMemAvailable:   2048 kB\n"
     #expect(Machine.availableMemory(meminfo: text) == ByteSize("2M"))

@@ -117,6 +117,18 @@ import Testing
     #expect(ShellWord.quoted("") == "''")
   }
 
+  @Test func aWorkerIsToldWhereItsKeysAre() {
+    func words(_ keys: WorkerKeys) -> ArraySlice<String> {
+      var command = WorkerCommand(name: "w", threads: 2)
+      command.keys = keys
+      return command.arguments(connecting: "tcp://h:1").dropFirst(6)
+    }
+    #expect(words(.none) == [])
+    #expect(words(.insecure) == ["--insecure"])
+    #expect(words(.directory("/k")) == ["--keys", "/k"])
+    #expect(words(.standardInput) == ["--keys", "-"])
+  }
+
   @Test func theHostIsNoOption() {
     let words = SSHCommand(host: "node1", options: ["-p", "2222"]).arguments(script: "echo $1", ["a b"])
     #expect(words.prefix(2) == ["-p", "2222"])

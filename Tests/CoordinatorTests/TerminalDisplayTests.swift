@@ -32,7 +32,10 @@ import Testing
       lines.suffix(3).map {
         $0.split(separator: " ", maxSplits: 1).map { $0.drop { $0 == " " } }.joined(separator: "|")
       }
-        == ["worker-00|collect(3, 1), fit(2, 0): round 3", "worker-01|idle", "worker-02|set aside"])
+        == [
+          "worker-00|collect of block 3 for shard 1, fit of block 2 self_attn.q_proj: round 3", "worker-01|idle",
+          "worker-02|set aside",
+        ])
   }
 
   @Test func barsAreOfTheWorkThatThereIs() {

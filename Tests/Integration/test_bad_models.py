@@ -89,7 +89,7 @@ DAMAGE: dict[str, tuple[Damage, list[str]]] = {
     "empty directory": (lambda m: [path.unlink() for path in m.iterdir()], ["model/config.json", "no such file"]),
     "no weights": (lambda m: (m / WEIGHTS).unlink(), ["model: no weights", WEIGHTS, INDEX]),
     "config is no JSON": (lambda m: (m / "config.json").write_text("{"), ["config.json"]),
-    "config without a size": (lambda m: change_config(m, hidden_size=None), ["config.json", "hidden_size", "nothing"]),
+    "config without a size": (lambda m: change_config(m, hidden_size=None), ["config.json", "hidden_size", "got null"]),
     "unknown architecture": (
         lambda m: change_config(m, architectures=["GPTNeoXForCausalLM"]),
         ["config.json", "GPTNeoXForCausalLM", "LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM"],
@@ -153,6 +153,19 @@ DAMAGE: dict[str, tuple[Damage, list[str]]] = {
         lambda m: change_tensor(m, Q_PROJ, lambda weight: np.ascontiguousarray(weight[:, :-8])),
         [WEIGHTS, Q_PROJ, "[64, 64]", "[64, 56]"],
     ),
+    "a name that packed linears have": (
+        lambda m: add_tensor(m, Q_PROJ.replace("weight", "scales"), lambda tensors: tensors[NORM]),
+        [WEIGHTS, "tensor model.layers.1.self_attn.q_proj.scales", "packed linear"],
+    ),
+    "a name that makes a packed linear": (
+        lambda m: add_tensor(m, "other.codes", lambda tensors: tensors[NORM]),
+        [WEIGHTS, "tensor other.codes", "packed linear"],
+    ),
+    "a tokenizer that is a directory": (lambda m: (m / "tokenizer.json").mkdir(), ["model/tokenizer.json: expected a file"]),
+    "a tokenizer that is not there": (
+        lambda m: (m / "tokenizer.json").symlink_to("blobs/none"),
+        ["model/tokenizer.json: expected a file, got a symbolic link to nothing"],
+    ),
     "missing linear": (header(lambda t: t.update({"other": t.pop(Q_PROJ)})), [Q_PROJ]),
 }
 
@@ -186,7 +199,7 @@ def test_a_packed_model_is_not_packed_again(small_result: Job, make_job: MakeJob
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_worker_finds_a_weight_that_is_no_number(copies: Inputs, make_job: MakeJob, value: float) -> None:
-    """The coordinator reads no weights: the job begins, and stops for everybody."""
+    """The coordinator reads no block's weights: the job begins, and stops for everybody."""
 
     def spoil(weight: np.ndarray) -> np.ndarray:
         weight[3, 5] = value
@@ -199,8 +212,31 @@ def test_a_worker_finds_a_weight_that_is_no_number(copies: Inputs, make_job: Mak
     assert done.stdout == ""
     line = last_line(done)
     assert Q_PROJ in line and WEIGHTS in line, line
+    assert done.stderr.count(Q_PROJ) == 1
     assert not job.output.exists()
     assert job.status()["state"] == "failed"
+
+
+def test_a_weight_too_large_to_be_packed_is_named(copies: Inputs, make_job: MakeJob) -> None:
+    change_tensor(copies.model, Q_PROJ, lambda weight: np.where(weight == weight.max(), np.float16(65504), weight))
+    done = make_job(copies).run(*LOCAL, "1")
+    assert done.returncode == 65
+    line = last_line(done)
+    assert f"{WEIGHTS}: tensor {Q_PROJ}: weight[" in line and "at most 32752.0" in line, line
+
+
+@pytest.mark.parametrize("name", [NORM, EMBEDDINGS])
+def test_launch_finds_what_is_no_number_outside_the_blocks(copies: Inputs, make_job: MakeJob, name: str) -> None:
+    def spoil(values: np.ndarray) -> np.ndarray:
+        values[-1] = np.inf
+        return values
+
+    change_tensor(copies.model, name, spoil)
+    job = make_job(copies)
+    done = job.run(*LOCAL, "1")
+    assert done.returncode == 65
+    assert f"{WEIGHTS}: tensor {name}: expected finite values, got inf at [" in only_line(done)
+    assert list(job.directory.iterdir()) == []
 
 
 @pytest.mark.parametrize("command", ["inspect", "verify", "evaluate", "export"])

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import socket
+import subprocess
 from pathlib import Path
 from typing import Callable
 
 import pytest
 from jobs import LOCAL, Inputs, Job
-from processes import Programs, only_line
+from processes import PATIENCE, Programs, only_line
 
 MakeJob = Callable[..., Job]
 
@@ -123,8 +124,8 @@ WORKER = {
     "an endpoint that is none": (["--connect", "localhost:7711"], ["localhost:7711", "tcp://HOST:PORT"]),
     "no port": (["--connect", "tcp://127.0.0.1:0"], ["--connect tcp://127.0.0.1:0", "from 1 to 65535"]),
     "any port": (["--connect", "tcp://127.0.0.1:*"], ["--connect tcp://127.0.0.1:*", "from 1 to 65535"]),
-    "no name": (["--name", ""], ["--name", "expected 1 to 512"]),
-    "a name too long": (["--name", "x" * 513], ["--name", "513 bytes", "1 to 512"]),
+    "no name": (["--name", ""], ["--name", "expected 1 to 256"]),
+    "a name too long": (["--name", "x" * 257], ["--name", "257 bytes", "1 to 256"]),
     "fewer threads than slots": (["--threads", "2", "--slots", "8"], ["--slots is 8", "as many as --threads, 2"]),
     "fewer cores than slots": (["--slots", "1024"], ["--slots is 1024", "as many as cores"]),
     "an empty cache": (["--cache", ""], ["--cache", "expected a path"]),
@@ -144,6 +145,13 @@ def test_a_worker_refuses(programs: Programs, case: str) -> None:
     assert line.startswith("crvq-worker: "), line
     for fragment in fragments:
         assert fragment in line, line
+
+
+def test_cores_are_those_that_a_worker_may_use(programs: Programs) -> None:
+    command = ["taskset", "--cpu-list", "0", programs.worker_program, "--connect", "tcp://127.0.0.1:1", "--slots", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    assert done.returncode == 64
+    assert "--slots is 2, expected at most as many as cores, 1," in only_line(done)
 
 
 def test_a_port_in_use(small: Inputs, make_job: MakeJob) -> None:

@@ -43,6 +43,20 @@ def test_fit(programs: Programs, small: Inputs, tmp_path: Path) -> None:
     assert set(load_file(tmp_path / "up.safetensors")) == {f"up.{name}" for name in names}
 
 
+def test_fit_writes_where_a_symbolic_link_leads(programs: Programs, inputs: Path, tmp_path: Path) -> None:
+    """/dev/stdout is a link, and everybody's."""
+    link, target = tmp_path / "link", tmp_path / "target"
+    target.write_text("old")
+    link.symlink_to("target")
+    programs.succeed("fit", "--input", inputs, *FIT, "--output", link)
+    assert link.is_symlink()
+    assert "W.codes" in load_file(target)
+    target.unlink()
+    done = programs.run("fit", "--input", inputs, *FIT, "--output", link)
+    assert done.returncode == 74
+    assert only_line(done).startswith(f"crvq-coord: {link}: cannot follow the symbolic link")
+
+
 def test_fit_names_what_is_not_there(programs: Programs, small: Inputs) -> None:
     weights = small.model / "model.safetensors"
     done = programs.run("fit", "--input", weights, "--weight", "nothing", "--gram", "H")

@@ -7,6 +7,7 @@ import os
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Callable
@@ -61,6 +62,27 @@ def test_results_that_nobody_reads_are_an_error(programs: Programs, small_result
         done = run(programs, "inspect", "--quantized", small_result.output, stdout=pipe)
     assert done.returncode == os.EX_IOERR
     assert done.stderr == "crvq-coord: standard output: Broken pipe\n"
+
+
+def test_results_wait_for_a_slow_reader(programs: Programs, small_result: Job) -> None:
+    """Also where the pipe is full and does not wait by itself."""
+    command = ("inspect", "--quantized", small_result.output, "--json")
+    expected = programs.succeed(*command).stdout
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    filled = 0
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            filled += os.write(writer, b"." * 4096)
+    arguments = [str(part) for part in (programs.coordinator, *command)]
+    with subprocess.Popen(arguments, stdout=writer, stderr=subprocess.PIPE, env=programs.environment) as process:
+        os.close(writer)
+        # Long enough for the program to meet the full pipe.
+        time.sleep(1)
+        with open(reader, "rb") as file:
+            printed = file.read()
+        assert process.wait(PATIENCE) == 0, process.stderr and process.stderr.read()
+    assert printed[filled:].decode() == expected
 
 
 def test_results_for_a_closed_output_are_an_error(programs: Programs, small_result: Job) -> None:

@@ -132,7 +132,7 @@ import Testing
     ready.slots = 0
     expectInvalid(.ready(ready), "slots")
     ready = Sample.ready
-    ready.name = String(repeating: "x", count: 513)
+    ready.name = String(repeating: "x", count: WireLimit.name + 1)
     expectInvalid(.ready(ready), "name")
 
     var progress = Sample.progress

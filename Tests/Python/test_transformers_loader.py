@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from crvq.packed import Checkpoint, PackedFormat, PackedModel, pack_codes
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from small_model import write_model
 
 torch = pytest.importorskip("torch", reason="torch is not installed (scripts/setup --golden)")
@@ -78,3 +78,20 @@ def test_refuses_a_model_that_is_not_packed(tmp_path: Path) -> None:
     write_model(tmp_path / "model")
     with pytest.raises(InputError, match="quant_method is None"):
         load(tmp_path / "model")
+
+
+def test_tensors_of_no_use_are_passed_over_and_missing_ones_named(tmp_path: Path) -> None:
+    from crvq.errors import InputError
+    from crvq.transformers_loader import load
+
+    write_model(tmp_path / "model")
+    pack_at_random(Checkpoint(tmp_path / "model"), tmp_path / "packed")
+    weights = tmp_path / "packed" / "model.safetensors"
+    tensors = load_file(weights)
+    save_file({**tensors, "other.weight": tensors["model.norm.weight"]}, weights)
+    with pytest.warns(UserWarning, match=r"packed: other\.weight is not of \['LlamaForCausalLM'\], and not used"):
+        load(tmp_path / "packed")
+    del tensors["model.norm.weight"]
+    save_file(tensors, weights)
+    with pytest.raises(InputError, match=r"packed: .*LlamaForCausalLM.*, model\.norm\.weight is missing"):
+        load(tmp_path / "packed")

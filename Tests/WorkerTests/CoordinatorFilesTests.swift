@@ -101,17 +101,23 @@ import Worker
     let files = try process(lockPatience: .seconds(1))
     let held = Mutex<FileLock?>(try lock(artifact))
     let bytesServed = Atomic<UInt64>(.max)
+    let longestGap = Mutex(Duration.zero)
     Thread { [server] in
+      var last = ContinuousClock.now
       for _ in 0..<50 {
         held.withLock { lock in if let lock { futimens(lock.descriptor, nil) } }
         Thread.sleep(forTimeInterval: 0.05)
+        longestGap.withLock { $0 = max($0, .now - last) }
+        last = .now
       }
       bytesServed.store(server.bytesServed, ordering: .sequentiallyConsistent)
       held.withLock { $0 = nil }
     }.start()
     #expect(try files.path(of: artifact, named: "file").hasSuffix(artifact.digest.hex))
-    // The other process has let go before this one has asked for anything.
-    #expect(bytesServed.load(ordering: .sequentiallyConsistent) == 0)
+    // The other process has let go before this one has asked for anything, unless a loaded machine kept it from its signs.
+    if longestGap.withLock({ $0 }) < .milliseconds(700) {
+      #expect(bytesServed.load(ordering: .sequentiallyConsistent) == 0)
+    }
   }
 
   @Test func aProcessShowsThatItLivesWhileItFetches() throws {

@@ -180,6 +180,8 @@ def cut(stream: np.ndarray, length: int, count: int | None, seed: int | None, bo
 
 def write_file(path: Path, data: bytes | None) -> None:
     """Writes a file so that `path` never holds half of one. Without data it only tries whether that can be done."""
+    # What a symbolic link stands for is replaced, not the link.
+    path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         try:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import torch
@@ -47,10 +48,17 @@ def refuse_another_head(packed: PackedModel) -> None:
         )
 
 
+def named(tensors: list[str]) -> str:
+    """Tensors as the subject of a sentence: "a, b, c and 4 more are"."""
+    more = f" and {len(tensors) - 3} more" if len(tensors) > 3 else ""
+    return f"{', '.join(tensors[:3])}{more} {'is' if len(tensors) == 1 else 'are'}"
+
+
 def load(directory: Path | str, dtype: torch.dtype = torch.float32) -> PreTrainedModel:
     """The model of a packed directory, ready for inference.
 
-    Raises InputError for a directory that is not a packed model or whose tensors are not those of its architecture.
+    Raises InputError for a directory that is not a packed model or that lacks tensors of its architecture; warns of tensors that
+    the architecture has no use for.
     """
     packed = PackedModel(directory)
     _ = packed.format  # refuses a directory that is not packed before anything is built
@@ -69,7 +77,9 @@ def load(directory: Path | str, dtype: torch.dtype = torch.float32) -> PreTraine
     missing = [name for name in missing if name not in tied]
     # Older checkpoints have what newer models compute.
     unexpected = [name for name in unexpected if not name.endswith(".rotary_emb.inv_freq")]
-    if missing or unexpected:
-        raise InputError(f"{directory}: missing tensors {missing[:3]}, unexpected tensors {unexpected[:3]}")
+    if missing:
+        raise InputError(f"{directory}: expected the tensors of {config.architectures}, {named(missing)} missing")
+    if unexpected:
+        warnings.warn(f"{directory}: {named(unexpected)} not of {config.architectures}, and not used", stacklevel=2)
     model.tie_weights()
     return model.eval()

@@ -33,7 +33,7 @@ struct ConfigReader {
   }
 
   private func require<T>(_ key: String, _ expected: @autoclosure () -> String, _ value: T?) throws -> T {
-    guard let value else { throw mismatch(key, expected(), has(key) ? "null" : "nothing") }
+    guard let value else { throw mismatch(key, expected(), members[key] == .null ? "null" : "nothing") }
     return value
   }
 

@@ -17,6 +17,7 @@ final class TemporaryFile {
   ///
   /// - Throws: ``CheckpointError`` of kind io.
   init(destination: String) throws {
+    let destination = try Self.target(of: destination)
     let (directory, name) = Self.place(of: destination)
     let number = Self.counter.add(1, ordering: .relaxed).newValue
     // The process and a count make the name unique among writers; a leftover of an earlier process of the same id is replaced.
@@ -67,6 +68,17 @@ final class TemporaryFile {
     let code = errno
     unlink(temporary)
     return .system(action, destination, code)
+  }
+
+  /// What a symbolic link stands for is replaced, not the link: /dev/stdout is one, and everybody's.
+  private static func target(of path: String) throws -> String {
+    var status = stat()
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK else { return path }
+    guard let target = realpath(path, nil) else {
+      throw CheckpointError.system("cannot follow the symbolic link", path, errno)
+    }
+    defer { free(target) }
+    return String(cString: target)
   }
 
   /// The directory that a file is in, and its name there. By hand: on Linux, NSString's `deletingLastPathComponent` traps for a

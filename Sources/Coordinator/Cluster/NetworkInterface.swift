@@ -28,12 +28,7 @@ public enum NetworkInterface {
       let family = Int32(address.pointee.sa_family)
       guard family == AF_INET || family == AF_INET6 else { continue }
       let size = family == AF_INET ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size
-      var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
-      guard getnameinfo(address, socklen_t(size), &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) == 0 else {
-        continue
-      }
-      let numeric = String(upToZero: text)
-      if numeric.contains("%") { continue }
+      guard let numeric = NumericAddress.text(address, socklen_t(size)), !numeric.contains("%") else { continue }
       found.append((String(cString: entry.pointee.ifa_name), numeric.contains(":") ? "[\(numeric)]" : numeric))
     }
     return found

@@ -6,6 +6,10 @@ import Numerics
 public struct SpeedSurvey: Sendable {
   /// Floating-point operations a second of one thread, in the order of the plan's places.
   public let speeds: [Double]
+  /// The same over all places.
+  public let mean: Double
+  /// That of all their threads together.
+  public let total: Double
   /// A line for each place that could not be measured, and is taken to be as fast as this machine.
   public let notes: [String]
 
@@ -29,6 +33,11 @@ public struct SpeedSurvey: Sendable {
       isComplete
       ? 0 : MatrixSpeed.measure(threads: ThreadTeam.availableProcessors, seconds: seconds).operationsPerSecond
     speeds = plan.places.map { (try? found[$0.name]?.get().operationsPerSecond) ?? own }
+    let threads = plan.places.map { Double($0.workers * $0.threads) }
+    let allThreads = max(1, threads.reduce(0, +))
+    // By shares, so that the mean of one place is its speed to the last bit.
+    mean = zip(threads, speeds).reduce(0) { $0 + $1.0 / allThreads * $1.1 }
+    total = mean * allThreads
     notes = plan.places.compactMap { place in
       guard case .failure(let error) = found[place.name] else { return nil }
       return "\(error); its speed is taken to be this machine's"

@@ -115,7 +115,7 @@ extension JobEngine {
           decide(.storeFailed(task, lease, reason: "\(error)"))
         }
       } catch {
-        link.post { [self] in fail((error as? CoordinatorError) ?? .io("\(error)")) }
+        link.post { [self] in fail(CoordinatorError(error)) }
       }
     }
   }
@@ -123,7 +123,7 @@ extension JobEngine {
   private func tuned(_ task: TaskID, _ result: WireTuneResult, _ artifact: ArtifactRef?) {
     packed[task.block] = artifact
     if !result.lossAfter.isFinite {
-      note("\(task): a loss was not a number after \(result.epochs) epochs; the fitted block is kept")
+      note("\(task.account): a loss was not a number after \(result.epochs) epochs; the fitted block is kept")
     }
   }
 
@@ -155,7 +155,7 @@ extension JobEngine {
           decide(.merged(block: block, artifact))
         }
       } catch {
-        link.post { [self] in fail((error as? CoordinatorError) ?? .io("\(error)")) }
+        link.post { [self] in fail(CoordinatorError(error)) }
       }
     }
   }
@@ -176,7 +176,7 @@ extension JobEngine {
         // Something has come into the output's way: when it is gone, the job can go on.
         link.post { [self] in fail(.tryAgain(text)) }
       } catch {
-        link.post { [self] in fail((error as? CoordinatorError) ?? .io("\(error)")) }
+        link.post { [self] in fail(CoordinatorError(error)) }
       }
     }
   }
@@ -184,8 +184,9 @@ extension JobEngine {
   private func error(of reason: StopReason) -> CoordinatorError {
     switch reason {
     case .quarantined(let culprits): .tryAgain(summary(of: culprits))
-    case .badInput(let task, let message): .badInput("\(task): \(message)")
-    case .attemptsExhausted(let task, let message): .tryAgain("\(task) failed too often, last: \(named(message))")
+    case .badInput(let task, let message): .badInput("\(task.account): \(message)")
+    case .attemptsExhausted(let task, let message):
+      .tryAgain("\(task.account) failed too often, last: \(named(message))")
     }
   }
 

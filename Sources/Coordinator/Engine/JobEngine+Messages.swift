@@ -48,7 +48,13 @@ extension JobEngine {
       withTask(failed.task, worker) { task in
         let lease = Lease(number: failed.lease)
         ended(lease, failed)
-        if failed.kind != .cancelled { note("\(task) failed on \(roster.name(of: worker)): \(failed.message)") }
+        let line = "\(task.account) failed on \(roster.name(of: worker)): \(failed.message)"
+        switch failed.kind {
+        case .cancelled: break
+        // The job ends by it, and says so.
+        case .badInput: logger.info("\(line)")
+        default: note(line)
+        }
         decide(.failed(worker, task, lease, TaskFailure(failed)))
       }
     case .goodbye(let goodbye):

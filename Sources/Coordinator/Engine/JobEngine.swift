@@ -171,7 +171,7 @@ final class JobEngine: @unchecked Sendable {
     }
   }
 
-  /// Shows a line of a launcher, from any thread.
+  /// Shows what a launcher says, or ends the job by it, from any thread.
   func handle(_ event: LauncherEvent) {
     link.post { [self] in
       switch event {
@@ -252,6 +252,7 @@ final class JobEngine: @unchecked Sendable {
     case .failed(let error):
       // What went wrong is what the user has to know, also where it keeps this from being written.
       try? saveSeconds()
+      try? job.store.record([.pace(moment().pace)])
       if !error.canBeResumed { _ = try? job.store.updateJob { $0.state = .failed } }
       throw error
     case .finished, nil:

@@ -23,21 +23,19 @@ struct JobInputs: Sendable {
   init(_ options: JobOptions) throws {
     try options.fit.validate()
     let opened = try OpenedInputs(options)
+    try opened.requireFiniteOutsideBlocks()
     let plan = JobPlan(
       blockCount: opened.model.blockCount,
       linears: opened.model.linears.map {
         JobPlan.Linear(
           name: $0.name, site: $0.site.rawValue, outFeatures: $0.outFeatures, inFeatures: $0.inFeatures)
       },
-      shards: options.plannedShards, propagation: options.propagation, isTuned: options.tuneEpochs > 0,
-      repairSite: options.repair ? LinearRole.repairing.site.rawValue : nil,
-      distillation: try options.distillEpochs.map { epochs in
-        guard let batches = MicroBatches(options.plannedShards, length: opened.tokens.length) else {
-          throw CoordinatorError.usage(
-            "--held-out is \(options.heldOut); a distillation needs one at least to judge by")
-        }
-        return Distillation(epochs: epochs, batches)
-      })
+      shards: options.plannedShards, length: opened.tokens.length, propagation: options.propagation,
+      isTuned: options.tuneEpochs > 0, repairSite: options.repair ? LinearRole.repairing.site.rawValue : nil,
+      distillEpochs: options.distillEpochs ?? 0)
+    if options.distillEpochs != nil, plan.distillation == nil {
+      throw CoordinatorError.usage("--held-out is \(options.heldOut); a distillation needs one at least to judge by")
+    }
     try self.init(plan, opened.checkpoint, opened.config, tokensPath: options.calibration)
   }
 

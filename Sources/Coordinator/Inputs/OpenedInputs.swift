@@ -1,3 +1,4 @@
+import CRVQ
 import Checkpoint
 import Transformer
 
@@ -21,12 +22,38 @@ struct OpenedInputs: Sendable {
     try model.validate(checkpoint)
     try model.validateTie(in: checkpoint)
     for tensor in model.tensors { try checkpoint.shard(of: tensor.name).requireFloatingPoint(tensor.name) }
+    try Self.requireFreeNames(model, checkpoint)
+    try UnfinishedDirectory.checkCompanions(in: options.model)
     tokens = try TokenFile(path: options.calibration, vocabularySize: model.shape.vocabularySize)
     guard options.sequences <= tokens.sequenceCount else {
       throw CoordinatorError.badInput(
         "\(options.calibration): the job uses \(options.sequences) sequences, the file has \(tokens.sequenceCount)")
     }
     try model.shape.check(tokens)
+  }
+}
+
+extension OpenedInputs {
+  /// Checks that no tensor of the original has a name by which readers of the output would take it for part of a packed linear.
+  ///
+  /// - Throws: ``CoordinatorError`` `.badInput`.
+  private static func requireFreeNames(_ model: LanguageModel, _ checkpoint: Checkpoint) throws {
+    let paths = (0..<model.blockCount).flatMap { block in model.linears.map { $0.path(block: block) } }
+    let parts = Set(paths.flatMap { path in PackedPart.allCases.map { $0.name(of: path) } })
+    for name in checkpoint.tensorNames where parts.contains(name) || name.hasSuffix(PackedPart.codes.name(of: "")) {
+      throw CoordinatorError.badInput(
+        "\(checkpoint.path(of: name)): tensor \(name): the output would have it for part of a packed linear; remove or rename it"
+      )
+    }
+  }
+
+  /// Looks at all values outside the blocks, which no worker reads before the end. Each block's are looked at by its first task.
+  ///
+  /// - Throws: ``CheckpointError`` naming the first that is no finite number.
+  func requireFiniteOutsideBlocks() throws {
+    for tensor in model.tensors where TensorSpec.block(ofTensor: tensor.name) == nil {
+      try checkpoint.requireFinite(tensor.name)
+    }
   }
 }
 

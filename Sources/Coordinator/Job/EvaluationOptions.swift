@@ -1,6 +1,5 @@
 import CRVQ
 import Checkpoint
-import Foundation
 import JobGraph
 import Messaging
 import Transformer
@@ -42,7 +41,7 @@ public struct EvaluationOptions: Codable, Sendable, Equatable {
 
   /// nil if the text is of another kind of job.
   init?(json: String) {
-    guard let options = try? JSONDecoder().decode(Self.self, from: Data(json.utf8)) else { return nil }
+    guard let options = try? JSONForm.value(Self.self, ofRecord: json) else { return nil }
     self = options
   }
 }

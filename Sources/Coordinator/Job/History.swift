@@ -71,7 +71,7 @@ extension JobStore {
   }
 
   /// Attempts by kind and outcome, or "running".
-  public func attemptCounts() throws -> [String: [String: Int]] {
+  package func attemptCounts() throws -> [String: [String: Int]] {
     try read { database in
       var counts: [String: [String: Int]] = [:]
       let rows = try Row.fetchAll(
@@ -98,7 +98,7 @@ extension JobStore {
   }
 
   /// Tasks that are given out no more, and the names of the workers that were lost with them.
-  public func quarantine() throws -> [(task: String, workers: String)] {
+  package func quarantine() throws -> [(task: String, workers: String)] {
     try read { database in
       // A job of an earlier version that nobody has resumed yet.
       guard try database.tableExists("quarantine") else { return [] }
@@ -110,7 +110,7 @@ extension JobStore {
   }
 
   /// Names of the workers that are part of the job now and set aside.
-  public func workersSetAside() throws -> Set<String> {
+  package func workersSetAside() throws -> Set<String> {
     try read { database in
       guard try database.columns(in: "worker").contains(where: { $0.name == "set_aside_until" }) else { return [] }
       return try String.fetchSet(
@@ -177,7 +177,7 @@ extension JobStore {
       // A job of an earlier version that nobody has resumed yet.
       guard try database.tableExists("pace"), let text = try String.fetchOne(database, sql: "SELECT pace FROM pace")
       else { return nil }
-      return try? JSONDecoder().decode(JobPace.self, from: Data(text.utf8))
+      return try? JSONForm.value(JobPace.self, ofRecord: text)
     }
   }
 }

@@ -15,7 +15,7 @@ public final class JobDirectory: Sendable {
   /// What there was of a job's own names when the directory was opened: a job, or files of somebody else.
   private let foundNames: Set<String>
 
-  public static let databaseName = "job.sqlite"
+  package static let databaseName = "job.sqlite"
   private static let lockName = "lock"
   private static let ownNames =
     ["", "-wal", "-shm", "-journal"].map { databaseName + $0 }
@@ -24,16 +24,16 @@ public final class JobDirectory: Sendable {
   /// Tries to lock a file that is removed, or replaced, at the very moment each time.
   private static let lockAttempts = 16
 
-  public static func databasePath(in directory: String) -> String { "\(directory)/\(databaseName)" }
-  public var databasePath: String { Self.databasePath(in: path) }
-  public var artifactsPath: String { "\(path)/artifacts" }
+  package static func databasePath(in directory: String) -> String { "\(directory)/\(databaseName)" }
+  package var databasePath: String { Self.databasePath(in: path) }
+  package var artifactsPath: String { "\(path)/artifacts" }
   public var logPath: String { "\(path)/log" }
   var lockPath: String { "\(path)/\(Self.lockName)" }
   /// Where the job has keys of its own, if it has.
   public var keysPath: String { "\(path)/keys" }
 
   /// Whether a directory holds a job.
-  public static func holdsJob(_ directory: String) -> Bool {
+  package static func holdsJob(_ directory: String) -> Bool {
     FileManager.default.fileExists(atPath: databasePath(in: directory))
   }
 

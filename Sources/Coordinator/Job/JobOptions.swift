@@ -104,9 +104,7 @@ public struct JobOptions: Codable, Sendable, Equatable {
 extension JobOptions {
   /// - Throws: ``CoordinatorError`` if the text is none that this release can read, or has a number out of its range.
   package init(json: String, path: String) throws {
-    guard let options = try? JSONDecoder().decode(Self.self, from: Data(json.utf8)) else {
-      throw Self.otherRelease(path)
-    }
+    guard let options = try? JSONForm.value(Self.self, ofRecord: json) else { throw Self.otherRelease(path) }
     if let fault = options.fault { throw JobStore.damage(path, fault) }
     self = options
   }

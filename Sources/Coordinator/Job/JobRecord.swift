@@ -2,10 +2,10 @@ import Foundation
 import GRDB
 
 /// What the job is: the one row of the table `job`.
-public struct JobRecord: Codable, Sendable, Equatable, FetchableRecord, PersistableRecord {
-  public static let databaseTableName = "job"
+package struct JobRecord: Codable, Sendable, Equatable, FetchableRecord, PersistableRecord {
+  package static let databaseTableName = "job"
 
-  public enum State: String, Codable, Sendable {
+  package enum State: String, Codable, Sendable {
     case running
     case finished
     case failed
@@ -13,18 +13,18 @@ public struct JobRecord: Codable, Sendable, Equatable, FetchableRecord, Persista
 
   var id = 1
   /// Random, new with each job: workers keep the caches of different jobs apart by it.
-  public var name: String
+  package var name: String
   /// ``JobOptions`` or ``EvaluationOptions`` as JSON.
-  public var options: String
-  public var modelDigest: String
-  public var tokensDigest: String
+  package var options: String
+  package var modelDigest: String
+  package var tokensDigest: String
   /// Above every lease given so far, with room for those of the running coordinator.
-  public var nextLease: Int64
+  package var nextLease: Int64
   /// Where the running coordinator listens.
-  public var endpoint: String?
+  package var endpoint: String?
   /// Wall time of all coordinators so far.
-  public var seconds: Double
-  public var state: State
+  package var seconds: Double
+  package var state: State
   /// A ``RowCheck`` of all that; nil if an earlier version stored it.
   private var rowCheck: String?
 
@@ -38,9 +38,9 @@ public struct JobRecord: Codable, Sendable, Equatable, FetchableRecord, Persista
   }
 
   /// The first lease of a new job: a worker's late result of another job then means nothing in this one.
-  public static func randomFirstLease() -> Int64 { .random(in: 1...1 << 62) }
+  package static func randomFirstLease() -> Int64 { .random(in: 1...1 << 62) }
 
-  public init(
+  package init(
     name: String, options: String, modelDigest: String, tokensDigest: String,
     nextLease: Int64 = Self.randomFirstLease(),
     state: State = .running
@@ -73,7 +73,7 @@ extension JobStore {
   /// The job's row; nil if the coordinator that was to write it died before.
   ///
   /// - Throws: ``CoordinatorError`` if it is not as it was written.
-  public func job() throws -> JobRecord? {
+  package func job() throws -> JobRecord? {
     let job: JobRecord? = try read { database in
       guard try database.tableExists(JobRecord.databaseTableName) else { return nil }
       return try JobRecord.fetchOne(database)
@@ -83,11 +83,11 @@ extension JobStore {
   }
 
   /// Writes a new job's row.
-  public func create(_ job: JobRecord) throws { try write { try job.checked.insert($0) } }
+  package func create(_ job: JobRecord) throws { try write { try job.checked.insert($0) } }
 
   /// Changes the job's row.
   @discardableResult
-  public func updateJob(_ change: @Sendable (inout JobRecord) -> Void) throws -> JobRecord? {
+  package func updateJob(_ change: @Sendable (inout JobRecord) -> Void) throws -> JobRecord? {
     try write { database in
       guard var job = try JobRecord.fetchOne(database) else { return nil }
       change(&job)

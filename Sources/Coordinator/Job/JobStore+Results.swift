@@ -2,7 +2,7 @@ import GRDB
 
 // The results of a job that survive it.
 extension JobStore {
-  public func results() throws -> [StoredResult] {
+  package func results() throws -> [StoredResult] {
     try read { try StoredResult.order(Column("kind"), Column("block"), Column("part")).fetchAll($0) }
   }
 
@@ -15,10 +15,10 @@ extension JobStore {
   }
 
   /// Makes a result durable. Storing the same result again changes nothing.
-  public func store(_ result: StoredResult) throws { try write { try result.upsert($0) } }
+  package func store(_ result: StoredResult) throws { try write { try result.upsert($0) } }
 
   /// Forgets results whose artifacts are gone.
-  public func remove(_ results: [StoredResult]) throws {
+  package func remove(_ results: [StoredResult]) throws {
     try write { database in for result in results { try result.delete(database) } }
   }
 }

@@ -6,7 +6,7 @@ import Messaging
 /// The job's memory: one SQLite database in WAL mode, every commit durable before it returns.
 ///
 /// Only what has to survive is here: options and digests, stored results, and a history of attempts for people.
-public final class JobStore: Sendable {
+package final class JobStore: Sendable {
   private let database: DatabaseQueue
   private let path: String
   /// The file that was opened.
@@ -15,7 +15,7 @@ public final class JobStore: Sendable {
   /// Opens or makes the database.
   ///
   /// - Throws: ``CoordinatorError`` if it is damaged, of another version, or cannot be written.
-  public init(path: String, readOnly: Bool = false) throws {
+  package init(path: String, readOnly: Bool = false) throws {
     self.path = path
     try Self.requireFile(path)
     var configuration = Configuration()

@@ -5,15 +5,15 @@ import Messaging
 /// A job that is ready to run: its directory open, its inputs checked, its stored results known.
 public struct PreparedJob: Sendable {
   public let directory: JobDirectory
-  public let store: JobStore
-  public let artifacts: ArtifactStore
-  public let record: JobRecord
+  package let store: JobStore
+  package let artifacts: ArtifactStore
+  package let record: JobRecord
   let purpose: any JobPurpose
   let inputs: JobInputs
   /// What an earlier coordinator brought home, without what has been damaged since.
-  public let results: [StoredResult]
+  package let results: [StoredResult]
   /// Lines for the user about results that were lost and will be made again.
-  public let warnings: [String]
+  package let warnings: [String]
   /// Whether this process started the job.
   let isNew: Bool
 }
@@ -45,7 +45,7 @@ extension PreparedJob {
   }
 
   /// The scheduler as far as the job has come.
-  func scheduler(policy: SchedulerPolicy = SchedulerPolicy()) -> Scheduler {
+  func scheduler() -> Scheduler {
     var fitted: [TaskID: ArtifactRef] = [:]
     var merged: [Int: ArtifactRef] = [:]
     var tuned: [Int: ArtifactRef] = [:]
@@ -63,8 +63,7 @@ extension PreparedJob {
       }
     }
     return Scheduler(
-      plan: plan, policy: policy, fitted: fitted, merged: merged, tuned: tuned, updated: lastUpdate?.artifact,
-      stepsDone: stepsDone(lastUpdate), verified: verified,
-      evaluated: evaluated, firstLease: UInt64(record.nextLease))
+      plan: plan, fitted: fitted, merged: merged, tuned: tuned, updated: lastUpdate?.artifact,
+      stepsDone: stepsDone(lastUpdate), verified: verified, evaluated: evaluated, firstLease: UInt64(record.nextLease))
   }
 }

@@ -1,12 +1,11 @@
-import Foundation
 import GRDB
 import JobGraph
 
 /// A result that survives: its bytes are in the artifact store, or its record is all there is.
-public struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, PersistableRecord {
-  public static let databaseTableName = "result"
+package struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, PersistableRecord {
+  package static let databaseTableName = "result"
 
-  public enum Kind: String, Codable, Sendable {
+  package enum Kind: String, Codable, Sendable {
     case fit
     case merge
     case tune
@@ -15,18 +14,18 @@ public struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, Persi
     case evaluate
   }
 
-  public let kind: Kind
-  public let block: Int
+  package let kind: Kind
+  package let block: Int
   /// The linear of a fit, the step of an update, the window of an evaluation, else 0.
-  public let part: Int
+  package let part: Int
   /// SHA-256 of the artifact, if the result has one.
-  public let digest: String?
-  public let size: Int?
+  package let digest: String?
+  package let size: Int?
   /// A ``FitRecord``, ``TuneRecord``, ``UpdateRecord``, ``VerifyRecord`` or ``WindowLoss`` as JSON.
-  public let record: String
+  package let record: String
   /// The worker's name.
-  public let worker: String
-  public let seconds: Double
+  package let worker: String
+  package let seconds: Double
   /// A ``RowCheck`` of all that; nil if an earlier version stored it.
   private let rowCheck: String?
 
@@ -35,7 +34,7 @@ public struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, Persi
     case rowCheck = "row_check"
   }
 
-  public init(
+  package init(
     kind: Kind, block: Int, part: Int, digest: String?, size: Int?, record: String, worker: String, seconds: Double
   ) {
     self.kind = kind
@@ -56,11 +55,11 @@ public struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, Persi
 
   /// What a step of a distillation reports; nil for other results.
   var update: UpdateRecord? {
-    kind == .update ? try? JSONDecoder().decode(UpdateRecord.self, from: Data(record.utf8)) : nil
+    kind == .update ? try? JSONForm.value(UpdateRecord.self, ofRecord: record) : nil
   }
 
   /// The result's artifact.
-  public var artifact: ArtifactRef? {
+  package var artifact: ArtifactRef? {
     guard let digest, let size else { return nil }
     return ArtifactRef(name: ArtifactRef.packedName, digest: digest, size: size)
   }

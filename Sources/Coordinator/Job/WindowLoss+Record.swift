@@ -4,5 +4,5 @@ import Transformer
 extension WindowLoss {
   package func record() throws -> String { try JSONForm.record(self, numbers: .all) }
 
-  package init(record: String) throws { self = try JSONForm.value(ofRecord: record) }
+  package init(record: String) throws { self = try JSONForm.value(ofRecord: record, numbers: .all) }
 }

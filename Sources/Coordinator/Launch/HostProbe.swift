@@ -23,10 +23,10 @@ package struct HostProbe: Sendable, Equatable {
     sed -n "s/^MemAvailable: *//p" /proc/meminfo | sed "s/^/memory /"
     directory=${XDG_CACHE_HOME:-$HOME/.cache}/crvq/$1
     echo "directory $directory"
-    if [ -x "$directory/crvq-worker" ]; then echo copy; fi
+    if [ -x "$directory/\(WorkerCommand.programName)" ]; then echo copy; fi
     if [ -n "$2" ]; then
       if [ -x "$2" ]; then echo program; fi
-    elif path=$(command -v crvq-worker); then
+    elif path=$(command -v \(WorkerCommand.programName)); then
       echo "version $("$path" --version 2>/dev/null)"
       echo "path $path"
     fi
@@ -71,8 +71,6 @@ package struct HostProbe: Sendable, Equatable {
   package func source(program: String?, version: String) -> Source {
     if let program { return hasProgram == true ? .there(program) : .missing }
     if let found, found.version == version { return .there(found.path) }
-    return hasCopy ? .there("\(copyDirectory)/\(Self.name)") : .brought(directory: copyDirectory)
+    return hasCopy ? .there("\(copyDirectory)/\(WorkerCommand.programName)") : .brought(directory: copyDirectory)
   }
-
-  package static let name = "crvq-worker"
 }

@@ -20,7 +20,7 @@ public final class LocalLauncher: WorkerLauncher {
     let (inherited, logDirectory, isLogKept) = (environment, job.logPath, !job.isTemporary)
     posts = { endpoint in
       (1...place.workers).map { index in
-        let command = WorkerCommand("local-\(index)", place, cluster, keys: keys.onThisMachine)
+        let command = WorkerCommand("local-\(index)", place, cluster, keys: keys)
         return Supervisor.Post(
           worker: command.name, executable: program, arguments: command.arguments(connecting: endpoint),
           environment: inherited, log: "\(logDirectory)/worker-\(index).log", isLogKept: isLogKept,
@@ -34,7 +34,7 @@ public final class LocalLauncher: WorkerLauncher {
   /// - Throws: ``CoordinatorError`` `.usage` if there is none. One that is named for the nodes of Slurm need not be here.
   public static func program(of cluster: ClusterFile) throws -> String {
     guard let program = cluster.program else { return try findProgram() }
-    if cluster.engine == .local, !isProgram(program) {
+    if cluster.engine == .local, !ProgramPath.isProgram(program) {
       throw CoordinatorError.usage(
         "program: \(program): not there, or not a program; name a crvq-worker of this machine, or leave it out")
     }
@@ -45,22 +45,12 @@ public final class LocalLauncher: WorkerLauncher {
   ///
   /// - Throws: ``CoordinatorError`` if it is in neither place.
   static func findProgram() throws -> String {
-    let name = "crvq-worker"
-    var candidates: [String] = []
-    if let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe") {
-      candidates.append(Directory.parent(of: own) + "/\(name)")
-    }
-    let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
-    candidates += path.split(separator: ":").map { "\($0)/\(name)" }
-    guard let found = candidates.first(where: isProgram) else {
+    let name = WorkerCommand.programName
+    let own = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+    guard let found = ProgramPath.find(name, firstIn: own.map { Directory.parent(of: $0) }) else {
       throw CoordinatorError.usage("\(name): not beside crvq-coord and not on the PATH; build or install it")
     }
     return found
-  }
-
-  private static func isProgram(_ path: String) -> Bool {
-    var status = stat()
-    return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG && access(path, X_OK) == 0
   }
 
   public func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws {
@@ -72,26 +62,8 @@ public final class LocalLauncher: WorkerLauncher {
   public func stop() { supervisor.stop() }
 }
 
-/// How the workers of a job come by their keys.
-public enum WorkerKeys: Sendable, Equatable {
-  /// There are none.
-  case none
-  /// There are none, and everyone on the network is trusted.
-  case insecure
-  /// Of this directory on the coordinator's machine.
-  case directory(String)
-
-  var onThisMachine: WorkerCommand.Keys {
-    switch self {
-    case .none: .none
-    case .insecure: .insecure
-    case .directory(let path): .directory(path)
-    }
-  }
-}
-
 extension WorkerCommand {
-  init(_ name: String, _ place: LaunchPlan.Place, _ cluster: ClusterFile, keys: Keys) {
+  init(_ name: String, _ place: LaunchPlan.Place, _ cluster: ClusterFile, keys: WorkerKeys) {
     self.init(name: name, threads: place.threads)
     slots = place.slots
     memory = place.memory

@@ -113,9 +113,9 @@ public final class SSHHosts: Sendable {
       }
       defer { try? file.close() }
       _ = try run(
-        host, script: RemoteWorker.receive, [directory, HostProbe.name, "\(ownArtifact.size)"], input: file,
+        host, script: RemoteWorker.receive, [directory, WorkerCommand.programName, "\(ownArtifact.size)"], input: file,
         within: Self.copyPatience)
-      return "\(directory)/\(HostProbe.name)"
+      return "\(directory)/\(WorkerCommand.programName)"
     }
   }
 

@@ -79,6 +79,7 @@ public final class SSHLauncher: WorkerLauncher {
     guard let place = plan.places.first else { return [] }
     let program = try hosts.program(on: host, probe)
     let ssh = SSHCommand(host: host.name, options: cluster.options)
+    let executable = try ProgramPath.require("ssh")
     return try (1...place.workers).map { index in
       let name = Self.workerName(host.name, index)
       var command = WorkerCommand(name, place, cluster, keys: .none)
@@ -93,7 +94,7 @@ public final class SSHLauncher: WorkerLauncher {
       let words =
         ["env"] + cluster.environmentWords + [program] + command.arguments(connecting: endpoint) + ["--ends-with-input"]
       return Supervisor.Post(
-        worker: name, executable: "/usr/bin/env", arguments: ["ssh"] + ssh.arguments(script: RemoteWorker.run, words),
+        worker: name, executable: executable, arguments: ssh.arguments(script: RemoteWorker.run, words),
         environment: ProcessInfo.processInfo.environment, input: input, log: "\(directory.logPath)/\(name).log",
         isLogKept: !directory.isTemporary, place: place, outOfMemoryLine: RemoteWorker.outOfMemory)
     }

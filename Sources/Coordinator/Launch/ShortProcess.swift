@@ -22,8 +22,9 @@ struct ShortProcess: Sendable {
     let (output, error) = (Pipe(), Pipe())
     let process = try ChildProcess(
       ChildProcess.Start(
-        executable: try path(of: name), arguments: arguments, environment: ProcessInfo.processInfo.environment,
-        input: input, output: output.fileHandleForWriting, error: error.fileHandleForWriting))
+        executable: try ProgramPath.require(name), arguments: arguments,
+        environment: ProcessInfo.processInfo.environment, input: input, output: output.fileHandleForWriting,
+        error: error.fileHandleForWriting))
     try? output.fileHandleForWriting.close()
     try? error.fileHandleForWriting.close()
     let outputText = Reading(output.fileHandleForReading, limit: outputMax)
@@ -33,15 +34,6 @@ struct ShortProcess: Sendable {
     return ShortProcess(
       end: end, output: outputText.text,
       lastError: isLate ? "no answer within \(patience.asTime)" : lastLine.map(String.init))
-  }
-
-  private static func path(of name: String) throws -> String {
-    let path = ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin"
-    let candidates = path.split(separator: ":").map { "\($0)/\(name)" }
-    guard let found = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
-      throw CoordinatorError.usage("\(name): not on the PATH; install it, or use another engine")
-    }
-    return found
   }
 
   /// Drains a pipe on a thread of its own, so that a process that says much does not wait for its reader.

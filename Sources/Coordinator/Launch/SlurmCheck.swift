@@ -18,7 +18,7 @@ public struct SlurmCheck {
   ///   nothing is known.
   public func run() throws {
     let script = SlurmScript(
-      place, cluster, keys: .none, program: "crvq-worker", logDirectory: NSTemporaryDirectory())
+      place, cluster, keys: .none, program: WorkerCommand.programName, logDirectory: NSTemporaryDirectory())
     guard
       let done = try? script.submit(["--test-only"], connecting: "tcp://127.0.0.1:1"),
       case .exited(let code) = done.end, code != 0, let reason = done.lastError,

@@ -28,7 +28,7 @@ public final class SlurmLauncher: WorkerLauncher {
     program: String, _ place: LaunchPlan.Place, _ cluster: ClusterFile, keys: WorkerKeys, jobDirectory: String,
     logDirectory: String
   ) {
-    script = SlurmScript(place, cluster, keys: keys.onThisMachine, program: program, logDirectory: logDirectory)
+    script = SlurmScript(place, cluster, keys: keys, program: program, logDirectory: logDirectory)
     record = "\(jobDirectory)/\(Self.recordName)"
   }
 

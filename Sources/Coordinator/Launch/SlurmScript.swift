@@ -9,12 +9,12 @@ package struct SlurmScript: Sendable, Equatable {
 
   package let place: LaunchPlan.Place
   package let cluster: ClusterFile
-  package let keys: WorkerCommand.Keys
+  package let keys: WorkerKeys
   package let program: String
   package let logDirectory: String
 
   package init(
-    _ place: LaunchPlan.Place, _ cluster: ClusterFile, keys: WorkerCommand.Keys, program: String, logDirectory: String
+    _ place: LaunchPlan.Place, _ cluster: ClusterFile, keys: WorkerKeys, program: String, logDirectory: String
   ) {
     self.place = place
     self.cluster = cluster
@@ -27,9 +27,9 @@ package struct SlurmScript: Sendable, Equatable {
   package var arguments: [String] {
     let throttle = cluster.slurm.throttle.map { "%\($0)" } ?? ""
     var words = [
-      "--parsable", "--job-name=crvq-worker", "--array=0-\(place.workers - 1)\(throttle)", "--ntasks=1",
-      "--cpus-per-task=\(place.threads)", "--requeue", "--open-mode=append", "--output=\(logDirectory)/slurm-%a.log",
-      "--signal=B:TERM@\(Self.noticeSeconds)",
+      "--parsable", "--job-name=\(WorkerCommand.programName)", "--array=0-\(place.workers - 1)\(throttle)",
+      "--ntasks=1", "--cpus-per-task=\(place.threads)", "--requeue", "--open-mode=append",
+      "--output=\(logDirectory)/slurm-%a.log", "--signal=B:TERM@\(Self.noticeSeconds)",
     ]
     if let memory = place.memory { words.append("--mem=\(memory.mebibytes)M") }
     if let partition = cluster.slurm.partition { words.append("--partition=\(partition)") }

@@ -28,7 +28,7 @@ final class Supervisor: Sendable {
 
   private static let stopPatience = Duration.seconds(10)
   /// In a line of a worker's log that tells of nothing wrong.
-  private static let inPassing = " info crvq-worker"
+  private static let inPassing = " info \(WorkerCommand.programName)"
   /// Of a log, as much as is searched for a last line.
   private static let logTail: UInt64 = 4096
 

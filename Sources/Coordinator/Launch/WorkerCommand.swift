@@ -2,16 +2,8 @@ import Machines
 
 /// How one `crvq-worker` is started, whatever starts it.
 package struct WorkerCommand: Sendable, Equatable {
-  /// Where a worker finds its keys.
-  package enum Keys: Sendable, Equatable {
-    /// There are none.
-    case none
-    /// There are none, and everyone on the network is trusted.
-    case insecure
-    case directory(String)
-    /// They come over standard input.
-    case standardInput
-  }
+  /// The name of the program, by which it is looked for.
+  package static let programName = "crvq-worker"
 
   package var name: String
   package var threads: Int
@@ -19,7 +11,7 @@ package struct WorkerCommand: Sendable, Equatable {
   package var memory: ByteSize?
   /// Where it keeps what it makes, and shares with other workers of its machine what they fetch.
   package var scratch: String?
-  package var keys = Keys.none
+  package var keys = WorkerKeys.none
 
   package init(name: String, threads: Int) {
     self.name = name
@@ -36,7 +28,6 @@ package struct WorkerCommand: Sendable, Equatable {
     case .none: break
     case .insecure: words += ["--insecure"]
     case .directory(let path): words += ["--keys", path]
-    case .standardInput: words += ["--keys", "-"]
     }
     return words
   }

@@ -2,7 +2,7 @@
 public protocol WorkerLauncher: AnyObject, Sendable {
   /// Starts the workers, which connect to `endpoint`.
   ///
-  /// - Parameter report: called from any thread with a line for the user.
+  /// - Parameter report: called from any thread with what there is to say.
   /// - Throws: ``CoordinatorError`` if none can be started.
   func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws
   /// Starts no worker again from now on: those that end have been told to.

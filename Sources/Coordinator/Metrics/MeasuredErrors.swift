@@ -1,5 +1,3 @@
-import Foundation
-
 /// What blocks have lost, as far as it has been measured.
 package struct MeasuredErrors: Sendable, Equatable {
   /// The relative error of fitted linears, by block and index of the linear.
@@ -10,12 +8,11 @@ package struct MeasuredErrors: Sendable, Equatable {
   package init() {}
 
   package mutating func add(_ result: StoredResult) {
-    let record = Data(result.record.utf8)
     switch result.kind {
     case .fit:
-      let fit = try? JSONDecoder().decode(FitRecord.self, from: record)
+      let fit = try? JSONForm.value(FitRecord.self, ofRecord: result.record)
       relative[result.block, default: [:]][result.part] = fit?.relativeError
-    case .verify: output[result.block] = try? JSONDecoder().decode(VerifyRecord.self, from: record).outputError
+    case .verify: output[result.block] = try? JSONForm.value(VerifyRecord.self, ofRecord: result.record).outputError
     case .merge, .tune, .update, .evaluate: break
     }
   }

@@ -15,12 +15,16 @@ public enum JSONForm {
     String(decoding: try encoder(numbers).encode(value), as: UTF8.self)
   }
 
-  /// Reads a ``record(_:numbers:)`` of all numbers.
-  package static func value<Value: Decodable>(ofRecord record: String) throws -> Value {
+  /// Reads a ``record(_:numbers:)`` of the same numbers.
+  package static func value<Value: Decodable>(
+    _ type: Value.Type = Value.self, ofRecord record: String, numbers: Numbers = .finite
+  ) throws -> Value {
     let decoder = JSONDecoder()
-    decoder.nonConformingFloatDecodingStrategy = .convertFromString(
-      positiveInfinity: infinity, negativeInfinity: minusInfinity, nan: notANumber)
-    return try decoder.decode(Value.self, from: Data(record.utf8))
+    if numbers == .all {
+      decoder.nonConformingFloatDecodingStrategy = .convertFromString(
+        positiveInfinity: infinity, negativeInfinity: minusInfinity, nan: notANumber)
+    }
+    return try decoder.decode(type, from: Data(record.utf8))
   }
 
   /// As it is printed for others: an object on a line, snake case, all numbers.

@@ -81,15 +81,7 @@ public struct JobStatus: Codable, Sendable {
 
   /// - Throws: ``CoordinatorError`` if there is no job.
   public init(job directory: String) throws {
-    guard JobDirectory.holdsJob(directory) else {
-      throw CoordinatorError.badInput("\(directory): holds no job; start one with crvq-coord launch")
-    }
-    let store = try JobStore(path: JobDirectory.databasePath(in: directory), readOnly: true)
-    // Asked before the record is read: the coordinator of a job that has just ended may be gone a moment later.
-    let isHeld = JobDirectory.isHeld(directory)
-    guard let record = try store.job() else {
-      throw CoordinatorError.badInput("\(directory): the job was never started")
-    }
+    let (store, record, isHeld) = try Self.open(directory)
     let evaluation = EvaluationOptions(json: record.options)
     let options = evaluation == nil ? try JobOptions(json: record.options, path: directory) : nil
     let results = try store.results()
@@ -104,13 +96,10 @@ public struct JobStatus: Codable, Sendable {
     let pace = try store.pace()
     phase = pace?.phase
     progress = pace?.progress
-    blocks = options == nil ? nil : pace?.blocks
-    linears = options == nil ? nil : pace?.linears
-    collectedBlocks = options == nil ? nil : pace?.collectedBlocks
+    let made = options == nil ? nil : pace
+    (blocks, linears, collectedBlocks) = (made?.blocks, made?.linears, made?.collectedBlocks)
     let known = try store.workers(activeOnly: isRunning)
-    let minutes = record.seconds / 60
-    func rate(_ done: Int) -> Double { minutes > 0 ? Double(done) / minutes : 0 }
-    tasksPerMinute = isRunning ? pace?.tasksPerMinute : rate(known.reduce(0) { $0 + $1.done })
+    tasksPerMinute = isRunning ? pace?.tasksPerMinute : record.perMinute(known.reduce(0) { $0 + $1.done })
     remainingSeconds = isRunning ? pace?.remainingSeconds : nil
     retries = try store.retries()
     fits = count(.fit, if: options != nil)
@@ -124,12 +113,47 @@ public struct JobStatus: Codable, Sendable {
     seconds = record.seconds
     let setAside = try store.workersSetAside()
     workers = known.map {
-      Worker(
-        name: $0.name, host: $0.host, threads: $0.threads, tasks: isRunning ? $0.tasks : [], done: $0.done,
-        tasksPerMinute: isRunning ? $0.doneOfLate : Int(rate($0.done).rounded()),
-        isSetAside: isRunning && setAside.contains($0.name))
+      isRunning ? Worker($0, isSetAside: setAside.contains($0.name)) : Worker($0, ofEnded: record)
     }
     quarantined = try store.quarantine().map { Quarantined(task: $0.task, workers: $0.workers) }
     attempts = try store.attemptCounts()
+  }
+
+  /// The database of a job, its row, and whether a coordinator has it.
+  private static func open(_ directory: String) throws -> (store: JobStore, record: JobRecord, isHeld: Bool) {
+    guard JobDirectory.holdsJob(directory) else {
+      throw CoordinatorError.badInput("\(directory): holds no job; start one with crvq-coord launch")
+    }
+    let store = try JobStore(path: JobDirectory.databasePath(in: directory), readOnly: true)
+    // Asked before the record is read: the coordinator of a job that has just ended may be gone a moment later.
+    let isHeld = JobDirectory.isHeld(directory)
+    guard let record = try store.job() else {
+      throw CoordinatorError.badInput("\(directory): the job was never started")
+    }
+    return (store, record, isHeld)
+  }
+}
+
+extension JobStatus.Worker {
+  /// Of a job that runs.
+  fileprivate init(_ known: JobStore.KnownWorker, isSetAside: Bool) {
+    self.init(
+      name: known.name, host: known.host, threads: known.threads, tasks: known.tasks, done: known.done,
+      tasksPerMinute: known.doneOfLate, isSetAside: isSetAside)
+  }
+
+  /// Of a job without a coordinator.
+  fileprivate init(_ known: JobStore.KnownWorker, ofEnded job: JobRecord) {
+    self.init(
+      name: known.name, host: known.host, threads: known.threads, tasks: [], done: known.done,
+      tasksPerMinute: Int(job.perMinute(known.done).rounded()), isSetAside: false)
+  }
+}
+
+extension JobRecord {
+  /// So many tasks, as a rate over all the job's time.
+  fileprivate func perMinute(_ tasks: Int) -> Double {
+    let minutes = seconds / 60
+    return minutes > 0 ? Double(tasks) / minutes : 0
   }
 }

@@ -203,7 +203,7 @@ extension ModelVerification.Result {
         "mean \(kind) error \(mean(linears.compactMap(\.relativeError))), of block outputs \(mean(outputErrors))")
     }
     lines += faults.map { "fault: \($0)" }
-    lines.append(faults.isEmpty ? "no faults" : "\(faults.count) faults")
+    lines.append(faults.isEmpty ? "no faults" : faults.count.counted("fault"))
     return lines.joined(separator: "\n")
   }
 

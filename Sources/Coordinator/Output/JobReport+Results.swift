@@ -1,20 +1,17 @@
-import Foundation
 import JobGraph
 
 extension JobReport {
   /// The report of a job whose results are all in.
   init(options: JobOptions, plan: JobPlan, job: JobRecord, results: [StoredResult], files: [String: String]) throws {
-    let decoder = JSONDecoder()
     let fits = Dictionary(
       results.filter { $0.kind == .fit }.map { ([$0.block, $0.part], $0) }, uniquingKeysWith: { $1 })
     let tunes = try Dictionary(
-      results.filter { $0.kind == .tune }.map {
-        ($0.block, try decoder.decode(TuneRecord.self, from: Data($0.record.utf8)))
-      }, uniquingKeysWith: { $1 })
+      results.filter { $0.kind == .tune }.map { ($0.block, try JSONForm.value(TuneRecord.self, ofRecord: $0.record)) },
+      uniquingKeysWith: { $1 })
     var linears: [Linear] = []
     var blocks: [Block] = []
     for result in results where result.kind == .verify {
-      let verified = try decoder.decode(VerifyRecord.self, from: Data(result.record.utf8))
+      let verified = try JSONForm.value(VerifyRecord.self, ofRecord: result.record)
       blocks.append(
         Block(
           block: result.block, outputError: verified.outputError, worker: result.worker, tune: tunes[result.block]))
@@ -24,7 +21,7 @@ extension JobReport {
         else {
           throw CoordinatorError.internal("block \(result.block): no result of \(linear.name) in the job database")
         }
-        let fitted = try decoder.decode(FitRecord.self, from: Data(fit.record.utf8))
+        let fitted = try JSONForm.value(FitRecord.self, ofRecord: fit.record)
         linears.append(Linear(linear, fit, fitted, measured))
       }
     }

@@ -124,6 +124,25 @@ struct UnfinishedDirectory {
     do throws(ArtifactError) { return try Directory.make(path, operation: operation) } catch { throw .io("\(error)") }
   }
 
+  /// Checks that ``copyCompanions(from:)`` will find files, before the work that comes first.
+  ///
+  /// - Throws: ``CoordinatorError`` `.badInput`.
+  static func checkCompanions(in directory: String) throws(CoordinatorError) {
+    for path in companionFiles.map({ "\(directory)/\($0)" }) {
+      var status = stat()
+      guard lstat(path, &status) == 0 else { continue }
+      guard stat(path, &status) == 0 else {
+        throw .badInput(
+          "\(path): expected a file, got a symbolic link to nothing; complete the directory, or remove the link")
+      }
+      guard status.st_mode & S_IFMT == S_IFREG, status.st_size <= companionByteCountMax else {
+        throw .badInput(
+          "\(path): expected a file of at most \(companionByteCountMax) bytes, to go into the output as it is; remove it"
+        )
+      }
+    }
+  }
+
   func copyCompanions(from directory: String) throws {
     for name in Self.companionFiles {
       let source = "\(directory)/\(name)"

@@ -50,7 +50,7 @@ public final class TerminalDisplay: ProgressDisplay {
     for (id, tasks) in workers.prefix(workersShown) {
       let idle = progress.setAside.contains(id) ? "set aside" : "idle"
       let remarks = moment.remarks[id] ?? [:]
-      let said = tasks.map { task in remarks[task].map { "\(task): \($0)" } ?? task.description }
+      let said = tasks.map { task in remarks[task].map { "\(task.account): \($0)" } ?? task.account }
       let work = said.isEmpty ? idle : said.joined(separator: ", ")
       lines.append("  \((moment.workerNames[id] ?? id.description).padded(to: 20)) \(work)")
     }

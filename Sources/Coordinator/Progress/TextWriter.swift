@@ -47,29 +47,13 @@ package final class TextWriter: Sendable {
   private func submit(_ bytes: [UInt8]) {
     unwritten.enter()
     thread.submit { [self] in
-      writeOut(bytes)
+      // Where nothing can be written, as on a full disk, the rest is let go.
+      _ = DescriptorOutput.write(bytes, to: descriptor)
       state.withLock { state in
         state.waiting -= bytes.count
         state.isStuck = false
       }
       unwritten.leave()
-    }
-  }
-
-  /// Where nothing can be written, as on a full disk, the rest is let go.
-  private func writeOut(_ bytes: [UInt8]) {
-    var rest = bytes[...]
-    while !rest.isEmpty {
-      let count = rest.withUnsafeBytes { Foundation.write(descriptor, $0.baseAddress, $0.count) }
-      if count >= 0 {
-        rest = rest.dropFirst(count)
-      } else if errno == EAGAIN {
-        // Somebody who has the same terminal has made it so.
-        var item = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-        poll(&item, 1, -1)
-      } else if errno != EINTR {
-        return
-      }
     }
   }
 

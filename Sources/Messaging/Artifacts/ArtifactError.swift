@@ -59,7 +59,12 @@ public enum ArtifactError: Error, Sendable, Equatable, CustomStringConvertible {
   }
 
   /// The error of a failed system call: a full disk by its own case.
-  static func system(_ operation: String, _ path: String, _ code: Int32) -> ArtifactError {
+  package static func system(_ operation: String, _ path: String, _ code: Int32) -> ArtifactError {
     code == ENOSPC || code == EDQUOT ? .outOfSpace(path: path) : .io(operation: operation, path: path, errno: code)
+  }
+
+  /// The error of a file that Foundation could not write.
+  package static func foundation(_ operation: String, _ path: String, _ error: any Error) -> ArtifactError {
+    .system(operation, path, ArtifactStore.code(of: error))
   }
 }

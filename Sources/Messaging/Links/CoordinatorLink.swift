@@ -33,11 +33,11 @@ public final class CoordinatorLink: Sendable {
   }
 
   /// The most events that wait for the owner.
-  public static let eventLimit = 4096
+  package static let eventLimit = 4096
   /// The most bytes of messages that wait for the owner.
-  public static let eventByteLimit = 64 << 20
+  private static let eventByteLimit = 64 << 20
   /// The most messages that wait for the socket thread.
-  public static let mailboxLimit = 16_384
+  private static let mailboxLimit = 16_384
   /// The most messages that wait for one worker whose connection is full.
   public static let backlogLimit = 256
 

@@ -186,7 +186,8 @@ final class CoordinatorSocket {
     case .goodbye: introduced.remove(peer)
     default: break
     }
-    _ = events.offer(.message(message, from: peer), cost: frames.reduce(0) { $0 + $1.count })
+    // There was room before it was read; what others have posted since must not push it out.
+    events.append(.message(message, from: peer), cost: frames.reduce(0) { $0 + $1.count })
   }
 
   /// Its key was on the list when the connection was let in. The worker behind it is to be missed at once.

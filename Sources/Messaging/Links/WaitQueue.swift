@@ -61,12 +61,13 @@ final class WaitQueue<Element: Sendable>: @unchecked Sendable {
 
   /// Appends an element over the limit too; for what must not be lost and is bounded by its senders.
   ///
+  /// - Parameter cost: bytes it keeps in memory.
   /// - Returns: false if the queue is closed, and nobody will take the element.
   @discardableResult
-  func append(_ element: Element) -> Bool {
+  func append(_ element: Element, cost: Int = 0) -> Bool {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
-    if !hasClosed { insert(element, 0) }
+    if !hasClosed { insert(element, cost) }
     return !hasClosed
   }
 

@@ -45,11 +45,11 @@ public final class WorkerLink: Sendable {
   }
 
   /// The most events that wait for the owner.
-  public static let eventLimit = 4096
+  private static let eventLimit = 4096
   /// The most bytes of messages that wait for the owner.
-  public static let eventByteLimit = 64 << 20
+  private static let eventByteLimit = 64 << 20
   /// The most messages that wait for the socket thread.
-  public static let mailboxLimit = 1024
+  private static let mailboxLimit = 1024
 
   private let thread: SocketThread
   private let commands = WaitQueue<[[UInt8]]>(limit: WorkerLink.mailboxLimit)
@@ -143,45 +143,5 @@ public final class WorkerLink: Sendable {
     thread.wakeup.signal()
     thread.join()
     events.close()
-  }
-}
-
-/// The tasks that heartbeats name.
-final class HeldTasks: Sendable {
-  /// Between two messages about a task: far below any lease, and a bound for what a worker sends.
-  private static let pause = Duration.milliseconds(100)
-
-  private let tasks = Mutex<[UInt64: WireRunningTask]>([:])
-  /// When progress of a task was sent last.
-  private let sent = Mutex<[UInt64: ContinuousClock.Instant]>([:])
-
-  func hold(_ task: WireTaskID, _ lease: UInt64) {
-    var running = WireRunningTask()
-    running.task = task
-    running.lease = lease
-    tasks.withLock { $0[lease] = running }
-  }
-
-  func letGo(_ lease: UInt64) {
-    tasks.withLock { $0[lease] = nil }
-    sent.withLock { $0[lease] = nil }
-  }
-
-  /// Whether progress of a task is worth a message now, which then counts as sent.
-  func isDue(_ lease: UInt64, at now: ContinuousClock.Instant) -> Bool {
-    // What is not held is on its way out; the coordinator says so.
-    if tasks.withLock({ $0[lease] == nil }) { return true }
-    return sent.withLock { sent in
-      if let last = sent[lease], now - last < Self.pause { return false }
-      sent[lease] = now
-      return true
-    }
-  }
-
-  var heartbeat: WireHeartbeat {
-    var heartbeat = WireHeartbeat()
-    heartbeat.running = tasks.withLock { $0.values.sorted { $0.lease < $1.lease } }
-    heartbeat.residentBytes = ProcessMemory.resident
-    return heartbeat
   }
 }

@@ -200,7 +200,8 @@ final class WorkerSocket {
       phase = .welcomed(heartbeat: .now + bounded, period: bounded)
     default: break
     }
-    _ = events.offer(.message(message), cost: cost)
+    // There was room before it was read; what others have posted since must not push it out.
+    events.append(.message(message), cost: cost)
   }
 
   private func readFailures() throws(MessagingError) {
@@ -231,5 +232,5 @@ final class WorkerSocket {
     _ = events.offer(.unsuited(reason: reason, isFinal: isFinal))
   }
 
-  private func reject(_ error: ProtocolError) { _ = events.offer(.rejected(error)) }
+  private func reject(_ error: ProtocolError) { events.append(.rejected(error)) }
 }

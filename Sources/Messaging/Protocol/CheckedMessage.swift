@@ -16,13 +16,13 @@ protocol CheckedMessage: SwiftProtobuf.Message {
 /// Named bounds of everything of variable length on the wire.
 package enum WireLimit {
   /// Bytes of a name of a worker, host, linear, artifact, core or version.
-  package static let name = 512
+  package static let name = 256
   /// Bytes of a path.
   static let path = 4096
   /// Bytes of a reason, note or error message. Longer ones are cut by their sender: ``Swift/String/cut(to:)``.
   static let text = 4096
   /// Bytes of an endpoint.
-  static let endpoint = 256
+  package static let endpoint = 256
   static let workerID = 16
   static let digest = 32
   /// Bytes of an artifact. Sums over the inputs of a task stay far from overflow.
@@ -36,13 +36,13 @@ package enum WireLimit {
   static let passes = 1024
   static let shards = 16_384
   static let digestsReleased = 16_384
-  static let codebooks = 8
+  package static let codebooks = 8
   static let linears = 4096
 }
 
 extension String {
   /// The longest prefix of whole characters within `limit` bytes of UTF-8, for texts that go on the wire.
-  public func cut(to limit: Int = 4096) -> String {
+  package func cut(to limit: Int = 4096) -> String {
     if utf8.count <= limit { return self }
     var end = startIndex
     var bytes = 0

@@ -175,7 +175,7 @@ private final class DoorkeeperSockets {
       switch event.number {
       case ZMQ_EVENT_ACCEPTED:
         // Soon after, so that it is this connection that has the descriptor; only the log depends on it.
-        door.addresses[event.value] = PeerAddress.of(descriptor: event.value)
+        door.addresses[event.value] = NumericAddress.ofOtherEnd(descriptor: event.value)
       case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL: door.failure = Self.reason(ofProtocolError: event.value)
       case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL: door.failure = Self.noKey
       case ZMQ_EVENT_DISCONNECTED:

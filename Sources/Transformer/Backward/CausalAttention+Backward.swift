@@ -72,55 +72,73 @@ extension CausalAttention {
 
   private var backwardScratchCount: Int { stackedRowsMax * (3 * headDimension + 2 * Self.backwardKeyTile + 2) }
 
+  /// What is in memory of one tile of queries of the heads of one group, stacked.
+  private struct QueryTile {
+    /// [rows, headDimension].
+    let queries, upstream, gradient: UnsafeMutablePointer<Float>
+    /// [rows, keys of a tile].
+    let probabilities, changes: UnsafeMutablePointer<Float>
+    /// [rows].
+    let logSumExp, shifts: UnsafeMutablePointer<Float>
+
+    init(_ attention: CausalAttention, in scratch: UnsafeMutablePointer<Float>) {
+      let rows = attention.stackedRowsMax
+      queries = scratch
+      upstream = queries + rows * attention.headDimension
+      gradient = upstream + rows * attention.headDimension
+      probabilities = gradient + rows * attention.headDimension
+      changes = probabilities + rows * CausalAttention.backwardKeyTile
+      logSumExp = changes + rows * CausalAttention.backwardKeyTile
+      shifts = logSumExp + rows
+    }
+  }
+
   /// One tile of queries of the heads of one group: its own gradient, and what it adds to those of keys and values.
   private func backward(
     _ rows: Range<Int>, _ tensors: AttentionGradients, length: Int, scratch: UnsafeMutablePointer<Float>
   ) {
-    let stacked = rows.count * groupSize
-    let queries = scratch
-    let upstream = queries + stackedRowsMax * headDimension
-    let gradient = upstream + stackedRowsMax * headDimension
-    let probabilities = gradient + stackedRowsMax * headDimension
-    let changes = probabilities + stackedRowsMax * Self.backwardKeyTile
-    let logSumExp = changes + stackedRowsMax * Self.backwardKeyTile
-    let shifts = logSumExp + stackedRowsMax
-
+    let tile = QueryTile(self, in: scratch)
     forEachStackedRow(rows) { row, position, offset in
-      (queries + row * headDimension).update(from: tensors.queries + offset, count: headDimension)
-      (upstream + row * headDimension).update(from: tensors.upstream + offset, count: headDimension)
-      logSumExp[row] = tensors.logSumExp[row / rows.count * length + position]
+      (tile.queries + row * headDimension).update(from: tensors.queries + offset, count: headDimension)
+      (tile.upstream + row * headDimension).update(from: tensors.upstream + offset, count: headDimension)
+      tile.logSumExp[row] = tensors.logSumExp[row / rows.count * length + position]
       // Σ probability · its gradient over all keys is the inner product of the result and its gradient.
-      shifts[row] = BLAS.sdot(headDimension, tensors.attended + offset, tensors.upstream + offset)
+      tile.shifts[row] = BLAS.sdot(headDimension, tensors.attended + offset, tensors.upstream + offset)
     }
     for firstKey in stride(from: 0, to: rows.upperBound, by: Self.backwardKeyTile) {
-      let count = min(Self.backwardKeyTile, rows.upperBound - firstKey)
-      let offset = firstKey * keyValueWidth
-      BLAS.sgemm(
-        .no, .yes, m: stacked, n: count, k: headDimension, alpha: scale, queries, lda: headDimension,
-        tensors.keys + offset, ldb: keyValueWidth, probabilities, ldc: count)
-      BLAS.sgemm(
-        .no, .yes, m: stacked, n: count, k: headDimension, upstream, lda: headDimension,
-        tensors.values + offset, ldb: keyValueWidth, changes, ldc: count)
-      for row in 0..<stacked {
-        let visible = min(count, rows.lowerBound + row % rows.count + 1 - firstKey)
-        let (probability, change) = (probabilities + row * count, changes + row * count)
-        _ = Softmax.exponentialShifted(probability, count: visible, shift: logSumExp[row])
-        Softmax.backward(probabilities: probability, upstream: change, count: visible, shift: shifts[row])
-        (probability + visible).update(repeating: 0, count: count - visible)
-        (change + visible).update(repeating: 0, count: count - visible)
-      }
-      BLAS.sgemm(
-        .yes, .no, m: count, n: headDimension, k: stacked, probabilities, lda: count, upstream, ldb: headDimension,
-        beta: 1, tensors.valueGradient + offset, ldc: keyValueWidth)
-      BLAS.sgemm(
-        .yes, .no, m: count, n: headDimension, k: stacked, alpha: scale, changes, lda: count, queries,
-        ldb: headDimension, beta: 1, tensors.keyGradient + offset, ldc: keyValueWidth)
-      BLAS.sgemm(
-        .no, .no, m: stacked, n: headDimension, k: count, alpha: scale, changes, lda: count, tensors.keys + offset,
-        ldb: keyValueWidth, beta: firstKey > 0 ? 1 : 0, gradient, ldc: headDimension)
+      backward(tile, of: rows, keys: firstKey..<min(rows.upperBound, firstKey + Self.backwardKeyTile), tensors)
     }
     forEachStackedRow(rows) { row, _, offset in
-      (tensors.queryGradient + offset).update(from: gradient + row * headDimension, count: headDimension)
+      (tensors.queryGradient + offset).update(from: tile.gradient + row * headDimension, count: headDimension)
     }
+  }
+
+  /// What one tile of keys adds to the gradient of a tile of queries, and the other way round.
+  private func backward(_ tile: QueryTile, of rows: Range<Int>, keys: Range<Int>, _ tensors: AttentionGradients) {
+    let (stacked, count) = (rows.count * groupSize, keys.count)
+    let offset = keys.lowerBound * keyValueWidth
+    BLAS.sgemm(
+      .no, .yes, m: stacked, n: count, k: headDimension, alpha: scale, tile.queries, lda: headDimension,
+      tensors.keys + offset, ldb: keyValueWidth, tile.probabilities, ldc: count)
+    BLAS.sgemm(
+      .no, .yes, m: stacked, n: count, k: headDimension, tile.upstream, lda: headDimension,
+      tensors.values + offset, ldb: keyValueWidth, tile.changes, ldc: count)
+    for row in 0..<stacked {
+      let visible = min(count, rows.lowerBound + row % rows.count + 1 - keys.lowerBound)
+      let (probability, change) = (tile.probabilities + row * count, tile.changes + row * count)
+      _ = Softmax.exponentialShifted(probability, count: visible, shift: tile.logSumExp[row])
+      Softmax.backward(probabilities: probability, upstream: change, count: visible, shift: tile.shifts[row])
+      (probability + visible).update(repeating: 0, count: count - visible)
+      (change + visible).update(repeating: 0, count: count - visible)
+    }
+    BLAS.sgemm(
+      .yes, .no, m: count, n: headDimension, k: stacked, tile.probabilities, lda: count, tile.upstream,
+      ldb: headDimension, beta: 1, tensors.valueGradient + offset, ldc: keyValueWidth)
+    BLAS.sgemm(
+      .yes, .no, m: count, n: headDimension, k: stacked, alpha: scale, tile.changes, lda: count, tile.queries,
+      ldb: headDimension, beta: 1, tensors.keyGradient + offset, ldc: keyValueWidth)
+    BLAS.sgemm(
+      .no, .no, m: stacked, n: headDimension, k: count, alpha: scale, tile.changes, lda: count, tensors.keys + offset,
+      ldb: keyValueWidth, beta: keys.lowerBound > 0 ? 1 : 0, tile.gradient, ldc: headDimension)
   }
 }

@@ -46,10 +46,4 @@ public struct DecoderBlock: Sendable {
       linears[role] = newValue
     }
   }
-
-  /// The bytes of the block's weights.
-  public var byteCount: Int {
-    let weights = LinearRole.allCases.reduce(0) { $0 + shape.linear($1).weightCount }
-    return (weights + 2 * shape.hiddenSize) * MemoryLayout<Float>.stride
-  }
 }

@@ -25,7 +25,10 @@ public struct PartialGram: Sendable, Equatable {
         "partial Gram matrix: \(upper.count) values and \(tokenCount) tokens do not make one of width \(width)")
     }
     if let index = Finite.firstNonFinite(upper) {
-      throw TransformerError(.invalidInput, "partial Gram matrix of width \(width): value \(index) is \(upper[index])")
+      throw TransformerError(
+        .invalidInput,
+        "partial Gram matrix of width \(width): value \(index) is \(upper[index]); activations are beyond single precision, "
+          + "by the model's weights or norms")
     }
     self.width = width
     self.tokenCount = tokenCount

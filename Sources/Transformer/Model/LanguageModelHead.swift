@@ -29,7 +29,7 @@ public struct LanguageModelHead: Sendable {
   /// is that of the result.
   ///
   /// - Throws: ``TransformerError`` if the width is not the head's.
-  public func logits(_ hidden: HiddenStates, team: ThreadTeam) throws -> Matrix {
+  package func logits(_ hidden: HiddenStates, team: ThreadTeam) throws -> Matrix {
     try check(hidden)
     var result = Matrix(rows: hidden.rows, columns: vocabularySize)
     result.values.withUnsafeMutableBufferPointer { logits in

@@ -16,17 +16,7 @@ enum LocalAddress {
     defer { close(descriptor) }
     // Connecting a datagram socket chooses a route and sends nothing.
     guard connect(descriptor, info.pointee.ai_addr, info.pointee.ai_addrlen) == 0 else { return nil }
-    var address = sockaddr_storage()
-    var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
-    var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
-    let result = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { address in
-        getsockname(descriptor, address, &length) == 0
-          ? getnameinfo(address, length, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST) : -1
-      }
-    }
-    guard result == 0 else { return nil }
-    let numeric = String(upToZero: text)
+    guard let numeric = NumericAddress.ofThisEnd(descriptor: descriptor) else { return nil }
     return numeric.contains(":") ? "[\(numeric)]" : numeric
   }
 }

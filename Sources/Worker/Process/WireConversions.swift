@@ -9,8 +9,8 @@ extension WireReady {
   init(_ options: WorkerOptions, artifactEndpoint: String) {
     self.init()
     workerID = Data((0..<16).map { _ in UInt8.random(in: .min ... .max) })
-    name = options.name.cut(to: 256)
-    host = ProcessInfo.processInfo.hostName.cut(to: 256)
+    name = options.name.cut(to: WireLimit.name)
+    host = ProcessInfo.processInfo.hostName.cut(to: WireLimit.name)
     pid = UInt32(ProcessInfo.processInfo.processIdentifier)
     threads = UInt32(options.threads)
     slots = UInt32(options.slots)
@@ -31,7 +31,7 @@ extension WireTaskFailed {
     kind = Self.kind(of: error)
     if case TaskError.missing(let digest, let holder, _) = error {
       missing.digest = digest.data
-      missing.holder = holder.cut(to: 256)
+      missing.holder = holder.cut(to: WireLimit.endpoint)
     }
   }
 

@@ -13,7 +13,7 @@ struct CollectTask {
 
   func run(_ environment: TaskEnvironment) throws -> TaskOutcome {
     let job = environment.job
-    let stream = job.propagation.stream
+    let stream = job.plan.propagation.stream
     var hidden = try environment.hiddenStates.hidden(stream, block: block, shard: shard)
     let outputs = try environment.outputs { outputs in
       if stream == .packed, block > 0 { outputs.append(try environment.store(hidden, stream, block: block)) }
@@ -23,7 +23,7 @@ struct CollectTask {
       try environment.control.progress("storing")
 
       for site in job.sites(ofShard: shard) { outputs.append(try environment.store(grams.partial(site), of: site)) }
-      if stream == .original, block + 1 < job.model.blockCount || job.recollects(shard) {
+      if stream == .original, block + 1 < job.model.blockCount || job.plan.recollects(shard) {
         outputs.append(try environment.store(hidden, stream, block: block + 1))
       }
     }

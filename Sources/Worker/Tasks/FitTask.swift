@@ -16,12 +16,7 @@ struct FitTask {
     let weight = try environment.job.original.matrix(
       linear.tensorName(block: block), rows: linear.outFeatures, columns: linear.inFeatures)
     let target = try target(weight, gram, environment)
-    var fitted = try CRVQ.fit(
-      weight: target ?? weight, gram: gram, options: environment.job.fit, streamKey: "block \(block) \(linear.name)",
-      team: environment.team
-    ) { round, _ in
-      (try? environment.control.progress("round \(round)")) != nil
-    }
+    var fitted = try fit(target ?? weight, gram, environment)
     if target != nil {
       // Reported is how far the linear is from the original one, as of all others.
       let decoded = fitted.packed.decode(team: environment.team)
@@ -32,6 +27,20 @@ struct FitTask {
       throw TaskError.badInput("block \(block) \(linear.name): the error of its fit is not a number")
     }
     return TaskOutcome(result: .fit(WireFitResult(fitted)), outputs: [try store(fitted.packed, environment)])
+  }
+
+  private func fit(_ weight: Matrix, _ gram: Matrix, _ environment: TaskEnvironment) throws -> FitResult {
+    do {
+      return try CRVQ.fit(
+        weight: weight, gram: gram, options: environment.job.fit, streamKey: "block \(block) \(linear.name)",
+        team: environment.team
+      ) { round, _ in
+        (try? environment.control.progress("round \(round)")) != nil
+      }
+    } catch let error as CRVQError where error.kind == .input {
+      let name = linear.tensorName(block: block)
+      throw CRVQError(.input, "\(environment.job.original.path(of: name)): tensor \(name): \(error.message)")
+    }
   }
 
   /// What the repairing linear is fitted to; nil for the others, and for one of zeros, which stays that.
@@ -46,10 +55,11 @@ struct FitTask {
 
   /// The packed tensors under their names in the model, as a safetensors file.
   private func store(_ packed: PackedLinear, _ environment: TaskEnvironment) throws -> WireArtifactRef {
-    let path = environment.store.stagingPath()
-    // What is to survive a power failure, the store sees to itself.
-    try packed.write(prefix: linear.path(block: block), to: path, isDurable: false)
-    return WireArtifactRef(name: ArtifactRef.packedName, try environment.store.put(movingFileAt: path))
+    let tensors = packed.encoded(prefix: linear.path(block: block))
+    let artifact = try environment.store.put(tensors.map(\.declaration)) { writer in
+      for tensor in tensors { try writer.append(tensor.bytes, to: tensor.name) }
+    }
+    return WireArtifactRef(name: ArtifactRef.packedName, artifact)
   }
 }
 

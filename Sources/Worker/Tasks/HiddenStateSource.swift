@@ -27,7 +27,7 @@ struct HiddenStateSource {
     guard let input = inputs.find(ArtifactRef.hiddenName(stream, block), index: shard) else { return nil }
     do {
       let found = try HiddenStates(inputs.fetch(input), in: inputs.store)
-      let sizes = (job.shards[shard].sequenceCount, job.tokens.length, job.model.shape.hiddenSize)
+      let sizes = (job.plan.shards[shard].sequenceCount, job.tokens.length, job.model.shape.hiddenSize)
       return (found.sequences, found.length, found.width) == sizes ? found : nil
     } catch let error as TaskError where error == .cancelled {
       throw error

@@ -15,18 +15,12 @@ struct JobContext: Sendable {
   /// What decodes the files where a packed model is evaluated; nil where they are not packed.
   private let packed: PackedTensors?
   let tokens: TokenFile
-  let shards: [JobPlan.Shard]
+  /// As the coordinator has it.
+  let plan: JobPlan
   /// Of a job that evaluates, a window for each shard; nil for a job that makes a model, which all below is for.
   let windows: TokenWindows?
   let fit: FitOptions
   let tune: TuneOptions
-  /// What tunes and a distillation go through; nil if no sequence is held out.
-  let batches: MicroBatches?
-  let propagation: JobPlan.Propagation
-  /// Whether each block's last linear is fitted after the others, to repair what they lost.
-  let repairs: Bool
-  /// How the packed blocks are tuned all together; nil if they are not.
-  let distillation: Distillation?
 
   /// Opens model and tokens: where the coordinator says they are, or as it gives them.
   ///
@@ -50,24 +44,21 @@ struct JobContext: Sendable {
       path: Self.tokensPath(welcome, files, noted), vocabularySize: model.shape.vocabularySize)
     fit = try FitOptions(welcome.options)
     tune = TuneOptions(welcome.options)
-    repairs = welcome.options.repair
-    propagation = welcome.options.propagation == .student ? .student : .teacher
-    shards = welcome.shards.map {
+    let shards = welcome.shards.map {
       JobPlan.Shard(firstSequence: Int($0.firstSequence), sequenceCount: Int($0.count), isHeldOut: $0.heldOut)
     }
-    if !isEvaluation, !JobPlan.areSlices(shards, of: tokens.sequenceCount) {
-      throw TaskError.badInput(
-        "\(welcome.tokensPath): the job's shards are not of its \(tokens.sequenceCount) sequences")
-    }
-    let epochs = Int(welcome.options.distillEpochs)
-    batches = isEvaluation ? nil : MicroBatches(shards, length: tokens.length)
-    distillation = batches.flatMap { epochs > 0 ? Distillation(epochs: epochs, $0) : nil }
     if isEvaluation {
+      plan = .evaluation(windows: shards.count)
       windows = try TokenWindows(of: tokens, length: Int(welcome.options.window), countMax: shards.count)
       guard windows?.count == shards.count else {
         throw TaskError.badInput("\(welcome.tokensPath): its windows are fewer than the \(shards.count) of the job")
       }
     } else {
+      guard JobPlan.areSlices(shards, of: tokens.sequenceCount) else {
+        throw TaskError.badInput(
+          "\(welcome.tokensPath): the job's shards are not of its \(tokens.sequenceCount) sequences")
+      }
+      plan = JobPlan(model, shards, length: tokens.length, welcome.options)
       windows = nil
     }
   }
@@ -95,23 +86,41 @@ struct JobContext: Sendable {
   /// What the model's parts are loaded from, by whoever has the team.
   func tensors(_ team: ThreadTeam) -> any TensorSource { packed?.decoded(by: team) ?? original }
 
+  /// What tunes go through; nil if no sequence is held out.
+  var batches: MicroBatches? { MicroBatches(plan.shards, length: tokens.length) }
+
+  /// Whether each block's last linear is fitted after the others, to repair what they lost.
+  var repairs: Bool { plan.repairSite != nil }
+
   /// The token ids of a shard.
   func tokens(ofShard shard: Int) -> [[Int32]] {
-    let shard = shards[shard]
+    let shard = plan.shards[shard]
     return (0..<shard.sequenceCount).map { tokens.sequence(shard.firstSequence + $0) }
   }
 
   /// The token ids of some of the job's sequences.
   func tokens(of sequences: Range<Int>) -> [[Int32]] { sequences.map { tokens.sequence($0) } }
 
-  /// The sites a collect keeps Grams of: all, but that of the repairing linear where only a recollect can tell what it will see.
+  /// The sites a collect keeps Grams of.
   func sites(ofShard shard: Int) -> [Site] {
-    Site.allCases.filter { !recollects(shard) || $0 != LinearRole.repairing.site }
+    Site.allCases.filter { plan.collects($0.rawValue, ofShard: shard) }
   }
 
-  func recollects(_ shard: Int) -> Bool { repairs && !shards[shard].isHeldOut }
-
   func linear(named name: String) -> LinearSpec? { model.linears.first { $0.name == name } }
+}
+
+extension JobPlan {
+  /// The plan of a job that makes a packed model, by the options of the wire.
+  fileprivate init(_ model: LanguageModel, _ shards: [Shard], length: Int, _ options: WireJobOptions) {
+    self.init(
+      blockCount: model.blockCount,
+      linears: model.linears.map {
+        Linear(name: $0.name, site: $0.site.rawValue, outFeatures: $0.outFeatures, inFeatures: $0.inFeatures)
+      },
+      shards: shards, length: length, propagation: options.propagation == .student ? .student : .teacher,
+      isTuned: options.tuneEpochs > 0, repairSite: options.repair ? LinearRole.repairing.site.rawValue : nil,
+      distillEpochs: Int(options.distillEpochs))
+  }
 }
 
 extension TuneOptions {

@@ -21,7 +21,7 @@ struct RecollectTask {
     }
     let (gram, loss) = try collector.partials()
     let outputs = try environment.outputs { outputs in
-      switch environment.job.propagation.stream {
+      switch environment.job.plan.propagation.stream {
       case .original where block > 0: outputs.append(try environment.store(hidden, .packed, block: block))
       case .packed where block + 1 < environment.job.model.blockCount:
         outputs.append(try environment.store(expected, .original, block: block + 1))

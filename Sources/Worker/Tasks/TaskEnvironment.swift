@@ -70,12 +70,12 @@ extension TaskEnvironment {
     }
     switch task.kind {
     case .collect:
-      guard Int(task.shard) < job.shards.count else {
-        throw TaskError.badInput("task for shard \(task.shard) of a job of \(job.shards.count)")
+      guard Int(task.shard) < job.plan.shards.count else {
+        throw TaskError.badInput("task for shard \(task.shard) of a job of \(job.plan.shards.count)")
       }
       return try CollectTask(block: block, shard: Int(task.shard)).run(self)
     case .recollect:
-      guard Int(task.shard) < job.shards.count, job.recollects(Int(task.shard)) else {
+      guard Int(task.shard) < job.plan.shards.count, job.plan.recollects(Int(task.shard)) else {
         throw TaskError.badInput("task to recollect shard \(task.shard), which this job does not have")
       }
       return try RecollectTask(block: block, shard: Int(task.shard)).run(self)
@@ -108,7 +108,7 @@ extension TaskEnvironment {
   }
 
   private func distillation(_ task: WireTaskID) throws -> (Distillation, step: Int) {
-    guard let distillation = job.distillation, Int(task.step) < distillation.stepCount else {
+    guard let distillation = job.plan.distillation, Int(task.step) < distillation.stepCount else {
       throw TaskError.badInput("task for step \(task.step) of a distillation, which this job does not have")
     }
     return (distillation, Int(task.step))

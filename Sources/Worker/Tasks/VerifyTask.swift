@@ -40,8 +40,9 @@ struct VerifyTask {
     _ original: DecoderBlock, _ packed: DecoderBlock, _ environment: TaskEnvironment
   ) throws -> Double {
     var loss = EnergyLoss()
-    for (shard, plan) in environment.job.shards.enumerated() where plan.isHeldOut {
-      let hidden = try environment.hiddenStates.hidden(environment.job.propagation.stream, block: block, shard: shard)
+    let plan = environment.job.plan
+    for shard in plan.shards.indices where plan.shards[shard].isHeldOut {
+      let hidden = try environment.hiddenStates.hidden(plan.propagation.stream, block: block, shard: shard)
       let expected = try original.output(of: hidden, team: environment.team)
       try environment.control.progress("output")
       let got = try packed.output(of: hidden, team: environment.team)

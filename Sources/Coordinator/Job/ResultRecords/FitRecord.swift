@@ -1,10 +1,10 @@
 /// What a fit reports.
-public struct FitRecord: Codable, Sendable, Equatable {
-  public let relativeError: Double
-  public let frobeniusError: Double
-  public let bitsCodes: Double
-  public let bitsCodebooks: Double
-  public let bitsScales: Double
-  public let bitsChannelOrder: Double
-  public let rounds: Int
+package struct FitRecord: Codable, Sendable, Equatable {
+  package let relativeError: Double
+  package let frobeniusError: Double
+  package let bitsCodes: Double
+  package let bitsCodebooks: Double
+  package let bitsScales: Double
+  package let bitsChannelOrder: Double
+  package let rounds: Int
 }

@@ -1,12 +1,12 @@
 /// What a verification reports.
-public struct VerifyRecord: Codable, Sendable, Equatable {
-  public struct Linear: Codable, Sendable, Equatable {
-    public let name: String
-    public let heldOutError: Double
-    public let frobeniusError: Double
+package struct VerifyRecord: Codable, Sendable, Equatable {
+  package struct Linear: Codable, Sendable, Equatable {
+    package let name: String
+    package let heldOutError: Double
+    package let frobeniusError: Double
   }
 
-  public let linears: [Linear]
+  package let linears: [Linear]
   /// Share of the block's output energy that is lost on held-out data.
-  public let outputError: Double
+  package let outputError: Double
 }

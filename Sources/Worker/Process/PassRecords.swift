@@ -1,4 +1,5 @@
 import Foundation
+import Messaging
 import Synchronization
 
 /// Which passes over shards of a job have left their outputs in a store: a small file each, so that the process that has the
@@ -6,7 +7,7 @@ import Synchronization
 ///
 /// A record is written when its pass is done, and goes with the last of its outputs. It carries the job's name and a digest of
 /// itself: one that is damaged, or of another job, counts for nothing. The outputs are checked by their digests before use.
-public final class PassRecords: Sendable {
+package final class PassRecords: Sendable {
   private static let directoryName = "passes"
 
   private let job: String
@@ -18,7 +19,7 @@ public final class PassRecords: Sendable {
   /// Reads what there is. What is in the store and no record names is removed: nobody will ask for it.
   ///
   /// - Throws: ``ArtifactError`` `.io`.
-  public init(of job: String, in store: ArtifactStore) throws(ArtifactError) {
+  package init(of job: String, in store: ArtifactStore) throws(ArtifactError) {
     self.job = job
     self.store = store
     directory = "\(store.directory)/\(Self.directoryName)"
@@ -37,7 +38,7 @@ public final class PassRecords: Sendable {
   /// Notes a pass whose outputs are in the store.
   ///
   /// - Throws: ``ArtifactError``; the pass then counts for this process only.
-  public func add(_ task: WireTaskID, outputs: [WireArtifactRef]) throws(ArtifactError) {
+  package func add(_ task: WireTaskID, outputs: [WireArtifactRef]) throws(ArtifactError) {
     var pass = WireHeldPass()
     pass.task = task
     pass.outputs = outputs
@@ -48,14 +49,14 @@ public final class PassRecords: Sendable {
     let path = "\(directory)/\(name)"
     do { try bytes.write(to: URL(fileURLWithPath: temporary)) } catch {
       unlink(temporary)
-      throw .system("write", temporary, ArtifactStore.code(of: error))
+      throw .foundation("write", temporary, error)
     }
     // A power failure may leave anything under the name: the digest tells.
     if rename(temporary, path) != 0 { throw .system("rename", path, errno) }
   }
 
   /// Removes artifacts that nobody will ask for again, and the records of passes of which nothing is left.
-  public func remove(_ digests: some Collection<Digest>) {
+  package func remove(_ digests: some Collection<Digest>) {
     // One that cannot be removed goes with the store.
     for digest in digests { _ = try? store.remove(digest) }
     let gone = Set(digests)
@@ -71,7 +72,7 @@ public final class PassRecords: Sendable {
   }
 
   /// The passes, each with those of its outputs that are in the store.
-  public var passes: [WireHeldPass] {
+  package var passes: [WireHeldPass] {
     let records = records.withLock { $0 }
     return records.sorted { $0.key < $1.key }.compactMap { _, pass in
       var pass = pass
@@ -81,7 +82,7 @@ public final class PassRecords: Sendable {
   }
 
   /// Whether the artifact is an output of a pass on record.
-  public func names(_ digest: Digest) -> Bool {
+  package func names(_ digest: Digest) -> Bool {
     records.withLock { $0.values.contains { $0.outputs.contains { $0.artifact?.digest == digest } } }
   }
 

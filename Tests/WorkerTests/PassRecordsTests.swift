@@ -2,6 +2,7 @@ import Foundation
 import Messaging
 import TestSupport
 import Testing
+import Worker
 
 @Suite struct PassRecordsTests {
   private let directory: TemporaryDirectory
@@ -15,7 +16,11 @@ import Testing
     _ shard: UInt32, _ texts: [String], in store: ArtifactStore
   ) throws -> (WireTaskID, [WireArtifactRef]) {
     let outputs = try texts.map { WireArtifactRef(name: "gram/\($0)", try store.put(Data($0.utf8))) }
-    return (Sample.task(.collect, block: 2, shard: shard), outputs)
+    var task = WireTaskID()
+    task.kind = .collect
+    task.block = 2
+    task.shard = shard
+    return (task, outputs)
   }
 
   private func path(_ shard: Int) -> String { "\(directory.path)/passes/1-2-\(shard)" }
@@ -108,22 +113,5 @@ import Testing
     #expect(unlink("\(directory.path)/\(outputs[0].artifact!.digest.hex)") == 0)
     #expect(truncate("\(directory.path)/\(outputs[1].artifact!.digest.hex)", 1) == 0)
     #expect(try PassRecords(of: "job", in: store()).passes.map(\.outputs) == [[outputs[2]]])
-  }
-
-  @Test func thousandsOfPassesFitIntoMessages() throws {
-    let passes = (0..<20_000).map { index in
-      var pass = WireHeldPass()
-      pass.task = Sample.task(.recollect, block: UInt32(index / 100), shard: UInt32(index % 100))
-      pass.outputs = (0..<6).map { WireArtifactRef(name: "gram/mlp_hidden \($0)", Sample.artifact) }
-      return pass
-    }
-    let pages = WireInventory.pages(job: "job", passes: passes, predecessor: Data(0..<16))
-    #expect(pages.flatMap(\.passes) == passes)
-    #expect(pages.map(\.isLast) == pages.indices.map { $0 == pages.count - 1 })
-    for page in pages {
-      let frames = try WorkerMessage.inventory(page).frames()
-      #expect(try WorkerMessage(frames: frames) == .inventory(page))
-    }
-    #expect(WireInventory.pages(job: "job", passes: [], predecessor: nil).map(\.isLast) == [true])
   }
 }
