@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,8 +69,10 @@ class Shape:
 
 SMALL = Shape()
 TINY = Shape(hidden=16, mlp=24, heads=2, key_heads=1, head=8, blocks=2, vocabulary=32)
-# Two single-threaded workers need a few seconds for it: long enough to be interrupted.
+# Two single-threaded workers need about two seconds for it: long enough to be interrupted behind a gate.
 LONG = Shape(hidden=128, mlp=352, heads=8, key_heads=2, head=16, blocks=8)
+# Where no gate can stand between and keep the job from its end.
+LASTING = replace(LONG, blocks=16)
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any, Callable, NoReturn
 
 import pytest
-from checkpoints import LONG, TINY, write_model, write_tokens
+from checkpoints import LASTING, LONG, TINY, write_model, write_tokens
 from faulty_disk import FaultyDisk
 from jobs import LOCAL, Evaluation, Inputs, Job
+from keys import Keys
 from native import compile_library
 from processes import Arguments, Programs, succeeded
 from protocol import FIT, Task
@@ -20,6 +21,10 @@ from relays import Gate, Holds
 from zeromq import load_library
 
 ROOT = Path(__file__).resolve().parents[2]
+
+# Programs that sshd and Slurm start have none of these, and are to add in the same order as those started here.
+for name in [name for name in os.environ if name.startswith("OPENBLAS_")]:
+    del os.environ[name]
 
 
 def is_full_run() -> bool:
@@ -94,6 +99,13 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     return Inputs(write_model(directory / "model", LONG), write_tokens(directory / "tokens.safetensors"))
 
 
+@pytest.fixture(scope="session")
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    """A job that lasts long enough to be interrupted where no gate can keep it from its end. Tests only read it."""
+    directory = tmp_path_factory.mktemp("lasting")
+    return Inputs(write_model(directory / "model", LASTING), write_tokens(directory / "tokens.safetensors"))
+
+
 @pytest.fixture
 def copies(tmp_path: Path) -> Inputs:
     """Inputs like `small` that a test may damage."""
@@ -119,8 +131,8 @@ def make_gate(libzmq: Any) -> Iterator[Callable[..., Gate]]:
     """Makes a gate before a job; unless told otherwise, it holds the fits of the last block of `long`."""
     with contextlib.ExitStack() as gates:
 
-        def make(job: Job | Evaluation, holds: Holds = is_fit_of_last_block) -> Gate:
-            return gates.enter_context(contextlib.closing(Gate(libzmq, job, holds)))
+        def make(job: Job | Evaluation, holds: Holds = is_fit_of_last_block, keys: Keys | None = None) -> Gate:
+            return gates.enter_context(contextlib.closing(Gate(libzmq, job, holds, keys)))
 
         yield make
 
@@ -144,3 +156,8 @@ def small_result(binaries: Path, small: Inputs, tmp_path_factory: pytest.TempPat
 @pytest.fixture(scope="session")
 def long_result(binaries: Path, long: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Job:
     return finished(binaries, long, tmp_path_factory.mktemp("long-result"))
+
+
+@pytest.fixture(scope="session")
+def lasting_result(binaries: Path, lasting: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    return finished(binaries, lasting, tmp_path_factory.mktemp("lasting-result"))

@@ -79,10 +79,10 @@ class Job:
             os.kill(pid, signal.SIGKILL)
         coordinator.wait()
 
-    def kill_worker_of(self, kind: str) -> None:
-        """Kills the worker that was given a task of this kind last, whose result is kept back; returns when it is missed."""
-        sql = "SELECT lease, worker FROM attempt WHERE kind = ? AND ended_at IS NULL ORDER BY lease DESC LIMIT 1"
-        ((lease, name),) = wait_until(lambda: query(self.job, sql, kind), f"a {kind} is under way")
+    def kill_worker_of(self, lease: int) -> None:
+        """Kills the worker that has this lease, whose result is kept back; returns when it is missed."""
+        sql = "SELECT worker FROM attempt WHERE lease = ?"
+        ((name,),) = wait_until(lambda: query(self.job, sql, lease), f"lease {lease} is in the books")
         pid = query(self.job, "SELECT pid FROM worker WHERE name = ? ORDER BY joined_at DESC LIMIT 1", name)[0][0]
         os.kill(pid, signal.SIGKILL)
         outcome = "SELECT outcome FROM attempt WHERE lease = ? AND ended_at IS NOT NULL"

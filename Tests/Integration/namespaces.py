@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 
@@ -15,7 +16,7 @@ def why_not() -> str | None:
         return "there is no ip command (package iproute2)"
     if os.geteuid() != 0:
         return "network namespaces take root"
-    probe = f"crvq-probe-{os.getpid()}"
+    probe = f"{unused_name()}-probe"
     for command in (["netns", "add", probe], ["-n", probe, "link", "add", "switch", "type", "bridge"]):
         done = subprocess.run(["ip", *command], capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -23,6 +24,11 @@ def why_not() -> str | None:
             return f"ip {' '.join(command)}: {done.stderr.strip()}"
     subprocess.run(["ip", "netns", "delete", probe], check=True)
     return None
+
+
+def unused_name() -> str:
+    """Not that of a killed run, whose namespaces are still there: a process may have the same number."""
+    return f"crvq-{secrets.token_hex(4)}"
 
 
 def ip(*arguments: str) -> None:
@@ -33,7 +39,7 @@ class Network:
     """A hub with a switch, where the coordinator is, and some machines."""
 
     def __init__(self, machines: int) -> None:
-        self._prefix = f"crvq-{os.getpid()}"
+        self._prefix = unused_name()
         self.machines = range(machines)
         self.hub = f"{self._prefix}-hub"
 

@@ -38,6 +38,10 @@ class Process:
         return self._popen.pid
 
     @property
+    def stdout(self) -> str:
+        return self._stdout.read_text()
+
+    @property
     def stderr(self) -> str:
         return self._stderr.read_text()
 
@@ -61,7 +65,7 @@ class Process:
 
     def wait(self, patience: float = PATIENCE) -> Run[str]:
         code = self._popen.wait(timeout=patience)
-        return Run(self.command, code, self._stdout.read_text(), self.stderr)
+        return Run(self.command, code, self.stdout, self.stderr)
 
     def wait_for_memory(self) -> tuple[Run[str], int]:
         """As `wait`, and the most bytes the process had in memory at a time, without its children."""
@@ -81,6 +85,14 @@ def high_water_mark(pid: int) -> int:
     except (FileNotFoundError, ProcessLookupError):
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:")), 0)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process. One that has ended is none, even if its parent never asks about it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 def succeeded(done: Run[str]) -> Run[str]:
@@ -209,9 +221,14 @@ def listening_ports(pid: int) -> list[int]:
 
 def free_ports(count: int) -> list[int]:
     """As many different ports of the loopback interface, for programs that cannot choose theirs."""
-    with contextlib.ExitStack() as stack:
-        servers = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [server.getsockname()[1] for server in servers]
+    found: list[int] = []
+    while len(found) < count:
+        # Below those that the system gives to whoever asks for any.
+        port = random.randrange(15_000, 32_000)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            if port not in found:
+                found.append(port)
+    return found
 
 
 def random_seed() -> int:

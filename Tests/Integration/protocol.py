@@ -133,6 +133,10 @@ def task_of(task_done: bytes) -> Task:
     return Task(task[1], block, shard, task.get(4, b"").decode(), step, batch)
 
 
+def lease_of(task_done: bytes) -> int:
+    return fields(task_done)[2]
+
+
 def refusal(payload: bytes) -> tuple[int, str]:
     """Code and text of a Refuse."""
     said = fields(payload)

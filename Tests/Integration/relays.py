@@ -8,17 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from jobs import Evaluation, Job
+from keys import Keys
 from processes import Arguments, Process, wait_until
-from protocol import HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, Task, kind_of, task_of
+from protocol import HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, Task, kind_of, lease_of, task_of
 from zeromq import Socket, readable
 
 
 class Relay:
-    """Where workers of a job can connect to in place of its coordinator. All that the coordinator says is passed on."""
+    """Where workers of a job can connect to in place of its coordinator. All that the coordinator says is passed on.
 
-    def __init__(self, library: Any, job: Job | Evaluation) -> None:
-        self._library, self.job = library, job
+    In a job with keys it is the coordinator to workers; to the coordinator each of them has the key `worker`.
+    """
+
+    def __init__(self, library: Any, job: Job | Evaluation, keys: Keys | None = None) -> None:
+        self._library, self.job, self._keys = library, job, keys
         self._front = Socket(library, "router")
+        if keys:
+            self._front.serve_with_key(keys.secret("coordinator"))
         self._backs: dict[bytes, Socket] = {}
         self.endpoint = self._front.bind()
         self._is_over = threading.Event()
@@ -82,6 +88,8 @@ class Relay:
     def _back(self, worker: bytes) -> Socket:
         if worker not in self._backs:
             back = Socket(self._library, "dealer", linger=0)
+            if keys := self._keys:
+                back.use_keys(keys.public("coordinator"), keys.public("worker"), keys.secret("worker"))
             told = self._told.read_text().strip() if self._told.exists() else ""
             back.connect(told or self.job.programs.endpoint(self.job.job))
             self._backs[worker] = back
@@ -111,15 +119,19 @@ Holds = Callable[[Task], bool]
 class Gate(Relay):
     """Keeps back some results until it is opened: the job is under way, and does not end however fast it is."""
 
-    def __init__(self, library: Any, job: Job | Evaluation, holds: Holds) -> None:
+    def __init__(self, library: Any, job: Job | Evaluation, holds: Holds, keys: Keys | None = None) -> None:
         self._holds = holds
         self._kept: list[tuple[Task, Socket, list[bytes]]] = []
         # Whose results came through.
         self._passed: set[Task] = set()
-        super().__init__(library, job)
+        super().__init__(library, job, keys)
 
-    def wait_until_it_holds(self) -> None:
-        wait_until(lambda: self._kept, "a result is kept back")
+    def wait_until_it_holds(self) -> int:
+        """Returns the lease of a result that is kept back."""
+        return wait_until(self._kept_leases, "a result is kept back")[0]
+
+    def _kept_leases(self) -> list[int]:
+        return [lease_of(message[1]) for _, _, message in self._kept]
 
     def hold(self, holds: Holds) -> None:
         """Keeps back others from now on."""

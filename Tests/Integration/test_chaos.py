@@ -37,15 +37,18 @@ class Weather:
     # Bounds of how long a worker stands still, seconds.
     stop: tuple[float, float]
     coordinator_kills: int
+    # The share of the fits after which it is killed for the last time.
+    last_kill: float
     # The longest that the job may take, seconds.
     patience: float
     workers: int = 6
 
 
 ALL = Weather(
-    Shape(hidden=256, mlp=704, heads=8, key_heads=4, head=32, blocks=12), 32, 128, 1, (1, 60), 10, 3600
+    Shape(hidden=256, mlp=704, heads=8, key_heads=4, head=32, blocks=12), 32, 128, 1, (1, 60), 10, 0.8, 3600
 )
-SHORT = Weather(LONG, 16, 64, 2, (0.5, 12), 3, 300)
+# Its last kill is early: a job so short is soon at its end.
+SHORT = Weather(LONG, 16, 64, 2, (0.5, 12), 3, 0.3, 300)
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +145,8 @@ def run(cluster: Cluster) -> None:
             assert done.returncode == 75, done.stderr[-2000:]
             cluster.events["quarantines"] += 1
             coordinator = cluster.resume()
-        if kills < weather.coordinator_kills and fitted(cluster.job) > total * (kills + 1) / (weather.coordinator_kills + 2):
+        mark = total * weather.last_kill * (kills + 1) / weather.coordinator_kills
+        if kills < weather.coordinator_kills and fitted(cluster.job) > mark:
             coordinator.kill()
             kills += 1
             cluster.events["coordinators killed"] += 1

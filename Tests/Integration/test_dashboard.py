@@ -18,13 +18,17 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+from conftest import is_fit_of_last_block
 from jobs import MANUAL, Inputs, Job
 from processes import Process, Programs, only_line, wait_until
+from relays import Gate
 
 MakeJob = Callable[..., Job]
 GRAFANA = Path(__file__).resolve().parents[2] / "cluster" / "grafana" / "crvq.json"
 OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
+# A proxy that the environment names would look for the job on its own machine.
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 @dataclass
@@ -37,7 +41,7 @@ class Answer:
 def get(url: str, **headers: str) -> Answer:
     request = urllib.request.Request(url, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with OPENER.open(request, timeout=30) as response:
             return Answer(response.status, response.headers, response.read().decode())
     except urllib.error.HTTPError as error:
         return Answer(error.code, error.headers, error.read().decode())
@@ -61,15 +65,18 @@ class Running:
 
 
 @pytest.fixture(scope="module")
-def running(binaries: Path, long: Inputs, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def running(
+    binaries: Path, libzmq: Any, long: Inputs, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
     """A job in the middle: some linears are fitted, and its worker has been killed. Tests only look at it."""
     directory = tmp_path_factory.mktemp("dashboard")
     programs = Programs(binaries, directory)
     job = Job(programs, long, directory)
+    gate = Gate(libzmq, job, is_fit_of_last_block)
     try:
         coordinator = job.start(*MANUAL, "--dashboard", "0")
         url = dashboard(coordinator)
-        worker = job.worker("only")
+        worker = gate.worker("only")
         job.wait_until_fitted(2)
 
         def text_with(*names: str) -> str:
@@ -86,6 +93,7 @@ def running(binaries: Path, long: Inputs, tmp_path_factory: pytest.TempPathFacto
         yield Running(job, coordinator, url, {re.split("[{ ]", name)[0] for name in samples(text)})
     finally:
         programs.kill_all()
+        gate.close()
 
 
 def samples(text: str) -> dict[str, float]:
@@ -102,8 +110,8 @@ def test_what_it_serves(running: Running) -> None:
     assert get(f"{url}/healthz").text == "ok\n"
     assert get(f"{url}/job.sqlite").status == 404
     with pytest.raises(urllib.error.HTTPError, match="405"):
-        urllib.request.urlopen(f"{url}/healthz", data=b"stop", timeout=30)
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/healthz", method="HEAD"), timeout=30) as head:
+        OPENER.open(f"{url}/healthz", data=b"stop", timeout=30)
+    with OPENER.open(urllib.request.Request(f"{url}/healthz", method="HEAD"), timeout=30) as head:
         assert (head.status, head.headers["Content-Length"], head.read()) == (200, "3", b"")
     # The very form that the command prints.
     status = get(f"{url}/status.json")

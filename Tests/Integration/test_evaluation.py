@@ -14,7 +14,7 @@ import pytest
 from checkpoints import LONG, Shape, change_config, change_tensor, write_model, write_tokens
 from jobs import LOCAL, MANUAL, WINDOW, WINDOWS_UNDER_WAY, Evaluation, Inputs, Job, measured
 from keys import Keys
-from processes import Programs, last_line, local_workers, only_line, succeeded, wait_until
+from processes import Programs, is_alive, last_line, local_workers, only_line, succeeded, wait_until
 from protocol import EVALUATE
 from relays import Gate
 
@@ -86,10 +86,14 @@ def gate(long_evaluation: Evaluation, make_gate: Callable[..., Gate]) -> Gate:
     return gate
 
 
+def both_workers(directory: Path) -> list[int]:
+    return wait_until(lambda: len(pids := local_workers(directory)) == 2 and pids, "both workers are part of it")
+
+
 def test_a_worker_killed_in_the_middle_changes_nothing(long_evaluation: Evaluation, gate: Gate) -> None:
     coordinator = long_evaluation.start(*gate.local(2), "--json")
     directory = long_evaluation.wait_until_under_way()
-    os.kill(local_workers(directory)[0], signal.SIGKILL)
+    os.kill(both_workers(directory)[0], signal.SIGKILL)
     status = long_evaluation.programs.status(directory)
     assert (status["evaluated_windows"], status["windows"]) == (WINDOWS_UNDER_WAY, 24)
     assert (status["state"], status["model"]) == ("running", str(long_evaluation.model))
@@ -106,14 +110,13 @@ def test_an_evaluation_told_to_end_leaves_nothing(
     long_evaluation: Evaluation, gate: Gate, number: signal.Signals
 ) -> None:
     coordinator = long_evaluation.start(*gate.local(2), "--json")
-    workers = local_workers(long_evaluation.wait_until_under_way())
-    assert len(workers) == 2
+    workers = both_workers(long_evaluation.wait_until_under_way())
     coordinator.send(number)
     done = coordinator.wait()
     assert done.returncode == 75
     assert done.stdout == ""
     assert last_line(done) == f"crvq-coord: stopped by {number.name}"
-    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in workers if is_alive(pid)]
     long_evaluation.assert_nothing_stays()
 
 

@@ -9,14 +9,13 @@ import os
 import shlex
 import signal
 import socket
-from pathlib import Path
 from typing import Callable
 
 import pytest
 from checkpoints import LONG
 from interruption import FITS, UNDER_WAY, assert_under_way
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
-from processes import local_workers, only_line, query, succeeded, wait_until
+from processes import is_alive, local_workers, only_line, query, succeeded, wait_until
 from protocol import FIT
 from relays import Gate
 
@@ -58,7 +57,7 @@ def test_a_killed_coordinator_is_resumed(
     assert job.attempts("running") > 0
     assert [(worker["name"], worker["tasks"]) for worker in status["workers"]] == [("local-1", []), ("local-2", [])]
     for pid in workers:
-        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"worker {pid} has followed its coordinator")
+        wait_until(lambda pid=pid: not is_alive(pid), f"worker {pid} has followed its coordinator")
     resume_and_compare(job, long_result)
 
 
@@ -83,7 +82,7 @@ def test_passes_that_lie_in_caches_are_not_run_again(
     assert_under_way(job)
     # A cache is free when its process has ended.
     for pid in workers:
-        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"worker {pid} has followed its coordinator")
+        wait_until(lambda pid=pid: not is_alive(pid), f"worker {pid} has followed its coordinator")
     resume_and_compare(job, long_result)
     sql = (
         "SELECT kind, block, part, COUNT(*) AS times, MAX(started_at) AS again FROM attempt WHERE outcome = 'done' "
@@ -159,7 +158,7 @@ def test_a_coordinator_told_to_end_says_how_to_go_on(
     assert done.returncode == 75
     assert_under_way(job)
     assert done.stdout == ""
-    assert not [pid for pid in workers if Path(f"/proc/{pid}").exists()]
+    assert not [pid for pid in workers if is_alive(pid)]
     last = done.stderr.splitlines()[-1]
     assert last.startswith("crvq-coord: stopped by ")
     command = shlex.split(last.split("go on with: ")[1])

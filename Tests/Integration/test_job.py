@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from checkpoints import SMALL, Shape, write_large_model, write_model, write_tokens
 from jobs import LOCAL, MANUAL, REPORT, Inputs, Job, assert_same_output, report
-from processes import json_object, query, succeeded, wait_until
+from processes import is_alive, json_object, query, succeeded, wait_until
 from protocol import FIT
 from relays import Gate
 from safetensors.numpy import save_file
@@ -89,19 +89,27 @@ def test_several_slots_make_the_same_bytes(long: Inputs, long_result: Job, make_
     assert {entry["worker"] for entry in report(job.output)["linears"]} == {"alone"}
 
 
-def test_workers_by_hand_one_of_them_late(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+def test_workers_by_hand_one_of_them_late(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: Callable[..., Gate]
+) -> None:
+    """Most of what the first has fitted is held back until the other has fitted something."""
     job = make_job(long)
+    gate = make_gate(job)
+    gate.let_pass(FIT, 3)
     coordinator = job.start(*MANUAL)
-    workers = [job.worker("early")]
+    workers = [gate.worker("early")]
     said = f"crvq-worker --connect {job.programs.endpoint(job.job)}"
     wait_until(lambda: said in coordinator.stderr, "the coordinator says how workers are started")
     job.wait_until_fitted(3)
     workers.append(job.worker("late"))
+    fit = "SELECT 1 FROM result WHERE kind = 'fit' AND worker = 'late'"
+    wait_until(lambda: query(job.job, fit), "the late one has fitted something")
+    gate.open()
     coordinator.succeed()
     for worker in workers:
         worker.succeed()
     assert_same_output(long_result.output, job.output)
-    assert {entry["worker"] for entry in report(job.output)["linears"]} <= {"early", "late"}
+    assert {entry["worker"] for entry in report(job.output)["linears"]} == {"early", "late"}
 
 
 def test_a_sharded_checkpoint_makes_the_same_tensors(
@@ -185,5 +193,5 @@ def test_a_finished_job_leaves_no_process(small: Inputs, make_job: MakeJob) -> N
     job = make_job(small)
     succeeded(job.run(*LOCAL, "2"))
     for (pid,) in query(job.job, "SELECT pid FROM worker"):
-        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"worker {pid} has ended")
+        wait_until(lambda pid=pid: not is_alive(pid), f"worker {pid} has ended")
     assert list((job.programs.directory / "tmp").glob("crvq-worker*")) == []

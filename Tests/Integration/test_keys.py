@@ -17,10 +17,24 @@ import pytest
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
 from keys import Keys
 from processes import Process, Programs, last_line, listening_ports, only_line, query, succeeded, wait_until
-from protocol import GOODBYE, INVENTORY, READY, TASK_DONE, empty_inventory, field, fit_done, header, introduce, ready
+from protocol import (
+    FIT,
+    GOODBYE,
+    INVENTORY,
+    READY,
+    TASK_DONE,
+    empty_inventory,
+    field,
+    fit_done,
+    header,
+    introduce,
+    ready,
+)
+from relays import Gate
 from zeromq import Socket, readable
 
 MakeJob = Callable[..., Job]
+MakeGate = Callable[..., Gate]
 
 REQUEST, CHUNK, REFUSAL = 128, 129, 130
 NOT_FOUND, BAD_RANGE = 1, 2
@@ -115,17 +129,16 @@ def test_a_job_that_other_machines_reach(
 
 
 class GuardedJob:
-    """A job with keys under way, its one worker with the files that the documentation gives it."""
+    """A job with keys under way, its one worker with the files that the documentation gives it. It does not end before
+    `finish`."""
 
-    def __init__(self, job: Job, expected: Job, keys: Keys, libzmq: Any) -> None:
-        self.job, self.expected, self.keys, self._libzmq = job, expected, keys, libzmq
+    def __init__(self, job: Job, gate: Gate, expected: Job, keys: Keys) -> None:
+        self.job, self.expected, self.keys, self._gate = job, expected, keys, gate
         self.coordinator = job.start(*MANUAL, *keys.options)
         self.endpoint = job.programs.endpoint(job.job)
-        self.worker = self.start_worker("honest", keys.copy_for_worker(job.directory / "worker-keys"), "--threads", "2")
+        copied = keys.copy_for_worker(job.directory / "worker-keys")
+        self.worker = gate.worker("honest", "--threads", "2", *copied.options)
         job.wait_until_fitted(1)
-
-    def start_worker(self, name: str, keys: Keys | None, *options: str) -> Process:
-        return self.job.worker(name, *options, *(keys.options if keys else ()))
 
     def artifact_endpoint(self, process: Process) -> str:
         control = int(self.endpoint.split(":")[-1])
@@ -143,22 +156,29 @@ class GuardedJob:
 
     @property
     def worker_id(self) -> bytes:
-        return bytes.fromhex(query(self.job.job, "SELECT id FROM worker WHERE name = 'honest'")[0][0])
+        sql = "SELECT id FROM worker WHERE name = 'honest'"
+        return bytes.fromhex(wait_until(lambda: query(self.job.job, sql), "the worker is in the books")[0][0])
 
     @property
     def coordinator_log(self) -> str:
         return (self.job.job / "log" / "coordinator.log").read_text()
 
-    def assert_undisturbed(self) -> None:
+    def finish(self) -> None:
+        assert self.coordinator.is_running
+        self._gate.open()
         self.coordinator.succeed()
         self.worker.succeed()
         assert_same_output(self.expected.output, self.job.output)
+
+    def assert_undisturbed(self) -> None:
+        self.finish()
         assert set(self.job.status()["attempts"]["fit"]) == {"done"}
 
 
 @pytest.fixture
-def guarded(long: Inputs, long_result: Job, make_job: MakeJob, keys: Keys, libzmq: Any) -> GuardedJob:
-    return GuardedJob(make_job(long), long_result, keys, libzmq)
+def guarded(long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate, keys: Keys) -> GuardedJob:
+    job = make_job(long)
+    return GuardedJob(job, make_gate(job, keys=keys), long_result, keys)
 
 
 NO_KEY = "from 127.0.0.1: it shows no key"
@@ -197,8 +217,9 @@ def test_workers_without_the_right_keys_are_told(guarded: GuardedJob, others: Ke
     # Knows the coordinator's key, and is not known to it.
     mixed = others.copy_for_worker(tmp_path / "mixed")
     shutil.copy2(guarded.keys.directory / "allowed" / "coordinator.pub", mixed.directory / "allowed")
-    without, unknown = guarded.start_worker("keyless", None), guarded.start_worker("unknown", mixed)
-    foreign = guarded.start_worker("foreign", others)
+    job = guarded.job
+    without, unknown = job.worker("keyless"), job.worker("unknown", *mixed.options)
+    foreign = job.worker("foreign", *others.options)
     for process, reason in (
         (without, "coordinator and worker must both be given --keys"),
         (unknown, "the coordinator does not allow this worker's key"),
@@ -214,13 +235,19 @@ def test_workers_without_the_right_keys_are_told(guarded: GuardedJob, others: Ke
 
 
 def test_a_key_can_be_withdrawn_while_the_job_runs(
-    long: Inputs, long_result: Job, make_job: MakeJob, keys: Keys, programs: Programs
+    small: Inputs, small_result: Job, make_job: MakeJob, make_gate: MakeGate, keys: Keys, programs: Programs
 ) -> None:
-    """The worker that has it is out within seconds, and cannot come back; the job goes on without it."""
+    """The worker that has it is out within seconds, and cannot come back; the job goes on without it.
+
+    What the other has fitted is held back so long: the job does not end before.
+    """
     programs.succeed("keygen", "--output", keys.directory, "--worker", "node-7")
-    job = make_job(long)
+    job = make_job(small)
+    gate = make_gate(job, lambda task: task.kind == FIT, keys)
     coordinator = job.start(*MANUAL, *keys.options)
-    honest, doomed = (job.worker(name, *keys.options) for name in ("honest", "node-7"))
+    honest = gate.worker("honest", *keys.options)
+    gate.wait_until_it_holds()
+    doomed = job.worker("node-7", *keys.options)
     copied = keys.copy_for_worker(job.directory / "late", "node-7")
     job.wait_until_fitted(1)
     (keys.directory / "allowed" / "node-7.pub").unlink()
@@ -228,10 +255,11 @@ def test_a_key_can_be_withdrawn_while_the_job_runs(
     late = job.worker("node-7", *copied.options)
     done = late.wait()
     assert done.returncode == 65 and "the coordinator does not allow this worker's key" in last_line(done)
+    gate.open()
     coordinator.succeed()
     honest.succeed()
     doomed.kill()
-    assert_same_output(long_result.output, job.output)
+    assert_same_output(small_result.output, job.output)
 
 
 class Impostor:
@@ -254,11 +282,12 @@ class Impostor:
 
 @pytest.fixture
 def shared(
-    long: Inputs, long_result: Job, make_job: MakeJob, keys: Keys, programs: Programs, libzmq: Any
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate, keys: Keys, programs: Programs
 ) -> GuardedJob:
     """A job that allows the key of one more."""
     programs.succeed("keygen", "--output", keys.directory, "--worker", "other")
-    return GuardedJob(make_job(long), long_result, keys, libzmq)
+    job = make_job(long)
+    return GuardedJob(job, make_gate(job, keys=keys), long_result, keys)
 
 
 def test_a_worker_is_not_another_with_another_key(shared: GuardedJob, libzmq: Any) -> None:
@@ -284,11 +313,9 @@ def test_the_cache_of_a_worker_proves_nothing_with_another_key(shared: GuardedJo
     assert "was lost" not in shared.coordinator.stderr
     with Socket(libzmq, "dealer") as socket:
         Impostor(socket, shared, "worker").join(shared, "heir", b"fedcba9876543210", shared.worker_id)
-    shared.coordinator.succeed()
-    shared.worker.succeed()
+    shared.finish()
     assert shared.coordinator.stderr.count("was lost: ") == 1
     assert "worker honest was lost: heir has its cache" in shared.coordinator.stderr
-    assert_same_output(shared.expected.output, shared.job.output)
 
 
 def request(digest: bytes, offset: int, length: int) -> tuple[bytes, bytes]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from checkpoints import LONG, Shape, write_model, write_tokens
+from checkpoints import LASTING, Shape, write_model, write_tokens
 from conftest import finished, is_full_run
 from jobs import Inputs, Job, assert_no_lease_ran_out_twice, assert_same_output, longest_silence
 from namespaces import HUB_ADDRESS, Network, inside, why_not
@@ -19,7 +19,7 @@ MACHINES = 3
 # After so much of it, seconds, a worker is given up: SchedulerPolicy.heartbeatTimeout.
 SILENCE = 10
 PULLED = 30 if is_full_run() else SILENCE + 3
-SHAPE = Shape(hidden=256, mlp=704, heads=8, key_heads=2, head=32, blocks=12) if is_full_run() else LONG
+SHAPE = Shape(hidden=256, mlp=704, heads=8, key_heads=2, head=32, blocks=12) if is_full_run() else LASTING
 FITS = SHAPE.blocks * len(SHAPE.linears)
 
 
@@ -95,6 +95,7 @@ def test_a_connection_of_which_one_end_is_gone(
     job.wait_until_fitted(FITS // 8)
     network.pull_cable(1)
     workers[1].kill()
+    assert len(job.stored_fits()) < FITS
     network.plug_in(1)
     workers[1] = start_worker(job, network, 1)
     assert_ends_well(job, coordinator, workers, expected)

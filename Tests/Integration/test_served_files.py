@@ -11,12 +11,15 @@ from typing import Any, Callable
 
 import numpy as np
 import pytest
-from checkpoints import LONG, change_config, change_tensor, write_tokens
+from checkpoints import change_config, change_tensor, write_tokens
+from interruption import assert_under_way
 from jobs import LOCAL, MANUAL, Evaluation, Inputs, Job, assert_same_output, measured
 from keys import Keys
 from processes import Programs, last_line, succeeded
+from relays import Gate
 
 MakeJob = Callable[..., Job]
+MakeGate = Callable[..., Gate]
 
 
 def on_another_machine(*mounts: Sequence[Path | str]) -> list[Any]:
@@ -66,27 +69,29 @@ def test_the_coordinator_serves_what_a_machine_does_not_have(
 
 
 def test_a_machine_without_the_model_outlives_the_coordinator(
-    long: Inputs, long_result: Job, make_job: MakeJob
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
 ) -> None:
     """Whose successor serves the model at another port."""
     job = make_job(long)
+    gate = make_gate(job)
     coordinator = job.start(*MANUAL)
     endpoint = job.programs.endpoint(job.job)
     elsewhere = on_another_machine(without(long.model.parent))
-    far = job.programs.worker(endpoint, "far", "--slots", "2", "--threads", "2", prefix=elsewhere)
+    far = job.programs.worker(gate.endpoint, "far", "--slots", "2", "--threads", "2", prefix=elsewhere)
     job.wait_until_fitted(1)
     coordinator.kill()
-    assert len(job.stored_fits()) < LONG.blocks * len(LONG.linears)
+    assert_under_way(job, fits=1)
+    gate.open()
     succeeded(job.resume("--launcher", "none", "--bind", endpoint))
     far.succeed()
     assert_same_output(long_result.output, job.output)
 
 
-def test_a_worker_that_may_be_needed_again_says_so(long: Inputs, make_job: MakeJob) -> None:
+def test_a_worker_that_may_be_needed_again_says_so(long: Inputs, make_job: MakeJob, make_gate: MakeGate) -> None:
     """What started it, systemd or Kubernetes, is to start it again."""
     job = make_job(long)
     coordinator = job.start(*MANUAL)
-    worker = job.worker("one")
+    worker = make_gate(job).worker("one")
     job.wait_until_fitted(1)
     coordinator.send(signal.SIGTERM)
     assert coordinator.wait().returncode == 75

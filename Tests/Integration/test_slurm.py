@@ -74,9 +74,11 @@ def test_a_job_array_makes_the_same_bytes(
     wait_until(lambda: on_slurm.run("squeue", "-h", "-o", "%F|").strip() == "", "no task is left in the queue")
 
 
-def test_a_lost_node_and_a_requeue(long: Inputs, long_result: Job, make_job: MakeJob, on_slurm: Slurm) -> None:
+def test_a_lost_node_and_a_requeue(
+    lasting: Inputs, lasting_result: Job, make_job: MakeJob, on_slurm: Slurm
+) -> None:
     """The only worker is lost with its node; Slurm starts it again on another. Then it is preempted there."""
-    job = make_job(long)
+    job = make_job(lasting)
     file = cluster(job, "nodes: 1", "options: [--no-kill=off]")
     coordinator = job.start("--cluster", file, *LOOPBACK)
     task = f"{on_slurm.array()}_0"
@@ -88,17 +90,17 @@ def test_a_lost_node_and_a_requeue(long: Inputs, long_result: Job, make_job: Mak
     job.wait_until_fitted(20)
     on_slurm.run("scontrol", "requeue", task)
     done = coordinator.succeed()
-    assert_same_output(long_result.output, job.output)
+    assert_same_output(lasting_result.output, job.output)
     assert f"worker slurm-0 on {first} was taken back by Slurm and waits in its queue" in done.stderr
     workers = query(job.job, "SELECT name FROM worker")
     assert len(workers) >= 3 and set(workers) == {("slurm-0",)}
 
 
 def test_a_drained_node_is_given_nothing_more(
-    long: Inputs, long_result: Job, make_job: MakeJob, on_slurm: Slurm
+    lasting: Inputs, lasting_result: Job, make_job: MakeJob, on_slurm: Slurm
 ) -> None:
     """The administrator takes the worker's node out of service and has its task start elsewhere."""
-    job = make_job(long)
+    job = make_job(lasting)
     coordinator = job.start("--cluster", cluster(job, "nodes: 1"), *LOOPBACK)
     task = f"{on_slurm.array()}_0"
     job.wait_until_fitted(2)
@@ -108,7 +110,7 @@ def test_a_drained_node_is_given_nothing_more(
         second = wait_until(lambda: on_slurm.running_on(task), "the task runs again")
         assert second != first
         coordinator.succeed()
-    assert_same_output(long_result.output, job.output)
+    assert_same_output(lasting_result.output, job.output)
 
 
 def submit_all(job: Job, slurm: Slurm, programs: Path, nodes: int) -> tuple[str, Path]:
@@ -126,9 +128,11 @@ def assert_completed(slurm: Slurm, number: str, log: Path) -> None:
     assert state == "COMPLETED", log.read_text()
 
 
-def test_a_whole_job_in_one_allocation(long: Inputs, long_result: Job, make_job: MakeJob, on_slurm: Slurm) -> None:
+def test_a_whole_job_in_one_allocation(
+    lasting: Inputs, lasting_result: Job, make_job: MakeJob, on_slurm: Slurm
+) -> None:
     """crvq.sbatch: coordinator and two workers in one job of Slurm, which is requeued on the way."""
-    job = make_job(long)
+    job = make_job(lasting)
     number, log = submit_all(job, on_slurm, job.programs.coordinator.parent, nodes=2)
     directory = Path(f"{job.output}.job")
 
@@ -140,7 +144,7 @@ def test_a_whole_job_in_one_allocation(long: Inputs, long_result: Job, make_job:
     on_slurm.run("scontrol", "requeue", number)
     assert_completed(on_slurm, number, log)
     assert "Restarts=1" in on_slurm.run("scontrol", "show", "job", number)
-    assert_same_output(long_result.output, job.output)
+    assert_same_output(lasting_result.output, job.output)
     assert pids() - before, "other workers after the requeue"
 
 

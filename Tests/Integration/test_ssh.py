@@ -17,7 +17,7 @@ import pytest
 from jobs import Inputs, Job, assert_same_output, report
 from keys import Keys
 from namespaces import HUB_ADDRESS, Network, inside
-from processes import last_line, only_line, query, succeeded, wait_until
+from processes import is_alive, last_line, local_workers, only_line, query, succeeded, wait_until
 from ssh_hosts import Machines, descendants, in_namespaces, on_loopback, why_not
 
 MakeJob = Callable[..., Job]
@@ -58,7 +58,7 @@ def test_two_workers_over_ssh_make_the_same_bytes(
     assert stat.S_IMODE((job.job / "keys" / "worker.key").stat().st_mode) == 0o600
     assert list(loop.hosts[0].home.rglob("*.key")) == []
     for pid in (pid for (pid,) in query(job.job, "SELECT pid FROM worker")):
-        wait_until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"worker {pid} has ended")
+        wait_until(lambda pid=pid: not is_alive(pid), f"worker {pid} has ended")
 
 
 def test_what_runs_over_there_holds_no_secret_in_its_words(
@@ -78,10 +78,10 @@ def test_what_runs_over_there_holds_no_secret_in_its_words(
     assert any(b"crvq-worker" in text for text in seen)
     for text in seen:
         assert keys.secret("worker").encode() not in text
-    (worker,) = (pid for (pid,) in query(job.job, "SELECT pid FROM worker"))
+    worker = worker_pid(job, "loop-1")
     # The coordinator is killed: its connections go with it, and so does the worker, at once and not after 45 seconds.
     coordinator.kill()
-    wait_until(lambda: not Path(f"/proc/{worker}").exists(), "the worker has ended")
+    wait_until(lambda: not is_alive(worker), "the worker has ended")
 
 
 def worker_pid(job: Job, name: str) -> int:
@@ -91,6 +91,22 @@ def worker_pid(job: Job, name: str) -> int:
         return [pid for (pid,) in query(job.job, "SELECT pid FROM worker WHERE name = ? AND left_at IS NULL", name)]
 
     return wait_until(pids, f"{name} has joined")[0]
+
+
+@contextlib.contextmanager
+def standing_still(worker: int) -> Iterator[None]:
+    """What it has in hand keeps the job from its end, for a shorter time than it takes to be missed."""
+    os.kill(worker, signal.SIGSTOP)
+    yield
+    os.kill(worker, signal.SIGCONT)
+
+
+def wait_for_all(job: Job, *names: str) -> None:
+    """Returns while the job is under way and all workers are part of it."""
+    job.wait_until_fitted(1)
+    with standing_still(wait_until(lambda: local_workers(job.job), "a worker is in the books")[0]):
+        for name in names:
+            worker_pid(job, name)
 
 
 def parent(pid: int) -> int:
@@ -113,11 +129,14 @@ def test_a_worker_whose_end_has_come_is_started_again(
     """One after the other, so that the ends of all are noticed while others live."""
     job = make_job(long)
     coordinator = job.start("--cluster", cluster(job, loop, "[loop]", "workers: 2", "threads: 1"), *LOOPBACK)
-    job.wait_until_fitted(1)
-    for name in ("loop-1", "loop-2"):
-        os.kill(victim(worker_pid(job, name)), signal.SIGKILL)
-        wait_until(lambda name=name: f"worker {name} {what_is_said}" in coordinator.stderr, f"the end of {name} is noticed")
-        worker_pid(job, name)
+    wait_for_all(job, "loop-1", "loop-2")
+    for name, other in (("loop-1", "loop-2"), ("loop-2", "loop-1")):
+        old = worker_pid(job, name)
+        with standing_still(worker_pid(job, other)):
+            os.kill(victim(old), signal.SIGKILL)
+            said = f"worker {name} {what_is_said}"
+            wait_until(lambda said=said: said in coordinator.stderr, f"the end of {name} is noticed")
+            wait_until(lambda name=name, old=old: worker_pid(job, name) != old, f"{name} is there again")
     coordinator.succeed()
     assert_same_output(long_result.output, job.output)
 
@@ -149,9 +168,7 @@ def test_one_of_three_hosts_dies(
         program = f"program: {job.programs.worker_program}"
         file = cluster(job, machines, "[node0, node1, node2]", "threads: 1", f"interface: {HUB_ADDRESS}", program)
         coordinator = job.start("--cluster", file, prefix=inside(network.hub))
-        job.wait_until_fitted(1)
-        for name in ("node0-1", "node1-1", "node2-1"):
-            worker_pid(job, name)
+        wait_for_all(job, "node0-1", "node1-1", "node2-1")
         network.pull_cable(1)
         machines.hosts[1].kill()
         coordinator.succeed()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Callable
 
-from interruption import assert_under_way
+from checkpoints import LASTING
 from jobs import MANUAL, Inputs, Job, assert_same_output
 from processes import query
 
@@ -15,14 +15,16 @@ MakeJob = Callable[..., Job]
 STANDSTILL = 12
 
 
-def test_a_coordinator_that_stood_still_loses_nobody(long: Inputs, long_result: Job, make_job: MakeJob) -> None:
+def test_a_coordinator_that_stood_still_loses_nobody(
+    lasting: Inputs, lasting_result: Job, make_job: MakeJob
+) -> None:
     """No gate stands between: it would keep the old connections."""
-    job = make_job(long)
+    job = make_job(lasting)
     coordinator = job.start(*MANUAL)
     workers = [job.worker("one"), job.worker("two")]
     job.wait_until_fitted(1)
     with coordinator.standing_still():
-        assert_under_way(job, fits=1)
+        assert len(job.stored_fits()) < LASTING.blocks * len(LASTING.linears)
         time.sleep(STANDSTILL)
     done = coordinator.succeed()
     for worker in workers:
@@ -31,4 +33,4 @@ def test_a_coordinator_that_stood_still_loses_nobody(long: Inputs, long_result: 
     assert "no longer part of the job" not in done.stderr
     assert query(job.job, "SELECT COUNT(*) FROM attempt WHERE outcome = 'lost'") == [(0,)]
     assert query(job.job, "SELECT COUNT(*) FROM worker") == [(2,)]
-    assert_same_output(long_result.output, job.output)
+    assert_same_output(lasting_result.output, job.output)

@@ -8,7 +8,7 @@ from typing import Any
 
 KINDS = {"dealer": 5, "router": 6}
 LINGER, RECEIVE_TIMEOUT, SEND_TIMEOUT, LAST_ENDPOINT, RECEIVE_MORE = 17, 27, 28, 32, 13
-CURVE_PUBLIC_KEY, CURVE_SECRET_KEY, CURVE_SERVER_KEY = 48, 49, 50
+CURVE_SERVER, CURVE_PUBLIC_KEY, CURVE_SECRET_KEY, CURVE_SERVER_KEY = 47, 48, 49, 50
 SEND_MORE = 2
 POLL_IN = 1
 FRAME_LIMIT = 2 << 20
@@ -41,8 +41,7 @@ class Socket:
         self._handle = ctypes.c_void_p(library.zmq_socket(self._context, KINDS[kind]))
         self._buffer = ctypes.create_string_buffer(FRAME_LIMIT)
         for option, value in ((LINGER, linger), (RECEIVE_TIMEOUT, 10_000), (SEND_TIMEOUT, 10_000)):
-            number = ctypes.c_int(value)
-            self._check(library.zmq_setsockopt(self._handle, option, ctypes.byref(number), 4))
+            self._set_number(option, value)
 
     def __enter__(self) -> Socket:
         return self
@@ -60,11 +59,23 @@ class Socket:
             raise ZMQError(number, self._library.zmq_strerror(number).decode())
         return result
 
+    def _set_number(self, option: int, value: int) -> None:
+        number = ctypes.c_int(value)
+        self._check(self._library.zmq_setsockopt(self._handle, option, ctypes.byref(number), ctypes.c_size_t(4)))
+
+    def _set_key(self, option: int, key: str) -> None:
+        # With the zero that ends it.
+        self._check(self._library.zmq_setsockopt(self._handle, option, key.encode() + b"\0", ctypes.c_size_t(41)))
+
     def use_keys(self, server: str, public: str, secret: str) -> None:
         """Before connecting: keys as 40 characters each."""
         for option, key in ((CURVE_SERVER_KEY, server), (CURVE_PUBLIC_KEY, public), (CURVE_SECRET_KEY, secret)):
-            # With the zero that ends it.
-            self._check(self._library.zmq_setsockopt(self._handle, option, key.encode() + b"\0", ctypes.c_size_t(41)))
+            self._set_key(option, key)
+
+    def serve_with_key(self, secret: str) -> None:
+        """Before binding: who connects must know the public key of this one. Whose key it has itself is not asked."""
+        self._set_number(CURVE_SERVER, 1)
+        self._set_key(CURVE_SECRET_KEY, secret)
 
     def connect(self, endpoint: str) -> None:
         self._check(self._library.zmq_connect(self._handle, endpoint.encode()))
@@ -83,8 +94,7 @@ class Socket:
 
     def receive(self, seconds: float = 10) -> list[bytes] | None:
         """The frames of the next message; None if none comes in time."""
-        timeout = ctypes.c_int(int(seconds * 1000))
-        self._check(self._library.zmq_setsockopt(self._handle, RECEIVE_TIMEOUT, ctypes.byref(timeout), 4))
+        self._set_number(RECEIVE_TIMEOUT, int(seconds * 1000))
         frames: list[bytes] = []
         while True:
             size = self._library.zmq_recv(self._handle, self._buffer, FRAME_LIMIT, 0)
