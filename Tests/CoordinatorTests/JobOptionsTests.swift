@@ -33,7 +33,7 @@ import Testing
   }
 
   /// Tuned jobs have a number of their own: what tunes do has changed more often than what fits do.
-  @Test(arguments: [(0, nil, 5), (1, nil, 8), (0, 2, 8), (1, 2, 8)])
+  @Test(arguments: [(0, nil, 5), (1, nil, 9), (0, 2, 8), (1, 2, 9)])
   func aJobOfAnotherReleaseIsReadAndNotGoneOnWith(tuneEpochs: Int, distillEpochs: Int?, number: Int) throws {
     let refusal = CoordinatorError.badInput("job.sqlite: the job was made by another release of crvq; start a new job")
     let options = JobOptions(
@@ -44,7 +44,7 @@ import Testing
       let text = try #require(json.firstMatch(of: #/"method":[0-9]+,/#))
       return try JobOptions(json: json.replacing(text.output, with: method), path: "job.sqlite")
     }
-    for other in 1...7 {
+    for other in 1...9 {
       let options = try read("\"method\":\(other),")
       if other == number {
         try options.checkMethod("job.sqlite")

@@ -28,25 +28,25 @@ import Testing
   /// The header's bytes are a promise to other versions.
   @Test func headerIsMagicVersionKind() throws {
     let frames = try WorkerMessage.progress(Sample.progress).frames()
-    #expect(frames[0] == Array("CRVQ".utf8) + [8, 0, 3, 0])
+    #expect(frames[0] == Array("CRVQ".utf8) + [9, 0, 3, 0])
   }
 
   @Test func otherVersionIsNamed() throws {
     var frames = try WorkerMessage.ready(Sample.ready).frames()
-    frames[0][4] = 9
-    #expect(throws: ProtocolError.otherVersion(9)) { try WorkerMessage(frames: frames) }
+    frames[0][4] = 99
+    #expect(throws: ProtocolError.otherVersion(99)) { try WorkerMessage(frames: frames) }
     frames[1] = [0xFF, 0xFF]
-    #expect(throws: ProtocolError.otherVersion(9)) { try WorkerMessage(frames: frames) }
-    #expect(throws: ProtocolError.otherVersion(9)) { try WorkerMessage(frames: [frames[0]]) }
-    #expect(ProtocolError.otherVersion(9).description.contains("version 9"))
+    #expect(throws: ProtocolError.otherVersion(99)) { try WorkerMessage(frames: frames) }
+    #expect(throws: ProtocolError.otherVersion(99)) { try WorkerMessage(frames: [frames[0]]) }
+    #expect(ProtocolError.otherVersion(99).description.contains("version 99"))
   }
 
   @Test func refusalIsReadFromAnyVersion() throws {
     var refuse = WireRefuse()
     refuse.code = .protocolVersion
-    refuse.text = "version 9 only"
+    refuse.text = "version 99 only"
     var frames = try CoordinatorMessage.refuse(refuse).frames()
-    frames[0][4] = 9
+    frames[0][4] = 99
     #expect(try CoordinatorMessage(frames: frames) == .refuse(refuse))
   }
 
@@ -58,7 +58,7 @@ import Testing
   }
 
   @Test func unknownKindIsNamed() {
-    let header = Array("CRVQ".utf8) + [8, 0, 0x39, 0x05]
+    let header = Array("CRVQ".utf8) + [9, 0, 0x39, 0x05]
     #expect(throws: ProtocolError.unknownKind(1337)) { try WorkerMessage(frames: [header, []]) }
     #expect(throws: ProtocolError.unknownKind(1337)) {
       try ArtifactMessage(header: header, payload: [], dataLengths: [])

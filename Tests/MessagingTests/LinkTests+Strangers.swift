@@ -111,12 +111,12 @@ extension LinkTests {
     let coordinator = try coordinator()
     let stranger = try stranger(coordinator.endpoint)
     var frames = try WorkerMessage.ready(Sample.ready).frames()
-    frames[0][4] = 9
+    frames[0][4] = 99
     #expect(try stranger.send(frames) == .sent)
-    #expect(try rejection(coordinator) == .otherVersion(9))
+    #expect(try rejection(coordinator) == .otherVersion(99))
     guard case .refuse(let refuse) = try CoordinatorMessage(frames: receive(stranger)) else { throw Missing() }
     #expect(refuse.code == .protocolVersion)
-    #expect(refuse.text.contains("version 9"))
+    #expect(refuse.text.contains("version 99"))
   }
 
   @Test func aWorkerNoticesACoordinatorOfAnotherVersion() throws {
@@ -124,10 +124,10 @@ extension LinkTests {
     let worker = try worker(socket.bind("tcp://127.0.0.1:*"))
     let ready = try receive(socket)
     var frames = try CoordinatorMessage.welcome(welcome).frames()
-    frames[0][4] = 9
+    frames[0][4] = 99
     #expect(try socket.send([ready[0]] + frames) == .sent)
     let error = try worker.await { event in if case .rejected(let error) = event { error } else { nil } }
-    #expect(error == .otherVersion(9))
+    #expect(error == .otherVersion(99))
   }
 
   @Test func aReplayedMessageComesTwice() throws {

@@ -25,7 +25,7 @@ public struct MemoryNeed: Sendable, Equatable {
   /// The largest task of each kind, the largest first.
   public let tasks: [Task]
   public let slots: Int
-  /// Bytes beside the tasks: the worker that tunes keeps both streams, whatever else it does.
+  /// Bytes beside the tasks: the worker that tunes has its stream and the targets once, however many slots.
   private let kept: Double
   /// What makes tasks smaller, for people.
   let remedy: String
@@ -45,7 +45,7 @@ public struct MemoryNeed: Sendable, Equatable {
         + (isRepaired ? [Self.recollect(job)] : [])
         + (distillation.map { [Self.distill(job, $0, threadsPerSlot), Self.update(job, $0)] } ?? [])
       tasks = tuneEpochs > 0 ? others + [Self.tune(job)] : others
-      kept = tuneEpochs > 0 ? Self.tunedStreams(job) : 0
+      kept = tuneEpochs > 0 ? Self.tuneExamples(job) : 0
     case .evaluation:
       remedy = "a smaller --window"
       kept = 0
@@ -134,8 +134,8 @@ public struct MemoryNeed: Sendable, Equatable {
       size: ByteSize(bytes: float * (3 * job.blockWeights + gradient) + 2 * working(job)))
   }
 
-  /// Both streams of all sequences.
-  private static func tunedStreams(_ job: JobShape) -> Double {
+  /// What a block sees of all sequences, and what it should make of it.
+  private static func tuneExamples(_ job: JobShape) -> Double {
     float * 2 * job.tokens * Double(job.decoder.hiddenSize)
   }
 

@@ -9,8 +9,8 @@ public struct JobOptions: Codable, Sendable, Equatable {
   /// Raised whenever the same options give other bytes than before, or a job's records mean something else: half a job of each would
   /// fit neither.
   static let currentMethod = 5
-  /// The same for jobs that tune or distill, which are counted on their own.
-  private static let tuningMethod = 8
+  /// The same for jobs that tune, and for those that only distill, which are counted on their own.
+  private static let (tuningMethod, distillingMethod) = (9, 8)
   /// The first that knows a model by its manifest.
   private static let manifestMethod = 3
 
@@ -69,7 +69,7 @@ public struct JobOptions: Codable, Sendable, Equatable {
   }
 
   private static func method(_ tuneEpochs: Int, _ distillEpochs: Int?) -> Int {
-    tuneEpochs > 0 || distillEpochs != nil ? tuningMethod : currentMethod
+    tuneEpochs > 0 ? tuningMethod : distillEpochs != nil ? distillingMethod : currentMethod
   }
 
   /// The shards of the calibration sequences.

@@ -7,7 +7,7 @@ import SwiftProtobuf
 public enum Envelope {
   /// The protocol version this program speaks. Peers of another version are refused. Raised with the layout of messages, and
   /// when a task of the same name means other work than before.
-  public static let version: UInt16 = 8
+  public static let version: UInt16 = 9
   /// Bytes of a header frame.
   public static let headerLength = 8
   /// The most bytes of a protobuf payload.

@@ -11,7 +11,7 @@ struct ServedJob: Sendable {
   let copies: InputCopies
   let blocks: BlockSource
   let grams = GramSource()
-  let sweep = SweepStates()
+  let sweep = SweepStream()
   let expected = ExpectedStates()
   private let berth: Berth
 

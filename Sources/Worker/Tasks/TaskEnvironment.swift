@@ -10,7 +10,7 @@ struct TaskEnvironment {
   let inputs: TaskInputs
   let blocks: BlockSource
   let grams: GramSource
-  let sweep: SweepStates
+  let sweep: SweepStream
   let expected: ExpectedStates
   let passes: PassRecords
   let team: ThreadTeam

@@ -6,7 +6,7 @@ import Numerics
 import Transformer
 
 /// `tune(b)`: adjusts the real-valued parameters of a merged block so that, on the stream of the packed blocks before it, it
-/// gives what the original model has there.
+/// gives what the original block would.
 struct TuneTask {
   let block: Int
 
@@ -16,18 +16,18 @@ struct TuneTask {
     guard let batches = job.batches else {
       throw TaskError.badInput("the job holds no sequence out to judge a tune by")
     }
-    var streams = try environment.sweep.take(block: block, batches.sequences, environment)
-    try environment.blocks.original(block).forward(&streams.original, team: team)
+    var stream = try environment.sweep.take(block: block, batches.sequences, environment)
+    let targets = try environment.blocks.original(block).output(of: stream, team: team)
     let fitted = try environment.blocks.packedBlock(block, environment.inputs, team: team)
     let tuner = BlockTuner(job.tune, team: team) { try environment.control.progress($0) }
-    let outcome = try tuner.tune(fitted, on: TuneExamples(inputs: streams.packed, targets: streams.original), batches)
+    let outcome = try tuner.tune(fitted, on: TuneExamples(inputs: stream, targets: targets), batches)
 
     let artifact = try outcome.block.map { try store($0, environment) } ?? unchanged(environment)
-    try (outcome.block ?? fitted).block.forward(&streams.packed, team: team)
+    try (outcome.block ?? fitted).block.forward(&stream, team: team)
     try environment.control.progress("storing")
-    // Behind the last block nobody asks for them.
+    // Behind the last block nobody asks for it.
     if block + 1 < job.model.blockCount {
-      environment.sweep.keep(streams, after: block, packedAs: artifact.digest, environment)
+      environment.sweep.keep(stream, after: block, packedAs: artifact.digest, environment)
     }
 
     var result = WireTuneResult()
