@@ -7,8 +7,11 @@ public enum PackedPart: String, Sendable, CaseIterable {
   case channelOrder = "channel_order"
 
   /// What follows the linear's path in the tensor's name: ".codes".
-  var suffix: String { ".\(rawValue)" }
+  package var suffix: String { ".\(rawValue)" }
 
   /// The name of this tensor of the linear at `path`: "model.layers.3.self_attn.q_proj.codes".
   public func name(of path: String) -> String { path + suffix }
+
+  /// The names of all tensors that the linear at `path` may have.
+  package static func names(of path: String) -> [String] { allCases.map { $0.name(of: path) } }
 }

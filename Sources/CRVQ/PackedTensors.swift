@@ -38,7 +38,7 @@ public struct PackedTensors: TensorSource {
     self.team = team
     let suffix = PackedPart.codes.suffix
     let prefixes = names.filter { $0.hasSuffix(suffix) }.map { String($0.dropLast(suffix.count)) }
-    let parts = prefixes.flatMap { prefix in PackedPart.allCases.map { $0.name(of: prefix) } }
+    let parts = prefixes.flatMap(PackedPart.names)
     tensorNames = Set(others.tensorNames).subtracting(parts).union(prefixes.map { $0 + ".weight" }).sorted()
   }
 
@@ -93,10 +93,7 @@ public struct PackedTensors: TensorSource {
 
   public func floats(_ name: String, rows: Range<Int>) throws -> [Float] {
     guard prefix(name) != nil else { return try source(of: name).floats(name, rows: rows) }
-    guard let shape = shape(of: name), rows.upperBound <= shape[0], rows.lowerBound >= 0 else {
-      throw CheckpointError(.mismatch, path: path(of: name), "tensor \(name): no rows \(rows)")
-    }
-    return Array(try floats(name)[rows.lowerBound * shape[1]..<rows.upperBound * shape[1]])
+    return try slices(rows, ofWhole: name)
   }
 
   public func path(of name: String) -> String {

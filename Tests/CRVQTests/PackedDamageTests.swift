@@ -51,7 +51,7 @@ import Testing
   @Test func files() throws {
     let directory = try TemporaryDirectory(inMemory: true)
     let linear = try PackedLinearTests.random(format, rows: 5, columns: 44)
-    try linear.write(prefix: "p", to: directory.file("original"), isDurable: false)
+    try linear.write(prefix: "p", to: directory.file("original"))
     let original = try directory.bytes("original")
     let team = ThreadTeam(threads: 1)
     var refused = 0

@@ -108,7 +108,7 @@ import Testing
   @Test func onlyPartsOfPackedLinearsAreHidden() throws {
     let directory = try TemporaryDirectory(inMemory: true)
     let linear = try Self.random(PackedFormat(), rows: 3, columns: 64)
-    try linear.write(prefix: "p", to: directory.file("packed"), isDurable: false)
+    try linear.write(prefix: "p", to: directory.file("packed"))
     let tensors = PackedTensors(
       packed: try SafetensorsFile(path: directory.file("packed")),
       others: MemorySource(["p.weight": ([3, 64], []), "p.bias": ([3], [1, 2, 3]), "norm.scales": ([2], [4, 5])]),

@@ -23,6 +23,17 @@ import Worker
     return (task, outputs)
   }
 
+  /// A store with the record of one pass.
+  private func recorded(
+    _ texts: [String]
+  ) throws -> (store: ArtifactStore, records: PassRecords, outputs: [WireArtifactRef]) {
+    let store = try store()
+    let records = try PassRecords(of: "job", in: store)
+    let (task, outputs) = try pass(1, texts, in: store)
+    try records.add(task, outputs: outputs)
+    return (store, records, outputs)
+  }
+
   private func path(_ shard: Int) -> String { "\(directory.path)/passes/1-2-\(shard)" }
 
   @Test func theNextProcessFindsThem() throws {
@@ -38,10 +49,7 @@ import Worker
   }
 
   @Test func whatNoRecordNamesIsRemoved() throws {
-    let first = try store()
-    let records = try PassRecords(of: "job", in: first)
-    let (task, outputs) = try pass(1, ["a"], in: first)
-    try records.add(task, outputs: outputs)
+    let (first, _, _) = try recorded(["a"])
     let copy = try first.put(Data("a copy from elsewhere".utf8))
     let second = try store()
     _ = try PassRecords(of: "job", in: second)
@@ -50,10 +58,7 @@ import Worker
   }
 
   @Test func aRecordGoesWithTheLastOfItsOutputs() throws {
-    let store = try store()
-    let records = try PassRecords(of: "job", in: store)
-    let (task, outputs) = try pass(1, ["a", "b"], in: store)
-    try records.add(task, outputs: outputs)
+    let (store, records, outputs) = try recorded(["a", "b"])
     records.remove([outputs[0].artifact!.digest])
     #expect(records.passes.map(\.outputs) == [[outputs[1]]])
     #expect(try PassRecords(of: "job", in: self.store()).passes.map(\.outputs) == [[outputs[1]]])
@@ -64,10 +69,7 @@ import Worker
   }
 
   @Test func recordsOfAnotherJobCountForNothing() throws {
-    let first = try store()
-    let records = try PassRecords(of: "job", in: first)
-    let (task, outputs) = try pass(1, ["a"], in: first)
-    try records.add(task, outputs: outputs)
+    let (_, records, _) = try recorded(["a"])
     #expect(records.passes.count == 1)
     let second = try store()
     #expect(try PassRecords(of: "another", in: second).passes == [])
@@ -75,10 +77,7 @@ import Worker
   }
 
   @Test func aRecordUnderAnotherTasksNameCountsForNothing() throws {
-    let first = try store()
-    let records = try PassRecords(of: "job", in: first)
-    let (task, outputs) = try pass(1, ["a"], in: first)
-    try records.add(task, outputs: outputs)
+    let (_, records, _) = try recorded(["a"])
     #expect(records.passes.count == 1)
     #expect(rename(path(1), path(3)) == 0)
     #expect(try PassRecords(of: "job", in: store()).passes == [])
@@ -86,10 +85,7 @@ import Worker
 
   /// Every bit of a record, and every length.
   @Test func damagedRecordsCountForNothing() throws {
-    let first = try store()
-    let records = try PassRecords(of: "job", in: first)
-    let (task, outputs) = try pass(1, ["a"], in: first)
-    try records.add(task, outputs: outputs)
+    let (first, records, _) = try recorded(["a"])
     #expect(records.passes.count == 1)
     let whole = try Data(contentsOf: URL(fileURLWithPath: path(1)))
     var damaged = (0..<whole.count).map { Data(whole.prefix($0)) }
@@ -106,10 +102,7 @@ import Worker
   }
 
   @Test func outputsThatAreLostOrCutAreNotListed() throws {
-    let first = try store()
-    let records = try PassRecords(of: "job", in: first)
-    let (task, outputs) = try pass(1, ["a", "bb", "ccc"], in: first)
-    try records.add(task, outputs: outputs)
+    let (_, _, outputs) = try recorded(["a", "bb", "ccc"])
     #expect(unlink("\(directory.path)/\(outputs[0].artifact!.digest.hex)") == 0)
     #expect(truncate("\(directory.path)/\(outputs[1].artifact!.digest.hex)", 1) == 0)
     #expect(try PassRecords(of: "job", in: store()).passes.map(\.outputs) == [[outputs[2]]])

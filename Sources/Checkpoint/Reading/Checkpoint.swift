@@ -99,14 +99,7 @@ public struct Checkpoint: StoredTensorSource {
   /// Looks at all values of a tensor, few at a time.
   ///
   /// - Throws: ``CheckpointError`` as ``floats(_:)``: malformed, naming the first NaN or infinity and its place.
-  package func requireFinite(_ name: String) throws {
-    let shape = try info(name).shape
-    let rowByteCount = shape.dropFirst().reduce(MemoryLayout<Float>.size, *)
-    let piece = max(1, SafetensorsFile.chunkByteCountMax / max(1, rowByteCount))
-    for row in stride(from: 0, to: shape.first ?? 0, by: piece) {
-      _ = try floats(name, rows: row..<min(row + piece, shape[0]))
-    }
-  }
+  package func requireFinite(_ name: String) throws { try forEachFewRows(of: name) { _, _ in } }
 
   /// A tensor's bytes as they are in the file, valid inside `body` only.
   public func withBytes<Result>(_ name: String, _ body: (UnsafeRawBufferPointer) throws -> Result) throws -> Result {

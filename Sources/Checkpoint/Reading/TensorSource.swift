@@ -48,7 +48,10 @@ extension TensorSource {
   }
 
   /// Reads the whole tensor; sources that can read less do.
-  public func floats(_ name: String, rows: Range<Int>) throws -> [Float] {
+  public func floats(_ name: String, rows: Range<Int>) throws -> [Float] { try slices(rows, ofWhole: name) }
+
+  /// As ``floats(_:rows:)``, out of the whole tensor.
+  package func slices(_ rows: Range<Int>, ofWhole name: String) throws -> [Float] {
     guard let count = shape(of: name)?.first, rows.lowerBound >= 0, rows.upperBound <= count else {
       throw CheckpointError(.mismatch, path: path(of: name), "tensor \(name): no rows \(rows)")
     }
@@ -111,6 +114,21 @@ extension StoredTensorSource {
       for start in stride(from: 0, to: bytes.count, by: size) {
         try body(UnsafeRawBufferPointer(rebasing: bytes[start..<min(bytes.count, start + size)]))
       }
+    }
+  }
+
+  /// Hands out a tensor's values widened, in order, as many rows at a time as make a piece of bounded size.
+  ///
+  /// - Parameter body: is told the index of the first value.
+  /// - Throws: as ``floats(_:rows:)``; what `body` throws.
+  func forEachFewRows(of name: String, _ body: (_ first: Int, _ values: [Float]) throws -> Void) throws {
+    let shape = try info(name).shape
+    if shape.contains(0) { return }
+    guard let rows = shape.first else { return try body(0, floats(name)) }
+    let columns = shape.dropFirst().reduce(1, *)
+    let count = max(1, SafetensorsFile.chunkByteCountMax / (columns * MemoryLayout<Float>.size))
+    for row in stride(from: 0, to: rows, by: count) {
+      try body(row * columns, floats(name, rows: row..<min(rows, row + count)))
     }
   }
 

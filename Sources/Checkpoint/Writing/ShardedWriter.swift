@@ -68,17 +68,11 @@ public final class ShardedWriter {
   /// - Throws: ``CheckpointError``, also of kind mismatch for a number that binary16 has not.
   public func narrow(_ name: String, from source: some StoredTensorSource) throws {
     let shape = try source.info(name).shape
-    if shape.contains(0) { return }
-    let rows = shape.first ?? 1
-    let columns = shape.dropFirst().reduce(1, *)
-    let count = max(1, SafetensorsFile.chunkByteCountMax / (columns * MemoryLayout<Float>.size))
-    for start in stride(from: 0, to: rows, by: count) {
-      let values =
-        try shape.isEmpty ? source.floats(name) : source.floats(name, rows: start..<min(rows, start + count))
+    try source.forEachFewRows(of: name) { first, values in
       if let index = values.firstIndex(where: { abs($0) >= Half.overflowThreshold }) {
         throw CheckpointError(
           .mismatch, path: source.path(of: name),
-          "tensor \(name): \(values[index]) at \(coordinates(of: start * columns + index, in: shape)); "
+          "tensor \(name): \(values[index]) at \(coordinates(of: first + index, in: shape)); "
             + "expected what float16 holds, 65504 at most")
       }
       try append(Half.narrow(values), to: name)

@@ -29,7 +29,7 @@ public enum NetworkInterface {
       guard family == AF_INET || family == AF_INET6 else { continue }
       let size = family == AF_INET ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size
       guard let numeric = NumericAddress.text(address, socklen_t(size)), !numeric.contains("%") else { continue }
-      found.append((String(cString: entry.pointee.ifa_name), numeric.contains(":") ? "[\(numeric)]" : numeric))
+      found.append((String(cString: entry.pointee.ifa_name), NumericAddress.inEndpoint(numeric)))
     }
     return found
   }

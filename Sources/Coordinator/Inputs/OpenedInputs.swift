@@ -39,8 +39,8 @@ extension OpenedInputs {
   /// - Throws: ``CoordinatorError`` `.badInput`.
   private static func requireFreeNames(_ model: LanguageModel, _ checkpoint: Checkpoint) throws {
     let paths = (0..<model.blockCount).flatMap { block in model.linears.map { $0.path(block: block) } }
-    let parts = Set(paths.flatMap { path in PackedPart.allCases.map { $0.name(of: path) } })
-    for name in checkpoint.tensorNames where parts.contains(name) || name.hasSuffix(PackedPart.codes.name(of: "")) {
+    let parts = Set(paths.flatMap(PackedPart.names))
+    for name in checkpoint.tensorNames where parts.contains(name) || name.hasSuffix(PackedPart.codes.suffix) {
       throw CoordinatorError.badInput(
         "\(checkpoint.path(of: name)): tensor \(name): the output would have it for part of a packed linear; remove or rename it"
       )

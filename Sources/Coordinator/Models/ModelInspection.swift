@@ -36,7 +36,7 @@ public struct ModelInspection: Sendable {
       sum.add(linear.bitsPerWeight, weights: linear.rows * linear.columns)
     }
     let bits = sum.divided(by: weights)
-    let packedNames = packed.packedPrefixes.flatMap { prefix in PackedPart.allCases.map { $0.name(of: prefix) } }
+    let packedNames = packed.packedPrefixes.flatMap(PackedPart.names)
     func bytes(_ names: some Sequence<String>) throws -> Int {
       try names.filter { model.checkpoint.shape(of: $0) != nil }
         .reduce(0) { try $0 + model.checkpoint.withBytes($1) { $0.count } }

@@ -23,7 +23,7 @@ package struct PackedCheck {
     let file = try SafetensorsFile(path: path)
     var known: Set<String> = []
     for (prefix, shape) in linears.sorted(by: { $0.key < $1.key }) {
-      known.formUnion(PackedPart.allCases.map { $0.name(of: prefix) })
+      known.formUnion(PackedPart.names(of: prefix))
       let linear = try PackedLinear(prefix: prefix, format: format) { try Self.tensor($0, of: file) }
       try Self.expect(shape, of: prefix, [linear.rows, linear.columns])
     }

@@ -21,6 +21,9 @@ package enum NumericAddress {
     }
   }
 
+  /// An address as endpoints have it: of version 6 in brackets.
+  package static func inEndpoint(_ address: String) -> String { address.contains(":") ? "[\(address)]" : address }
+
   /// The text of an address; nil for one of a kind that has none.
   package static func text(_ address: UnsafePointer<sockaddr>, _ length: socklen_t) -> String? {
     var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))

@@ -12,11 +12,8 @@ final class ExpectedStates: Sendable {
   func states(of sequences: Range<Int>, _ environment: TaskEnvironment) throws -> HiddenStates {
     if let states = stored(sequences, environment) { return states }
     let job = environment.job
-    var hidden = try job.model.embed(tokens: job.tokens(of: sequences), from: job.original)
-    for block in 0..<job.model.blockCount {
-      try environment.control.progress("block \(block) of the original")
-      try environment.blocks.original(block).forward(&hidden, team: environment.team)
-    }
+    let hidden = try environment.hiddenStates.made(
+      .original, of: job.tokens(of: sequences), before: job.model.blockCount)
     let artifact = try? hidden.put(into: environment.store)
     kept.withLock { $0[sequences] = artifact?.digest }
     return hidden

@@ -16,7 +16,6 @@ enum LocalAddress {
     defer { close(descriptor) }
     // Connecting a datagram socket chooses a route and sends nothing.
     guard connect(descriptor, info.pointee.ai_addr, info.pointee.ai_addrlen) == 0 else { return nil }
-    guard let numeric = NumericAddress.ofThisEnd(descriptor: descriptor) else { return nil }
-    return numeric.contains(":") ? "[\(numeric)]" : numeric
+    return NumericAddress.ofThisEnd(descriptor: descriptor).map(NumericAddress.inEndpoint)
   }
 }

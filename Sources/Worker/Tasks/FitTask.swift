@@ -56,9 +56,7 @@ struct FitTask {
   /// The packed tensors under their names in the model, as a safetensors file.
   private func store(_ packed: PackedLinear, _ environment: TaskEnvironment) throws -> WireArtifactRef {
     let tensors = packed.encoded(prefix: linear.path(block: block))
-    let artifact = try environment.store.put(tensors.map(\.declaration)) { writer in
-      for tensor in tensors { try writer.append(tensor.bytes, to: tensor.name) }
-    }
+    let artifact = try environment.store.put(tensors.map(\.declaration)) { try $0.append(tensors) }
     return WireArtifactRef(name: ArtifactRef.packedName, artifact)
   }
 }

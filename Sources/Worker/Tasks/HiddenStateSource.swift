@@ -4,7 +4,8 @@ import Messaging
 import Numerics
 import Transformer
 
-/// A shard's hidden states in front of a block: from this worker's cache, from the worker that has it, or made again from the tokens.
+/// Hidden states in front of a block. A shard's are from this worker's cache, from the worker that has it, or made again from the
+/// tokens.
 struct HiddenStateSource {
   let job: JobContext
   let inputs: TaskInputs
@@ -16,11 +17,20 @@ struct HiddenStateSource {
   ///   made again, not an error.
   func hidden(_ stream: HiddenStream, block: Int, shard: Int) throws -> HiddenStates {
     if let found = try stored(stream, block: block, shard: shard) { return found }
-    if block > 0, let before = try stored(stream, block: block - 1, shard: shard) {
-      return try advance(before, stream, through: block - 1..<block)
+    if block > 0, var hidden = try stored(stream, block: block - 1, shard: shard) {
+      try advance(&hidden, stream, through: block - 1..<block)
+      return hidden
     }
-    let embedded = try job.model.embed(tokens: job.tokens(ofShard: shard), from: job.original)
-    return try advance(embedded, stream, through: 0..<block)
+    return try made(stream, of: job.tokens(ofShard: shard), before: block)
+  }
+
+  /// Those of any sequences, made from the tokens.
+  ///
+  /// - Throws: ``TaskError`` if cancelled; errors of reading model and tokens.
+  func made(_ stream: HiddenStream, of tokens: [[Int32]], before block: Int) throws -> HiddenStates {
+    var hidden = try job.model.embed(tokens: tokens, from: job.original)
+    try advance(&hidden, stream, through: 0..<block)
+    return hidden
   }
 
   private func stored(_ stream: HiddenStream, block: Int, shard: Int) throws -> HiddenStates? {
@@ -37,15 +47,11 @@ struct HiddenStateSource {
     }
   }
 
-  private func advance(
-    _ hidden: HiddenStates, _ stream: HiddenStream, through range: Range<Int>
-  ) throws -> HiddenStates {
-    var hidden = hidden
+  private func advance(_ hidden: inout HiddenStates, _ stream: HiddenStream, through range: Range<Int>) throws {
     for block in range {
       try control.progress("hidden states of block \(block)")
       let loaded = stream == .original ? try blocks.original(block) : try blocks.packed(block, inputs, team: team)
       try loaded.forward(&hidden, team: team)
     }
-    return hidden
   }
 }

@@ -58,7 +58,7 @@ struct TuneTask {
       linears.map(\.declaration)
       + others.map { TensorDeclaration(name: $0.0.name, elementType: .float16, shape: $0.0.shape) }
     return try environment.store.put(declared) { writer in
-      for tensor in linears { try writer.append(tensor.bytes, to: tensor.name) }
+      try writer.append(linears)
       for (tensor, bits) in others { try writer.append(bits, to: tensor.name) }
     }
   }

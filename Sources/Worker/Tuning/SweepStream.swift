@@ -25,7 +25,7 @@ final class SweepStream: Sendable {
       return entry
     }
     if let entry, entry.block == block, entry.packed == packed { return entry.stream }
-    return try make(block: block, sequences, environment)
+    return try environment.hiddenStates.made(.packed, of: environment.job.tokens(of: sequences), before: block)
   }
 
   /// Keeps the stream in front of the block after `block`, which was packed as `artifact`.
@@ -36,16 +36,5 @@ final class SweepStream: Sendable {
 
   private static func digests(below block: Int, _ inputs: TaskInputs) -> [Digest] {
     inputs.packedBlocks.filter { $0.index < block }.compactMap { $0.ref.artifact?.digest }
-  }
-
-  private func make(block: Int, _ sequences: Range<Int>, _ environment: TaskEnvironment) throws -> HiddenStates {
-    let job = environment.job
-    var stream = try job.model.embed(tokens: job.tokens(of: sequences), from: job.original)
-    for before in 0..<block {
-      try environment.control.progress("stream of block \(before)")
-      try environment.blocks.packed(before, environment.inputs, team: environment.team)
-        .forward(&stream, team: environment.team)
-    }
-    return stream
   }
 }
