@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import errno
 from typing import Any
 
 KINDS = {"dealer": 5, "router": 6}
 LINGER, RECEIVE_TIMEOUT, SEND_TIMEOUT, LAST_ENDPOINT, RECEIVE_MORE = 17, 27, 28, 32, 13
 CURVE_SERVER, CURVE_PUBLIC_KEY, CURVE_SECRET_KEY, CURVE_SERVER_KEY = 47, 48, 49, 50
-SEND_MORE = 2
+DONT_WAIT, SEND_MORE = 1, 2
 POLL_IN = 1
 FRAME_LIMIT = 2 << 20
 
@@ -87,10 +88,18 @@ class Socket:
         self._check(self._library.zmq_getsockopt(self._handle, LAST_ENDPOINT, text, ctypes.byref(size)))
         return text.value.decode()
 
-    def send(self, *frames: bytes) -> None:
+    def send(self, *frames: bytes, flags: int = 0) -> None:
         for index, frame in enumerate(frames):
             more = SEND_MORE if index + 1 < len(frames) else 0
-            self._check(self._library.zmq_send(self._handle, frame, len(frame), more))
+            self._check(self._library.zmq_send(self._handle, frame, len(frame), more | flags))
+
+    def send_unless_refused(self, *frames: bytes) -> None:
+        """Where the other side may end the handshake: libzmq then gives the connection up, and there is none to send by."""
+        try:
+            self.send(*frames, flags=DONT_WAIT)
+        except ZMQError as error:
+            if error.errno != errno.EAGAIN:
+                raise
 
     def receive(self, seconds: float = 10) -> list[bytes] | None:
         """The frames of the next message; None if none comes in time."""
