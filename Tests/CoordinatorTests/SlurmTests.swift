@@ -12,9 +12,11 @@ import Testing
 
   @Test func rowsAreRead() {
     #expect(
-      Row.rows(squeue: "0|RUNNING|None|n1\n12|PENDING|Nodes required are DOWN|\nN/A|x|y|z\nbroken\n")
+      Row.rows(
+        squeue:
+          "0|RUNNING|None|n1|2026-11-27T06:00:00\n12|PENDING|Nodes required are DOWN||N/A\nN/A|x|y|z|N/A\nbroken\n")
         == [
-          Row(index: 0, state: "RUNNING", nodes: "n1"),
+          Row(index: 0, state: "RUNNING", nodes: "n1", start: "2026-11-27T06:00:00"),
           Row(index: 12, state: "PENDING", reason: "Nodes required are DOWN"),
         ])
   }
@@ -26,6 +28,16 @@ import Testing
     let taken = array.update([Row(index: 0, state: "PENDING", reason: "BeginTime")], at: .seconds(3))
     #expect(taken == [.note("worker slurm-0 on n1 was taken back by Slurm and waits in its queue")])
     #expect(update(&array, [Row(index: 0, state: "PENDING", reason: "BeginTime")], 4) == [])
+  }
+
+  @Test func aTaskThatIsTakenBackAndStartedAgainBetweenTwoLooks() {
+    var array = SlurmArray(count: 1)
+    let first = Row(index: 0, state: "RUNNING", nodes: "n1", start: "06:00:00")
+    let second = Row(index: 0, state: "RUNNING", nodes: "n2", start: "06:00:03")
+    #expect(update(&array, [first], 1) == [])
+    #expect(update(&array, [first], 2) == [])
+    #expect(update(&array, [second], 3) == [.note("worker slurm-0 on n1 was taken back by Slurm and runs again on n2")])
+    #expect(update(&array, [second], 4) == [])
   }
 
   @Test func aTaskThatEndedIsAskedForAgainAfterAPause() {

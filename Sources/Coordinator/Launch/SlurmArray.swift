@@ -8,23 +8,26 @@ package struct SlurmArray: Sendable {
     package let state: String
     package let reason: String
     package let nodes: String
+    /// When this life of the task began, or may begin, as Slurm writes it.
+    package let start: String
 
     /// For squeue's --format.
-    package static let format = "%K|%T|%r|%N"
+    package static let format = "%K|%T|%r|%N|%S"
 
-    package init(index: Int, state: String, reason: String = "None", nodes: String = "") {
+    package init(index: Int, state: String, reason: String = "None", nodes: String = "", start: String = "N/A") {
       self.index = index
       self.state = state
       self.reason = reason
       self.nodes = nodes
+      self.start = start
     }
 
     package static func rows(squeue text: String) -> [Row] {
       text.split(whereSeparator: \.isNewline).compactMap { line in
         let parts = line.split(separator: "|", omittingEmptySubsequences: false)
           .map { $0.trimmingCharacters(in: .whitespaces) }
-        guard parts.count == 4, let index = Int(parts[0]) else { return nil }
-        return Row(index: index, state: parts[1], reason: parts[2], nodes: parts[3])
+        guard parts.count == 5, let index = Int(parts[0]) else { return nil }
+        return Row(index: index, state: parts[1], reason: parts[2], nodes: parts[3], start: parts[4])
       }
     }
   }
@@ -54,7 +57,9 @@ package struct SlurmArray: Sendable {
     /// When it was first seen to run in this life, which does not begin in Slurm's queue; nil before.
     var runningSince: Duration?
     var policy = RestartPolicy()
+    /// Where it last was seen to run, and since when by Slurm's clock.
     var nodes = ""
+    var start = ""
   }
 
   private var tasks: [Int: Task]
@@ -89,13 +94,15 @@ package struct SlurmArray: Sendable {
     let node = task.nodes.isEmpty ? "" : " on \(task.nodes)"
     switch row.state {
     case "RUNNING":
-      if task.phase != .running {
-        task.isKnown = true
-        task.runningSince = now
-        task.nodes = row.nodes
-      }
+      if task.phase == .running, task.start == row.start { return [] }
+      // The time in Slurm's queue was too short to be seen.
+      let isAgain = task.phase == .running
       task.phase = .running
-      return []
+      task.isKnown = true
+      task.runningSince = now
+      task.nodes = row.nodes
+      task.start = row.start
+      return isAgain ? [.note("worker \(worker)\(node) was taken back by Slurm and runs again on \(row.nodes)")] : []
     case "COMPLETING", "SUSPENDED", "STOPPED", "SIGNALING", "STAGE_OUT": return []
     case "PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_FED", "RESIZING", "REQUEUE_HOLD", "SPECIAL_EXIT":
       let wasRunning = task.phase == .running
