@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from crvq.errors import InputError
-from crvq.packed import PackedFormat, PackedLinear, PackedModel, pack_codes, row_bytes, unpack_codes
+from crvq.packed import Checkpoint, PackedFormat, PackedLinear, PackedModel, pack_codes, row_bytes, unpack_codes
 from safetensors.numpy import save_file
 
 CASES = {
@@ -150,6 +150,19 @@ def test_reads_a_directory(directories: tuple[Path, Path]) -> None:
     assert model.linears == ["layer"]
     assert model.plain_tensors == ["norm.weight"]
     assert np.array_equal(model.decode("layer"), random_linear("padded").decode())
+
+
+def test_bfloat16_is_widened(tmp_path: Path) -> None:
+    """Numpy has no such type, which most models have."""
+    values = np.array([[1, -2.5, 3e38], [0, 1e-40, -0.0]], np.float32)
+    upper = (values.view(np.uint32) >> 16).astype("<u2")
+    entry = {"dtype": "BF16", "shape": [2, 3], "data_offsets": [4, 16]}
+    header = json.dumps({"other": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}, "norm": entry}).encode()
+    data = np.ones(1, np.float32).tobytes() + upper.tobytes()
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + data)
+    norm = Checkpoint(tmp_path).tensor("norm")
+    assert norm.dtype == np.float32
+    assert np.array_equal(norm.view(np.uint32), upper.astype(np.uint32) << 16)
 
 
 def test_comparison_with_an_export(directories: tuple[Path, Path]) -> None:

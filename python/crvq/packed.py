@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -172,6 +173,17 @@ class PackedLinear:
         return weight
 
 
+def widened(path: Path, name: str) -> np.ndarray:
+    """A bfloat16 tensor of a safetensors file, whose numbers are the upper halves of float32."""
+    with path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        entry = json.loads(file.read(length))[name]
+        start, end = entry["data_offsets"]
+        file.seek(8 + length + start)
+        halves = np.frombuffer(file.read(end - start), "<u2")
+    return (halves.astype(np.uint32) << 16).view(np.float32).reshape(entry["shape"])
+
+
 class Checkpoint:
     """The tensors of a Hugging Face directory, one file or many, read one by one."""
 
@@ -224,10 +236,12 @@ class Checkpoint:
             raise InputError(f"{path}: {error}") from error
 
     def tensor(self, name: str, framework: str = "np") -> Any:
-        """One tensor, as numpy's or (framework "pt") torch's."""
+        """One tensor, as numpy's or (framework "pt") torch's. Numpy has no bfloat16: there it is float32, of the same values."""
         if name not in self.files:
             raise InputError(f"{self.directory}: there is no tensor {name}")
         with self.open(self.files[name], framework) as file:
+            if framework == "np" and file.get_slice(name).get_dtype() == "BF16":
+                return widened(self.files[name], name)
             return file.get_tensor(name)
 
 

@@ -11,7 +11,8 @@ import warnings
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PretrainedConfig, PreTrainedModel
+from transformers.utils import GENERATION_CONFIG_NAME
 
 from crvq.errors import InputError
 from crvq.packed import PackedModel
@@ -82,4 +83,7 @@ def load(directory: Path | str, dtype: torch.dtype = torch.float32) -> PreTraine
     if unexpected:
         warnings.warn(f"{directory}: {named(unexpected)} not of {config.architectures}, and not used", stacklevel=2)
     model.tie_weights()
+    # How the model's makers want it to write: where it stops, say.
+    if (packed.directory / GENERATION_CONFIG_NAME).is_file():
+        model.generation_config = GenerationConfig.from_pretrained(packed.directory)
     return model.eval()
