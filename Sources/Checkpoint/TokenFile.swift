@@ -47,14 +47,6 @@ public struct TokenFile: Sendable {
     try requireIDs(below: vocabularySize)
   }
 
-  private init(_ whole: TokenFile, sequenceCount: Int) {
-    path = whole.path
-    file = whole.file
-    info = whole.info
-    length = whole.length
-    self.sequenceCount = sequenceCount
-  }
-
   private func requireIDs(below vocabularySize: Int) throws {
     precondition(vocabularySize <= Int32.max, "ids are handed out as Int32")
     var index = 0
@@ -82,16 +74,5 @@ public struct TokenFile: Sendable {
     let start = info.byteRange.lowerBound + index * byteCount
     // Every id was checked to be below a vocabulary's size, which fits.
     return tokens(file.bytes(in: start..<start + byteCount)).map(Int32.init)
-  }
-
-  /// The first `count` sequences.
-  ///
-  /// - Throws: ``CheckpointError`` of kind mismatch if there are fewer, or none is asked for.
-  public func prefix(_ count: Int) throws -> TokenFile {
-    guard (1...sequenceCount).contains(count) else {
-      throw CheckpointError(
-        .mismatch, path: path, "\(Self.tensorName): expected \(count) sequences, got \(sequenceCount)")
-    }
-    return TokenFile(self, sequenceCount: count)
   }
 }
