@@ -9,8 +9,18 @@ import sys
 from pathlib import Path
 from typing import Callable
 
+import numpy as np
 import pytest
-from checkpoints import Shape, change_config, write_model, write_tokens
+from checkpoints import (
+    EMBEDDINGS,
+    WEIGHTS,
+    Shape,
+    change_config,
+    model_tensors,
+    save_bfloat16,
+    write_model,
+    write_tokens,
+)
 from conftest import ROOT
 from jobs import LOCAL, Evaluation, Inputs, Job, report
 from processes import succeeded
@@ -59,6 +69,20 @@ def test_qwen2_in_bfloat16_is_tuned_and_distilled(make_job: MakeJob, tmp_path: P
     assert done.stdout == "14 of 14 linears are equal bit for bit\n"
     packed, exported = (Evaluation(job.programs, model, job.inputs.tokens).measure() for model in (job.output, plain))
     assert packed == (pytest.approx(exported[0], rel=1e-6), exported[1])
+
+
+def test_a_tied_head_that_is_stored_as_well(make_job: MakeJob, tmp_path: Path) -> None:
+    """Embeddings and head are the same in the export too, although float16 rounds these."""
+    shape = Shape(dtype="bfloat16")
+    job = make_job(inputs(tmp_path, shape))
+    tensors = model_tensors(shape, seed=7)
+    tensors[EMBEDDINGS] = tensors["lm_head.weight"] = tensors[EMBEDDINGS].astype(np.float32) / 10_000
+    save_bfloat16(tensors, job.inputs.model / WEIGHTS)
+    succeeded(job.run(*LOCAL, "2"))
+    plain = tmp_path / "plain"
+    job.programs.succeed("export", "--quantized", job.output, "--output", plain)
+    assert {entry["dtype"] for entry in header(plain).values()} == {"F16"}
+    assert Evaluation(job.programs, plain, job.inputs.tokens).measure()[0] > 1
 
 
 def test_mistral(make_job: MakeJob, tmp_path: Path) -> None:

@@ -20,8 +20,8 @@ from checkpoints import (
     change_tensor,
     write_model,
 )
-from jobs import LOCAL, Inputs, Job
-from processes import last_line, only_line
+from jobs import LOCAL, Evaluation, Inputs, Job
+from processes import last_line, only_line, succeeded
 
 MakeJob = Callable[..., Job]
 Damage = Callable[[Path], Any]
@@ -223,6 +223,30 @@ def test_a_weight_too_large_to_be_packed_is_named(copies: Inputs, make_job: Make
     assert done.returncode == 65
     line = last_line(done)
     assert f"{WEIGHTS}: tensor {Q_PROJ}: weight[" in line and "at most 32752.0" in line, line
+
+
+@pytest.mark.parametrize("option", ["--tune-epochs", "--distill-epochs"])
+def test_a_norm_too_large_to_be_tuned_is_named(copies: Inputs, make_job: MakeJob, option: str) -> None:
+    """What is only copied may have it."""
+    name = "model.layers.1.input_layernorm.weight"
+    change_tensor(copies.model, name, lambda norm: np.append(norm[:-1].astype(np.float32), np.float32(7e4)))
+    done = make_job(copies).run(*LOCAL, "1", option, "1")
+    assert done.returncode == 65
+    line = only_line(done)
+    assert f"{WEIGHTS}: tensor {name}: 70000.0 at [63]; expected what float16 holds, 65504 at most" in line
+    succeeded(make_job(copies).run(*LOCAL, "1"))
+
+
+def test_tensors_that_are_not_read_are_said(copies: Inputs, make_job: MakeJob) -> None:
+    """The configuration does not speak of these biases. Frequencies, which older checkpoints have, go without saying."""
+    for name in ("q_proj.bias", "k_proj.bias", "rotary_emb.inv_freq"):
+        add_tensor(copies.model, f"model.layers.1.self_attn.{name}", lambda _: np.ones(8, np.float16))
+    job = make_job(copies)
+    path = "model.layers.1.self_attn"
+    said = f"{path}.k_proj.bias, {path}.q_proj.bias are not of LlamaForCausalLM as config.json describes it, and not used"
+    evaluation = Evaluation(job.programs, copies.model, copies.tokens)
+    for done in (job.run(*LOCAL, "1"), evaluation.run(), evaluation.run(*LOCAL, "1")):
+        assert succeeded(done).stderr.count(said) == 1
 
 
 @pytest.mark.parametrize("name", [NORM, EMBEDDINGS])

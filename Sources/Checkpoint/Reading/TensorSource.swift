@@ -132,6 +132,22 @@ extension StoredTensorSource {
     }
   }
 
+  /// ``forEachFewRows(of:_:)`` of a tensor that binary16 has to hold.
+  ///
+  /// - Throws: as that does; ``CheckpointError`` of kind mismatch for a number that binary16 has not, with its place.
+  package func forEachFewRowsOfHalves(of name: String, _ body: ([Float]) throws -> Void) throws {
+    let shape = try info(name).shape
+    try forEachFewRows(of: name) { first, values in
+      if let index = values.firstIndex(where: { abs($0) >= Half.overflowThreshold }) {
+        throw CheckpointError(
+          .mismatch, path: path(of: name),
+          "tensor \(name): \(values[index]) at \(coordinates(of: first + index, in: shape)); "
+            + "expected what float16 holds, 65504 at most")
+      }
+      try body(values)
+    }
+  }
+
   /// A tensor as it is to be written where it is copied.
   ///
   /// - Throws: ``CheckpointError`` of kind missing.

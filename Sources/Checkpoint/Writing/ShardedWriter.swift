@@ -67,16 +67,7 @@ public final class ShardedWriter {
   ///
   /// - Throws: ``CheckpointError``, also of kind mismatch for a number that binary16 has not.
   public func narrow(_ name: String, from source: some StoredTensorSource) throws {
-    let shape = try source.info(name).shape
-    try source.forEachFewRows(of: name) { first, values in
-      if let index = values.firstIndex(where: { abs($0) >= Half.overflowThreshold }) {
-        throw CheckpointError(
-          .mismatch, path: source.path(of: name),
-          "tensor \(name): \(values[index]) at \(coordinates(of: first + index, in: shape)); "
-            + "expected what float16 holds, 65504 at most")
-      }
-      try append(Half.narrow(values), to: name)
-    }
+    try source.forEachFewRowsOfHalves(of: name) { try append(Half.narrow($0), to: name) }
   }
 
   /// Finishes the last file and writes the index.

@@ -17,6 +17,8 @@ struct JobInputs: Sendable {
   /// The token file.
   let tokens: Artifact
   let tokensPath: String
+  /// Lines for the user about what is not as one would expect, and can be worked with.
+  let warnings: [String]
 
   /// - Throws: ``CheckpointError``, ``TransformerError``, ``CRVQError``, ``CoordinatorError``, ``ArtifactError``: one line that names the
   ///   file.
@@ -24,6 +26,7 @@ struct JobInputs: Sendable {
     try options.fit.validate()
     let opened = try OpenedInputs(options)
     try opened.requireFiniteOutsideBlocks()
+    if options.tuneEpochs > 0 || options.distillEpochs != nil { try opened.requireTunable() }
     let plan = JobPlan(
       blockCount: opened.model.blockCount,
       linears: opened.model.linears.map {
@@ -36,17 +39,23 @@ struct JobInputs: Sendable {
     if options.distillEpochs != nil, plan.distillation == nil {
       throw CoordinatorError.usage("--held-out is \(options.heldOut); a distillation needs one at least to judge by")
     }
-    try self.init(plan, opened.checkpoint, opened.config, tokensPath: options.calibration)
+    try self.init(
+      plan, opened.checkpoint, opened.config, tokensPath: options.calibration,
+      warnings: [opened.model.noteOfUnread(in: opened.checkpoint, of: options.model)].compactMap(\.self))
   }
 
   /// - Throws: as ``init(_:)``.
   init(_ options: EvaluationOptions) throws {
     let model = try OpenedModel(options.model)
     try self.init(
-      .evaluation(windows: options.windows), model.checkpoint, model.config, tokensPath: options.tokens)
+      .evaluation(windows: options.windows), model.checkpoint, model.config, tokensPath: options.tokens,
+      warnings: [model.noteOfUnread].compactMap(\.self))
   }
 
-  private init(_ plan: JobPlan, _ checkpoint: Checkpoint, _ config: ModelConfig, tokensPath: String) throws {
+  private init(
+    _ plan: JobPlan, _ checkpoint: Checkpoint, _ config: ModelConfig, tokensPath: String, warnings: [String]
+  ) throws {
+    self.warnings = warnings
     self.plan = plan
     self.checkpoint = checkpoint
     self.config = config

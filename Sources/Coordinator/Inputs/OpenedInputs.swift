@@ -55,6 +55,15 @@ extension OpenedInputs {
       try checkpoint.requireFinite(tensor.name)
     }
   }
+
+  /// Looks at the values of the blocks that a tune or a distillation stores as binary16, norms and biases.
+  ///
+  /// - Throws: ``CheckpointError`` naming the first that binary16 does not hold.
+  func requireTunable() throws {
+    for tensor in (0..<model.blockCount).flatMap(model.otherTensors(ofBlock:)) {
+      try checkpoint.forEachFewRowsOfHalves(of: tensor.name) { _ in }
+    }
+  }
 }
 
 extension DecoderShape {

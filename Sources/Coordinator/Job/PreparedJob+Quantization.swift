@@ -66,7 +66,7 @@ extension PreparedJob {
     try removeStrays(artifacts, keeping: check.kept)
     let job = PreparedJob(
       directory: directory, store: store, artifacts: artifacts, record: record, purpose: options, inputs: inputs,
-      results: check.kept, warnings: check.lost.map(\.reason), isNew: false)
+      results: check.kept, warnings: inputs.warnings + check.lost.map(\.reason), isNew: false)
     return (job, options)
   }
 

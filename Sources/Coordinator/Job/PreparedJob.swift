@@ -12,7 +12,7 @@ public struct PreparedJob: Sendable {
   let inputs: JobInputs
   /// What an earlier coordinator brought home, without what has been damaged since.
   package let results: [StoredResult]
-  /// Lines for the user about results that were lost and will be made again.
+  /// Lines for the user about inputs, and about results that were lost and will be made again.
   package let warnings: [String]
   /// Whether this process started the job.
   let isNew: Bool
@@ -30,7 +30,7 @@ extension PreparedJob {
     try store.create(record)
     self.init(
       directory: directory, store: store, artifacts: artifacts, record: record, purpose: purpose, inputs: inputs,
-      results: [], warnings: [], isNew: true)
+      results: [], warnings: inputs.warnings, isNew: true)
   }
 
   public var plan: JobPlan { inputs.plan }

@@ -34,6 +34,7 @@ public struct ModelEvaluation: Sendable {
   /// - Throws: errors that name the file at fault.
   public func run(team: ThreadTeam, progress: (String) -> Void) throws -> Result {
     let opened = try OpenedModel(model)
+    if let note = opened.noteOfUnread { progress(note) }
     let file = try TokenFile(path: tokens, vocabularySize: opened.model.shape.vocabularySize)
     let windows = try opened.model.shape.windows(of: file, length: window, countMax: maximumWindows)
     progress("\(windows.count.counted("window")) of \(windows.length) tokens")

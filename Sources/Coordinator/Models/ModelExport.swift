@@ -24,7 +24,7 @@ public struct ModelExport: Sendable {
     let names = packed.tensorNames
     let prefixes = Set(packed.packedPrefixes)
     // What the model does not read stays as it is: buffers of frequencies and masks, say.
-    let narrowed = Set(model.model.tensors.map(\.name)).subtracting(prefixes.map { $0 + ".weight" })
+    let unread = Set(model.model.unread(in: packed))
     func prefix(of name: String) -> String? {
       let prefix = String(name.dropLast(".weight".count))
       return name.hasSuffix(".weight") && prefixes.contains(prefix) ? prefix : nil
@@ -34,8 +34,8 @@ public struct ModelExport: Sendable {
         return TensorDeclaration(name: name, elementType: .float16, shape: shape)
       }
       let stored = try model.checkpoint.declaration(name)
-      return narrowed.contains(name)
-        ? TensorDeclaration(name: name, elementType: .float16, shape: stored.shape) : stored
+      return unread.contains(name)
+        ? stored : TensorDeclaration(name: name, elementType: .float16, shape: stored.shape)
     }
     try UnfinishedDirectory.write(output) { directory in
       let writer = try ShardedWriter(directory: directory.path, plan: ShardPlan(tensors: declarations))
@@ -45,10 +45,10 @@ public struct ModelExport: Sendable {
         let name = declaration.name
         if let prefix = prefix(of: name) {
           try writer.append(packed.linear(prefix).decodeHalf(team: team), to: name)
-        } else if narrowed.contains(name) {
-          try writer.narrow(name, from: model.checkpoint)
-        } else {
+        } else if unread.contains(name) {
           try writer.copy(name, from: model.checkpoint)
+        } else {
+          try writer.narrow(name, from: model.checkpoint)
         }
       }
       try checkStop()

@@ -30,6 +30,12 @@ public struct OpenedModel: Sendable {
     if packed == nil { try model.validateTie(in: checkpoint) }
   }
 
+  /// ``LanguageModel/noteOfUnread(in:of:)`` of this one.
+  var noteOfUnread: String? {
+    let tensors: any TensorSource = packed ?? checkpoint
+    return model.noteOfUnread(in: tensors, of: directory)
+  }
+
   /// Opens a packed model.
   ///
   /// - Throws: as ``init(_:)``, and where it is not packed.
@@ -39,5 +45,19 @@ public struct OpenedModel: Sendable {
       throw CoordinatorError.badInput("\(directory): not a packed model: config.json has no quantization_config")
     }
     return (model, packed)
+  }
+}
+
+extension LanguageModel {
+  /// A line for the user about tensors that the model does not read, as transformers gives one: a configuration that says nothing
+  /// of biases that are there makes another model of the checkpoint than was meant.
+  ///
+  /// - Returns: nil if there is none but frequencies, which older checkpoints have and newer models compute.
+  func noteOfUnread(in source: some TensorSource, of directory: String) -> String? {
+    let names = unread(in: source).filter { !$0.hasSuffix(".rotary_emb.inv_freq") }.sorted()
+    if names.isEmpty { return nil }
+    let more = names.count > 3 ? " and \(names.count - 3) more" : ""
+    return "\(directory): \(names.prefix(3).joined(separator: ", "))\(more) \(names.count == 1 ? "is" : "are") not of "
+      + "\(architecture) as config.json describes it, and not used"
   }
 }

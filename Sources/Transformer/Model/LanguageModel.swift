@@ -82,6 +82,13 @@ public struct LanguageModel: Sendable {
     for tensor in tensors { try tensor.check(in: source) }
   }
 
+  /// The tensors of a source that the model does not read, such as buffers of frequencies. A second copy of a tied head is none:
+  /// ``validateTie(in:)`` reads it.
+  public func unread(in source: some TensorSource) -> [String] {
+    let read = Set(tensors.map(\.name)).union([TensorSpec.head])
+    return source.tensorNames.filter { !read.contains($0) }
+  }
+
   /// The values that ``validateTie(in:)`` has in memory at a time, of each of the two matrices.
   private static let comparedValueCount = 1 << 20
 
