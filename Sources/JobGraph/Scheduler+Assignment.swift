@@ -2,8 +2,9 @@ extension Scheduler {
   /// Fills free slots, one task a worker at a time so that work spreads before it piles up.
   mutating func giveOut(_ actions: inout [SchedulerAction]) {
     setAside = workersSetAside
-    let idle = workers.keys.filter { !setAside.contains($0) && !isResting($0) && hasFreeSlot($0) }.sorted()
-    if idle.isEmpty { return }
+    let free = workers.keys.filter { !setAside.contains($0) && !isResting($0) && hasFreeSlot($0) }.sorted()
+    if free.isEmpty { return }
+    let idle = free.filter { workers[$0]?.isSlow == false } + free.filter { workers[$0]?.isSlow == true }
     var ready = readyWork
     var hungry = idle
     while !hungry.isEmpty {

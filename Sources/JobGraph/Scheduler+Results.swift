@@ -22,8 +22,9 @@ extension Scheduler {
     }
     for other in record(task).attempts where other != attempt {
       actions.append(.cancel(other.worker, task, other.lease))
+      remember(other, of: task)
     }
-    durations.add(now - attempt.start, of: task)
+    remember(attempt, of: task)
     switch task {
     case .collect, .recollect, .distill:
       update(task) {

@@ -26,8 +26,15 @@ extension Scheduler {
   }
 
   private func isStraggling(_ task: TaskID, _ attempt: Attempt) -> Bool {
-    guard let usual = durations.usual(for: task) else { return false }
+    guard let usual = durations.usual(for: task, besides: attempt.worker) else { return false }
     return now - attempt.start > max(usual * policy.stragglerFactor, policy.stragglerMinimum)
+  }
+
+  /// Remembers how long an attempt took that has brought the result, or took until another brought it.
+  mutating func remember(_ attempt: Attempt, of task: TaskID) {
+    let isSlow = isStraggling(task, attempt)
+    workers[attempt.worker]?.isSlow = isSlow
+    durations.add(now - attempt.start, of: task, by: attempt.worker)
   }
 
   /// A verification stays with those that had no hand in the block.

@@ -41,7 +41,7 @@ public struct Scheduler: Sendable {
   /// Workers that are given nothing for now.
   var setAside: Set<WorkerID> = []
   var quarantine = Quarantine()
-  var durations = TaskDurations()
+  var durations: TaskDurations
 
   /// Results dropped because their lease was over.
   package internal(set) var staleResults = 0
@@ -73,6 +73,7 @@ public struct Scheduler: Sendable {
     self.updated = updated
     self.stepsDone = stepsDone
     nextLease = firstLease
+    durations = TaskDurations(fitCosts: plan.linears.map(\.cost))
     for block in 0..<plan.blockCount {
       for shard in plan.shards.indices { tasks[.collect(block: block, shard: shard)] = TaskRecord() }
       if plan.repairSite != nil {

@@ -1,4 +1,4 @@
-/// How long tasks took of late, by what they are.
+/// How long tasks took of late, by what they are and who did them.
 struct TaskDurations: Sendable {
   /// Tasks that take about as long as each other on the same machine.
   private enum Workload: Hashable {
@@ -11,6 +11,25 @@ struct TaskDurations: Sendable {
     case update
     case verify
     case evaluate
+
+    init(_ task: TaskID) {
+      self =
+        switch task {
+        case .collect: .collect
+        case .recollect: .recollect
+        case .fit(_, let linear): .fit(linear: linear)
+        case .tune: .tune
+        case .distill(let step, _): .distill(step: step)
+        case .update: .update
+        case .verify: .verify
+        case .evaluate: .evaluate
+        }
+    }
+  }
+
+  private struct Sample {
+    let worker: WorkerID
+    let duration: Duration
   }
 
   /// The latest of a workload that are remembered.
@@ -18,31 +37,36 @@ struct TaskDurations: Sendable {
   /// With fewer nothing is usual.
   private static let fewest = 3
 
-  private var latest: [Workload: [Duration]] = [:]
+  /// The cost of each linear's fit, in any unit.
+  private let fitCosts: [Double]
+  private var latest: [Workload: [Sample]] = [:]
 
-  mutating func add(_ duration: Duration, of task: TaskID) {
-    let before = latest[Self.workload(of: task)] ?? []
-    latest[Self.workload(of: task)] = (before + [duration]).suffix(Self.memory)
+  init(fitCosts: [Double]) { self.fitCosts = fitCosts }
+
+  mutating func add(_ duration: Duration, of task: TaskID, by worker: WorkerID) {
+    let before = latest[Workload(task)] ?? []
+    latest[Workload(task)] = (before + [Sample(worker: worker, duration: duration)]).suffix(Self.memory)
   }
 
-  /// The median; nil while too few are known.
-  func usual(for task: TaskID) -> Duration? {
-    guard count(of: task) >= Self.fewest else { return nil }
-    return latest[Self.workload(of: task)].map { $0.sorted()[$0.count / 2] }
+  /// The median of what other workers took: one that is always slow is not to be measured by itself. Where they have not done
+  /// the like, that of what their fits of other linears would have taken with this one's cost, and at the last the worker's own.
+  ///
+  /// - Returns: nil while too few are known.
+  func usual(for task: TaskID, besides worker: WorkerID) -> Duration? {
+    let like = latest[Workload(task)] ?? []
+    return Self.median(like.filter { $0.worker != worker }.map(\.duration))
+      ?? Self.median(otherFits(than: task, besides: worker)) ?? Self.median(like.map(\.duration))
   }
 
-  private func count(of task: TaskID) -> Int { latest[Self.workload(of: task)]?.count ?? 0 }
-
-  private static func workload(of task: TaskID) -> Workload {
-    switch task {
-    case .collect: .collect
-    case .recollect: .recollect
-    case .fit(_, let linear): .fit(linear: linear)
-    case .tune: .tune
-    case .distill(let step, _): .distill(step: step)
-    case .update: .update
-    case .verify: .verify
-    case .evaluate: .evaluate
+  private func otherFits(than task: TaskID, besides worker: WorkerID) -> [Duration] {
+    guard case .fit(_, let linear) = task else { return [] }
+    return fitCosts.indices.flatMap { other in
+      (latest[.fit(linear: other)] ?? []).filter { $0.worker != worker }
+        .map { $0.duration * (fitCosts[linear] / fitCosts[other]) }
     }
+  }
+
+  private static func median(_ durations: [Duration]) -> Duration? {
+    durations.count < fewest ? nil : durations.sorted()[durations.count / 2]
   }
 }

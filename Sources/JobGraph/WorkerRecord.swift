@@ -8,6 +8,8 @@ struct WorkerRecord: Sendable {
   var givenOut: [Lease: Duration] = [:]
   /// When it was last seen with a slot free, or at a task under a living lease.
   var lastUseful: Duration
+  /// Whether its last task took much longer than is usual: what one worker alone can have is better another's.
+  var isSlow = false
 
   /// The tasks of attempts that failed on it, or that it did not take, since a result has come from it, or what it made for
   /// others.

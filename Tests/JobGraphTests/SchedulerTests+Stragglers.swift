@@ -39,6 +39,47 @@ extension SchedulerTests {
     #expect(scheduler.staleResults == 1)
   }
 
+  /// One does window after window in 54 seconds, and so would be usual if it were measured by itself.
+  @Test func aWorkerThatIsAlwaysSlowIsMeasuredByTheOthers() {
+    var scheduler = Scheduler(plan: .evaluation(windows: 9))
+    var own = assigned(scheduler.handle(.joined(one, slots: 1), at: .zero))
+    func finish(_ given: [(WorkerID, TaskID, Lease)], at second: Int) -> [(WorkerID, TaskID, Lease)] {
+      given.flatMap { worker, task, lease in
+        assigned(scheduler.handle(.finished(worker, task, lease, outputs: [gram]), at: .seconds(second)))
+      }
+    }
+    for window in 1...4 {
+      for second in stride(from: 54 * window - 50, to: 54 * window, by: 5) {
+        _ = scheduler.handle(.progressed(one, own[0].1, own[0].2), at: .seconds(second))
+      }
+      own = finish(own, at: 54 * window)
+    }
+    var others = assigned(scheduler.handle(.joined(two, slots: 1), at: .seconds(216)))
+    for second in 217...220 { others = finish(others, at: second) }
+    #expect(others.isEmpty)
+    let held = [own[0].2: own[0].1]
+    #expect(assigned(bothBeat(&scheduler, held, at: 225)).isEmpty)
+    let copies = assigned(bothBeat(&scheduler, held, at: 227))
+    #expect(copies.map(\.0) == [two])
+    #expect(copies.map(\.1) == own.map(\.1))
+  }
+
+  @Test func whatOneWorkerAloneCanHaveGoesToOneThatIsNotSlow() {
+    var scheduler = wideScheduler()
+    func output(of task: TaskID) -> ArtifactRef { ArtifactRef(name: "gram/attn_in", digest: "\(task)", size: 1) }
+    let (_, task, lease) = assigned(scheduler.handle(.joined(one, slots: 1), at: .zero))[0]
+    var open = assigned(scheduler.handle(.joined(two, slots: 2), at: .zero))
+    for second in 1...9 {
+      _ = scheduler.handle(.progressed(one, task, lease), at: .seconds(second))
+      open = open.flatMap { _, task, lease in
+        assigned(scheduler.handle(.finished(two, task, lease, outputs: [output(of: task)]), at: .seconds(second)))
+      }
+    }
+    // Both are free when the last collect brings the only fit; what there is besides is less urgent.
+    let given = assigned(scheduler.handle(.finished(one, task, lease, outputs: [output(of: task)]), at: .seconds(11)))
+    #expect(given.first { $0.1 == .fit(block: 0, linear: 0) }?.0 == two)
+  }
+
   @Test func aStragglerWhoseSecondWorkerIsLostGoesOn() {
     var scheduler = wideScheduler()
     let (task, lease) = straggling(&scheduler)
