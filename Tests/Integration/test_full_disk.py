@@ -37,8 +37,8 @@ class Disk:
         self.programs, self.path = programs, path
         path.mkdir()
 
-    def run(self, *lines: str) -> Run[str]:
-        mount = f"mount -t tmpfs -o size={SMALL_DISK} none {self.path} || exit 99"
+    def run(self, *lines: str, size: str = SMALL_DISK) -> Run[str]:
+        mount = f"mount -t tmpfs -o size={size} none {self.path} || exit 99"
         return subprocess.run(
             [*UNSHARE, "sh", "-c", "\n".join([mount, *lines])],
             capture_output=True,
@@ -132,6 +132,16 @@ def test_no_room_in_a_workers_cache(disk: Disk, wide: Inputs, tmp_path: Path) ->
     resumed = disk.programs.run("resume", "--job", job, *LOCAL, "1")
     succeeded(resumed)
     assert output.exists()
+
+
+def test_copies_in_a_workers_cache_make_room(disk: Disk, long: Inputs, make_job: MakeJob) -> None:
+    """The tasks need 17 MB on the disk. What is fetched and kept for later ones would come to 50."""
+    tuned = ("--tune-epochs", "1")
+    expected, job = make_job(long, *tuned), make_job(long, *tuned)
+    succeeded(expected.run(*LOCAL, "2"))
+    launched = command(job.programs.coordinator, *job.arguments(), *LOCAL, "2")
+    succeeded(disk.run(f"TMPDIR={disk.path} {launched}", size="24m"))
+    assert_same_output(expected.output, job.output)
 
 
 def test_no_room_for_an_export(disk: Disk, expected: Job, tmp_path: Path) -> None:

@@ -50,6 +50,20 @@ import Worker
     }
   }
 
+  @Test func aFullDiskIsCleared() throws {
+    try withStore { store in
+      let copies = InputCopies(in: store, idleBytesMax: 1000)
+      try store.put(bytes(9))
+      for value in 0..<4 { try use(UInt8(value), UInt64(value / 2), copies, store) }
+      copies.release(0)
+      #expect(held(store) == [0, 1, 2, 3, 9])
+      #expect(copies.removeIdle())
+      #expect(held(store) == [2, 3, 9])
+      let isAnyLeft = copies.removeIdle()
+      #expect(!isAnyLeft)
+    }
+  }
+
   @Test func whatWasMadeHereStays() throws {
     try withStore { store in
       let copies = InputCopies(in: store, idleBytesMax: 0)

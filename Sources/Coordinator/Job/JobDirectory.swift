@@ -16,17 +16,18 @@ public final class JobDirectory: Sendable {
   private let foundNames: Set<String>
 
   package static let databaseName = "job.sqlite"
+  private static let artifactsName = "artifacts"
   private static let lockName = "lock"
   private static let ownNames =
     ["", "-wal", "-shm", "-journal"].map { databaseName + $0 }
-    + ["artifacts", "keys", "log", lockName, SlurmLauncher.recordName]
+    + [artifactsName, "keys", "log", lockName, SlurmLauncher.recordName]
   private static let holderLengthMax = 512
   /// Tries to lock a file that is removed, or replaced, at the very moment each time.
   private static let lockAttempts = 16
 
   package static func databasePath(in directory: String) -> String { "\(directory)/\(databaseName)" }
   package var databasePath: String { Self.databasePath(in: path) }
-  package var artifactsPath: String { "\(path)/artifacts" }
+  package var artifactsPath: String { "\(path)/\(Self.artifactsName)" }
   public var logPath: String { "\(path)/log" }
   var lockPath: String { "\(path)/\(Self.lockName)" }
   /// Where the job has keys of its own, if it has.
@@ -35,6 +36,12 @@ public final class JobDirectory: Sendable {
   /// Whether a directory holds a job.
   package static func holdsJob(_ directory: String) -> Bool {
     FileManager.default.fileExists(atPath: databasePath(in: directory))
+  }
+
+  /// Whether a directory holds something that a job made.
+  package static func hasArtifacts(_ directory: String) -> Bool {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: "\(directory)/\(artifactsName)")) ?? []
+    return names.contains { Digest(hex: $0) != nil }
   }
 
   /// Checks that a directory holds a job or nothing, and can be written to or made. Makes nothing.

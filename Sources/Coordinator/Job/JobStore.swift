@@ -11,6 +11,9 @@ package final class JobStore: Sendable {
   private let path: String
   /// The file that was opened.
   private let identity: FileIdentity?
+  /// Pages of the write-ahead log after which a commit moves them into the file. By SQLite's own number, 1,000, all results of most
+  /// jobs would be in the log alone as long as the job runs, to be lost with it.
+  private static let logPagesMax = 64
 
   /// Opens or makes the database.
   ///
@@ -25,6 +28,7 @@ package final class JobStore: Sendable {
       configuration.prepareDatabase { database in
         // Not as the library has it: its journal mode WAL comes with NORMAL, by which a power failure may take the last commits.
         try database.execute(sql: "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
+        try database.execute(sql: "PRAGMA wal_autocheckpoint = \(Self.logPagesMax)")
       }
     }
     do {

@@ -71,10 +71,9 @@ extension PreparedJob {
   }
 
   private static func existing(_ store: JobStore, _ jobPath: String) throws -> JobRecord {
-    guard let record = try store.job() else {
-      throw CoordinatorError.badInput("\(jobPath): the job was never started; launch it again")
-    }
-    return record
+    if let record = try store.job() { return record }
+    if JobDirectory.hasArtifacts(jobPath) { throw store.damage("it has no job, and there are results of one") }
+    throw CoordinatorError.badInput("\(jobPath): the job was never started; launch it again")
   }
 
   /// Why a launch is refused where there is a job already.

@@ -28,6 +28,8 @@ extension PreparedJob {
     let artifacts = try ArtifactStore(
       directory: directory.artifactsPath, durability: purpose.isResumable ? .durable : .cache)
     try store.create(record)
+    // A log that is lost later takes results with it, but not the job.
+    if purpose.isResumable { store.foldLog() }
     self.init(
       directory: directory, store: store, artifacts: artifacts, record: record, purpose: purpose, inputs: inputs,
       results: [], warnings: inputs.warnings, isNew: true)

@@ -55,14 +55,27 @@ package final class InputCopies: Sendable {
   package func release(_ lease: UInt64) {
     state.withLock { state in
       for digest in state.copies.keys { state.copies[digest]?.users.remove(lease) }
-      let idle = state.copies.filter(\.value.users.isEmpty).sorted { $0.value.lastUse < $1.value.lastUse }
-      var bytes = idle.reduce(0) { $0 + $1.value.size }
-      for (digest, copy) in idle where bytes > idleBytesMax {
-        // A file that cannot be removed is tried again when the store is opened next.
-        _ = try? store.remove(digest)
-        state.copies[digest] = nil
-        bytes -= copy.size
-      }
+      removeIdle(until: idleBytesMax, &state)
     }
+  }
+
+  /// Makes room on a full disk: copies that no task in hand needs go.
+  ///
+  /// - Returns: whether there were any.
+  package func removeIdle() -> Bool { state.withLock { removeIdle(until: 0, &$0) } }
+
+  /// - Returns: whether a copy went.
+  @discardableResult
+  private func removeIdle(until bytesMax: UInt64, _ state: inout State) -> Bool {
+    let idle = state.copies.filter(\.value.users.isEmpty).sorted { $0.value.lastUse < $1.value.lastUse }
+    var bytes = idle.reduce(0) { $0 + $1.value.size }
+    let before = state.copies.count
+    for (digest, copy) in idle where bytes > bytesMax {
+      // A file that cannot be removed is tried again when the store is opened next.
+      _ = try? store.remove(digest)
+      state.copies[digest] = nil
+      bytes -= copy.size
+    }
+    return state.copies.count < before
   }
 }
