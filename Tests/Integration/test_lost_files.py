@@ -131,6 +131,18 @@ def test_a_coordinator_without_its_database_ends(
     assert "go on with" not in line, line
 
 
+def test_what_is_missed_first_in_a_moved_directory_is_not_what_is_said(long: Inputs, make_job: MakeJob) -> None:
+    """Results that come in find it gone before anybody looks at it."""
+    job = make_job(long)
+    coordinator = job.start(*LOCAL, "2")
+    job.wait_until_fitted(2)
+    job.job.rename(job.directory / "elsewhere")
+    done = coordinator.wait()
+    assert done.returncode == 74
+    line = last_line(done)
+    assert line.startswith(f"crvq-coord: {job.job}/job.sqlite: was removed, moved or replaced while the job ran"), line
+
+
 def test_a_job_directory_that_is_moved_can_be_moved_back(
     small: Inputs, small_result: Job, make_job: MakeJob
 ) -> None:

@@ -134,19 +134,26 @@ final class JobEngine: @unchecked Sendable {
     try end(beforeFarewell)
   }
 
-  /// Without its database nothing of a job is found again; without its lock another coordinator may have it. A
-  /// directory that is removed at the end has a name of its own, and is needed no longer than this process lives.
   private func lookAtDirectory() {
     let now = ContinuousClock.now
-    if now < nextLook || !job.purpose.isResumable { return }
+    if now < nextLook { return }
     nextLook = now + Self.look
+    if let lossOfDirectory { fail(lossOfDirectory) }
+  }
+
+  /// Without its database nothing of a job is found again; without its lock another coordinator may have it. A
+  /// directory that is removed at the end has a name of its own, and is needed no longer than this process lives.
+  private var lossOfDirectory: CoordinatorError? {
+    if !job.purpose.isResumable { return nil }
     if job.store.isGone {
       let advice = "put it back and resume, or start again with another --job"
-      fail(.io("\(job.directory.databasePath): was removed, moved or replaced while the job ran; \(advice)"))
-    } else if job.directory.isLockGone {
-      let reason = "was removed or replaced while the job ran, so that another coordinator may have it"
-      fail(.io("\(job.directory.lockPath): \(reason)"))
+      return .io("\(job.directory.databasePath): was removed, moved or replaced while the job ran; \(advice)")
     }
+    if job.directory.isLockGone {
+      let reason = "was removed or replaced while the job ran, so that another coordinator may have it"
+      return .io("\(job.directory.lockPath): \(reason)")
+    }
+    return nil
   }
 
   /// Who did not listen cannot say that others were silent.
@@ -183,7 +190,10 @@ final class JobEngine: @unchecked Sendable {
   }
 
   func fail(_ error: CoordinatorError) {
-    if outcome == nil { outcome = .failed(error) }
+    if outcome != nil { return }
+    // What cannot be found or made in a directory that is gone is not what went wrong.
+    if case .io = error, let lossOfDirectory { return outcome = .failed(lossOfDirectory) }
+    outcome = .failed(error)
   }
 
   func note(_ line: String) {
