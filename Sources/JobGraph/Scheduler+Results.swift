@@ -20,11 +20,9 @@ extension Scheduler {
       let reason = "worker \(worker): its result has no \(lacking)"
       return giveUp(task, lease, of: worker, .failed(because: reason), &actions)
     }
-    for other in record(task).attempts where other != attempt {
-      actions.append(.cancel(other.worker, task, other.lease))
-      remember(other, of: task)
-    }
-    remember(attempt, of: task)
+    let others = record(task).attempts.filter { $0 != attempt }
+    for other in others { actions.append(.cancel(other.worker, task, other.lease)) }
+    remember(attempt, of: task, and: others)
     switch task {
     case .collect, .recollect, .distill:
       update(task) {

@@ -30,9 +30,13 @@ extension Scheduler {
     return now - attempt.start > max(usual * policy.stragglerFactor, policy.stragglerMinimum)
   }
 
-  /// Remembers how long an attempt took that has brought the result, or took until another brought it.
-  mutating func remember(_ attempt: Attempt, of task: TaskID) {
-    let isSlow = isStraggling(task, attempt)
+  /// Remembers how long an attempt took that has brought the result, and the others, if they straggle, by what they took so far.
+  mutating func remember(_ attempt: Attempt, of task: TaskID, and others: [Attempt]) {
+    for other in others where isStraggling(task, other) { remember(other, of: task, isSlow: true) }
+    remember(attempt, of: task, isSlow: isStraggling(task, attempt))
+  }
+
+  private mutating func remember(_ attempt: Attempt, of task: TaskID, isSlow: Bool) {
     workers[attempt.worker]?.isSlow = isSlow
     durations.add(now - attempt.start, of: task, by: attempt.worker)
   }
