@@ -126,9 +126,9 @@ class Task(NamedTuple):
     batch: int
 
 
-def task_of(task_done: bytes) -> Task:
-    """What a TaskDone is the result of."""
-    task = fields(fields(task_done)[1])
+def task_of(message: bytes) -> Task:
+    """What a TaskDone is the result of, or an Assign gives out."""
+    task = fields(fields(message)[1])
     block, shard, step, batch = (task.get(number, 0) for number in (2, 3, 5, 6))
     return Task(task[1], block, shard, task.get(4, b"").decode(), step, batch)
 

@@ -10,7 +10,7 @@ from typing import Any
 from jobs import Evaluation, Job
 from keys import Keys
 from processes import Arguments, Process, wait_until
-from protocol import HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, Task, kind_of, lease_of, task_of
+from protocol import ASSIGN, HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, Task, kind_of, lease_of, task_of
 from zeromq import Socket, readable
 
 
@@ -70,6 +70,10 @@ class Relay:
         """Passes on what a worker says."""
         back.send(*message)
 
+    def answer(self, worker: bytes, message: list[bytes]) -> None:
+        """Passes on what the coordinator says to a worker."""
+        self._front.send(worker, *message)
+
     def look(self) -> None:
         """A moment has passed."""
 
@@ -82,7 +86,7 @@ class Relay:
                     self.say(self._back(frames[0]), frames[1:])
                 else:
                     worker = next(worker for worker, back in self._backs.items() if back is end)
-                    self._front.send(worker, *frames)
+                    self.answer(worker, frames)
             self.look()
 
     def _back(self, worker: bytes) -> Socket:
@@ -122,7 +126,7 @@ class Gate(Relay):
     def __init__(self, library: Any, job: Job | Evaluation, holds: Holds, keys: Keys | None = None) -> None:
         self._holds = holds
         self._kept: list[tuple[Task, Socket, list[bytes]]] = []
-        # Whose results came through.
+        # Whose results came through, and were not lost.
         self._passed: set[Task] = set()
         super().__init__(library, job, keys)
 
@@ -157,6 +161,12 @@ class Gate(Relay):
         else:
             self._passed.add(task)
             super().say(back, message)
+
+    def answer(self, worker: bytes, message: list[bytes]) -> None:
+        # What is given out again counts no more: with results kept back in all slots nobody could make it.
+        if kind_of(message) == ASSIGN:
+            self._passed.discard(task_of(message[1]))
+        super().answer(worker, message)
 
     def _count(self, kind: int) -> int:
         return sum(task.kind == kind for task in self._passed)
