@@ -49,7 +49,8 @@ struct TaskDurations: Sendable {
   }
 
   /// The median of what other workers took: one that is always slow is not to be measured by itself. Where they have not done
-  /// the like, that of what their fits of other linears would have taken with this one's cost, and at the last the worker's own.
+  /// the like, twice that of what their fits of other linears would have taken with this one's cost, which does not tell all; and
+  /// at the last the worker's own.
   ///
   /// - Returns: nil while too few are known.
   func usual(for task: TaskID, besides worker: WorkerID) -> Duration? {
@@ -62,7 +63,7 @@ struct TaskDurations: Sendable {
     guard case .fit(_, let linear) = task else { return [] }
     return fitCosts.indices.flatMap { other in
       (latest[.fit(linear: other)] ?? []).filter { $0.worker != worker }
-        .map { $0.duration * (fitCosts[linear] / fitCosts[other]) }
+        .map { $0.duration * (2 * fitCosts[linear] / fitCosts[other]) }
     }
   }
 

@@ -72,6 +72,7 @@ def test_other_types_are_of_the_weights_alone(tmp_path: Path, dtype: torch.dtype
 
 
 def test_the_makers_settings_of_generation_count(tmp_path: Path) -> None:
+    from crvq.errors import InputError
     from crvq.transformers_loader import load
 
     write_model(tmp_path / "model")
@@ -80,6 +81,9 @@ def test_the_makers_settings_of_generation_count(tmp_path: Path) -> None:
     (tmp_path / "packed" / "generation_config.json").write_text(json.dumps({"eos_token_id": [5, 6], "do_sample": True}))
     settings = load(tmp_path / "packed").generation_config
     assert (settings.eos_token_id, settings.do_sample) == ([5, 6], True)
+    (tmp_path / "packed" / "generation_config.json").write_text("{")
+    with pytest.raises(InputError, match="generation_config.json: "):
+        load(tmp_path / "packed")
 
 
 def test_refuses_a_model_that_is_not_packed(tmp_path: Path) -> None:

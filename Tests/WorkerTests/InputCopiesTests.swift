@@ -50,18 +50,28 @@ import Worker
     }
   }
 
-  @Test func aFullDiskIsCleared() throws {
-    try withStore { store in
-      let copies = InputCopies(in: store, idleBytesMax: 1000)
-      try store.put(bytes(9))
-      for value in 0..<4 { try use(UInt8(value), UInt64(value / 2), copies, store) }
-      copies.release(0)
-      #expect(held(store) == [0, 1, 2, 3, 9])
-      #expect(copies.removeIdle())
-      #expect(held(store) == [2, 3, 9])
-      let isAnyLeft = copies.removeIdle()
-      #expect(!isAnyLeft)
+  /// A disk that takes the next write only when there is less on it.
+  @Test func whatIsWrittenComesBeforeIdleCopies() throws {
+    let path = directory.path
+    var calls = FileCalls.system
+    calls.write = { descriptor, bytes, count in
+      let files = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+      if files.filter({ Digest(hex: $0) != nil }).count < 5 { return write(descriptor, bytes, count) }
+      errno = ENOSPC
+      return -1
     }
+    let store = try ArtifactStore(directory: path, durability: .cache, calls: calls)
+    let copies = InputCopies(in: store, idleBytesMax: 1000)
+    try store.put(bytes(9))
+    for value in 0..<4 { try use(UInt8(value), UInt64(value / 2), copies, store) }
+    copies.release(0)
+    #expect(held(store) == [0, 1, 2, 3, 9])
+    try store.put(bytes(10))
+    #expect(held(store) == [2, 3, 9, 10])
+    try store.put(bytes(11))
+    // There is nothing more to let go.
+    #expect { try store.put(bytes(12)) } throws: { if case ArtifactError.outOfSpace = $0 { true } else { false } }
+    #expect(held(store) == [2, 3, 9, 10, 11])
   }
 
   @Test func whatWasMadeHereStays() throws {

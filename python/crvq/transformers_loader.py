@@ -29,6 +29,17 @@ def plain_config(packed: PackedModel) -> PretrainedConfig:
     return AutoConfig.for_model(model_type, **values)
 
 
+def generation_config(packed: PackedModel) -> GenerationConfig | None:
+    """How the model's makers want it to write, where it stops, say; None where they do not say."""
+    path = packed.directory / GENERATION_CONFIG_NAME
+    if not path.is_file():
+        return None
+    try:
+        return GenerationConfig.from_pretrained(packed.directory)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: {' '.join(str(error).split())}") from error
+
+
 def state_dict(packed: PackedModel, dtype: torch.dtype) -> dict[str, torch.Tensor]:
     """All weights under transformers' names."""
     state = {name: packed.tensor(name, "pt").to(dtype) for name in packed.plain_tensors}
@@ -66,6 +77,7 @@ def load(directory: Path | str, dtype: torch.dtype = torch.float32) -> PreTraine
     config = plain_config(packed)
     if config.tie_word_embeddings:
         refuse_another_head(packed)
+    generation = generation_config(packed)
     model = AutoModelForCausalLM.from_config(config)
     # Not model.to(dtype): it would round the rotary frequencies as well, which are a buffer.
     for parameter in model.parameters():
@@ -83,7 +95,6 @@ def load(directory: Path | str, dtype: torch.dtype = torch.float32) -> PreTraine
     if unexpected:
         warnings.warn(f"{directory}: {named(unexpected)} not of {config.architectures}, and not used", stacklevel=2)
     model.tie_weights()
-    # How the model's makers want it to write: where it stops, say.
-    if (packed.directory / GENERATION_CONFIG_NAME).is_file():
-        model.generation_config = GenerationConfig.from_pretrained(packed.directory)
+    if generation is not None:
+        model.generation_config = generation
     return model.eval()

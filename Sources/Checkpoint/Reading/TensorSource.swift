@@ -135,7 +135,7 @@ extension StoredTensorSource {
   /// ``forEachFewRows(of:_:)`` of a tensor that binary16 has to hold.
   ///
   /// - Throws: as that does; ``CheckpointError`` of kind mismatch for a number that binary16 has not, with its place.
-  package func forEachFewRowsOfHalves(of name: String, _ body: ([Float]) throws -> Void) throws {
+  package func forEachFewRowsFittingHalf(of name: String, _ body: ([Float]) throws -> Void) throws {
     let shape = try info(name).shape
     try forEachFewRows(of: name) { first, values in
       if let index = values.firstIndex(where: { abs($0) >= Half.overflowThreshold }) {

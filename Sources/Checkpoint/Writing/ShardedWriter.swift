@@ -67,7 +67,7 @@ public final class ShardedWriter {
   ///
   /// - Throws: ``CheckpointError``, also of kind mismatch for a number that binary16 has not.
   public func narrow(_ name: String, from source: some StoredTensorSource) throws {
-    try source.forEachFewRowsOfHalves(of: name) { try append(Half.narrow($0), to: name) }
+    try source.forEachFewRowsFittingHalf(of: name) { try append(Half.narrow($0), to: name) }
   }
 
   /// Finishes the last file and writes the index.

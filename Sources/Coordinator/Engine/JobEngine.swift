@@ -192,8 +192,11 @@ final class JobEngine: @unchecked Sendable {
   func fail(_ error: CoordinatorError) {
     if outcome != nil { return }
     // What cannot be found or made in a directory that is gone is not what went wrong.
-    if case .io = error, let lossOfDirectory { return outcome = .failed(lossOfDirectory) }
-    outcome = .failed(error)
+    if case .io = error, let lossOfDirectory {
+      outcome = .failed(lossOfDirectory)
+    } else {
+      outcome = .failed(error)
+    }
   }
 
   func note(_ line: String) {

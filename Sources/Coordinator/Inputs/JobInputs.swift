@@ -17,8 +17,8 @@ struct JobInputs: Sendable {
   /// The token file.
   let tokens: Artifact
   let tokensPath: String
-  /// Lines for the user about what is not as one would expect, and can be worked with.
-  let warnings: [String]
+  /// A line for the user about what is not as one would expect, and can be worked with.
+  let warning: String?
 
   /// - Throws: ``CheckpointError``, ``TransformerError``, ``CRVQError``, ``CoordinatorError``, ``ArtifactError``: one line that names the
   ///   file.
@@ -41,7 +41,7 @@ struct JobInputs: Sendable {
     }
     try self.init(
       plan, opened.checkpoint, opened.config, tokensPath: options.calibration,
-      warnings: [opened.model.noteOfUnread(in: opened.checkpoint, of: options.model)].compactMap(\.self))
+      warning: opened.model.noteOfUnread(in: opened.checkpoint, of: options.model))
   }
 
   /// - Throws: as ``init(_:)``.
@@ -49,13 +49,13 @@ struct JobInputs: Sendable {
     let model = try OpenedModel(options.model)
     try self.init(
       .evaluation(windows: options.windows), model.checkpoint, model.config, tokensPath: options.tokens,
-      warnings: [model.noteOfUnread].compactMap(\.self))
+      warning: model.noteOfUnread)
   }
 
   private init(
-    _ plan: JobPlan, _ checkpoint: Checkpoint, _ config: ModelConfig, tokensPath: String, warnings: [String]
+    _ plan: JobPlan, _ checkpoint: Checkpoint, _ config: ModelConfig, tokensPath: String, warning: String?
   ) throws {
-    self.warnings = warnings
+    self.warning = warning
     self.plan = plan
     self.checkpoint = checkpoint
     self.config = config

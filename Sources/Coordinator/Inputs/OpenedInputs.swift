@@ -61,7 +61,7 @@ extension OpenedInputs {
   /// - Throws: ``CheckpointError`` naming the first that binary16 does not hold.
   func requireTunable() throws {
     for tensor in (0..<model.blockCount).flatMap(model.otherTensors(ofBlock:)) {
-      try checkpoint.forEachFewRowsOfHalves(of: tensor.name) { _ in }
+      try checkpoint.forEachFewRowsFittingHalf(of: tensor.name) { _ in }
     }
   }
 }

@@ -80,7 +80,8 @@ package final class JobStore: Sendable {
     }
     let text = error.message ?? "SQLite error \(error.resultCode.rawValue)"
     switch error.resultCode {
-    case .SQLITE_CORRUPT, .SQLITE_NOTADB:
+    // An error in SQL that does not change: the tables are not those that were made.
+    case .SQLITE_CORRUPT, .SQLITE_NOTADB, .SQLITE_ERROR:
       return damage(path, text)
     case .SQLITE_FULL: return .io("\(path): no space left; free some and resume")
     case .SQLITE_CANTOPEN, .SQLITE_IOERR:
@@ -109,6 +110,23 @@ package final class JobStore: Sendable {
   /// SQLite does so by itself only when the last connection closes in good order. What fails here it does at the next opening.
   package func foldLog() {
     _ = try? database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
+  }
+
+  /// The job's row, where there has to be one.
+  ///
+  /// - Parameter directory: the job's.
+  /// - Throws: ``CoordinatorError`` `.badInput` for a job that was never started, or is lost.
+  package func requireJob(in directory: String) throws -> JobRecord {
+    if let record = try job() { return record }
+    try requireNoResults(in: directory)
+    throw CoordinatorError.badInput("\(directory): the job was never started; launch it again")
+  }
+
+  /// Checks of a database without a job that none was lost.
+  ///
+  /// - Throws: ``CoordinatorError`` `.badInput`.
+  func requireNoResults(in directory: String) throws {
+    if JobDirectory.hasArtifacts(directory) { throw damage("it has no job, and there are results of one") }
   }
 
   func write<Result: Sendable>(_ body: @Sendable (Database) throws -> Result) throws -> Result {

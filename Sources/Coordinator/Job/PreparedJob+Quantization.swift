@@ -25,6 +25,7 @@ extension PreparedJob {
       let store = try JobStore(path: directory.databasePath)
       // A coordinator that died before the job's row was written leaves none.
       if let record = try store.job() { throw try refusal(options, inputs, record, jobPath) }
+      try store.requireNoResults(in: jobPath)
       return try PreparedJob(starting: options, inputs, in: directory, store)
     } catch {
       directory.discard()
@@ -43,7 +44,7 @@ extension PreparedJob {
     let directory = try JobDirectory(jobPath)
     let store = try JobStore(path: directory.databasePath)
     try store.checkIntegrity()
-    let record = try existing(store, jobPath)
+    let record = try store.requireJob(in: jobPath)
     if EvaluationOptions(json: record.options) != nil {
       throw CoordinatorError.usage("\(jobPath): is an evaluation, of which nothing is kept; start it again")
     }
@@ -66,14 +67,8 @@ extension PreparedJob {
     try removeStrays(artifacts, keeping: check.kept)
     let job = PreparedJob(
       directory: directory, store: store, artifacts: artifacts, record: record, purpose: options, inputs: inputs,
-      results: check.kept, warnings: inputs.warnings + check.lost.map(\.reason), isNew: false)
+      results: check.kept, warnings: [inputs.warning].compactMap(\.self) + check.lost.map(\.reason), isNew: false)
     return (job, options)
-  }
-
-  private static func existing(_ store: JobStore, _ jobPath: String) throws -> JobRecord {
-    if let record = try store.job() { return record }
-    if JobDirectory.hasArtifacts(jobPath) { throw store.damage("it has no job, and there are results of one") }
-    throw CoordinatorError.badInput("\(jobPath): the job was never started; launch it again")
   }
 
   /// Why a launch is refused where there is a job already.

@@ -32,7 +32,7 @@ extension PreparedJob {
     if purpose.isResumable { store.foldLog() }
     self.init(
       directory: directory, store: store, artifacts: artifacts, record: record, purpose: purpose, inputs: inputs,
-      results: [], warnings: inputs.warnings, isNew: true)
+      results: [], warnings: [inputs.warning].compactMap(\.self), isNew: true)
   }
 
   public var plan: JobPlan { inputs.plan }

@@ -11,19 +11,21 @@ struct ShortProcess: Sendable {
   /// Runs a program that is found on the path, and waits for it.
   ///
   /// - Parameters:
+  ///   - environment: variables besides those of this process, or in their place.
   ///   - input: what it reads; nil for nothing.
   ///   - patience: seconds until it is killed.
   ///   - outputMax: bytes of output that are kept.
   /// - Throws: ``CoordinatorError`` if there is no such program or it cannot be started.
   static func run(
-    _ name: String, _ arguments: [String], input: FileHandle? = nil, within patience: Double,
-    outputMax: Int = 1 << 22
+    _ name: String, _ arguments: [String], environment: [String: String] = [:], input: FileHandle? = nil,
+    within patience: Double, outputMax: Int = 1 << 22
   ) throws -> ShortProcess {
     let (output, error) = (Pipe(), Pipe())
     let process = try ChildProcess(
       ChildProcess.Start(
         executable: try ProgramPath.require(name), arguments: arguments,
-        environment: ProcessInfo.processInfo.environment, input: input, output: output.fileHandleForWriting,
+        environment: ProcessInfo.processInfo.environment.merging(environment) { $1 }, input: input,
+        output: output.fileHandleForWriting,
         error: error.fileHandleForWriting))
     try? output.fileHandleForWriting.close()
     try? error.fileHandleForWriting.close()

@@ -13,6 +13,8 @@ package struct SlurmArray: Sendable {
 
     /// For squeue's --format.
     package static let format = "%K|%T|%r|%N|%S"
+    /// For squeue: by the user's own format of times, a time may be another tomorrow.
+    package static let environment = ["SLURM_TIME_FORMAT": "standard"]
 
     package init(index: Int, state: String, reason: String = "None", nodes: String = "", start: String = "N/A") {
       self.index = index

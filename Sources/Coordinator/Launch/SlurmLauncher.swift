@@ -61,9 +61,11 @@ public final class SlurmLauncher: WorkerLauncher {
       Thread.sleep(forTimeInterval: Self.period / .seconds(1))
       let words = ["--noheader", "--array", "--states=all", "--jobs=\(job)", "--format=\(SlurmArray.Row.format)"]
       // A controller that does not answer for a while is no reason to give up: workers go on without it.
-      guard let done = try? ShortProcess.run("squeue", words, within: Self.patience), done.end == .exited(0) else {
-        continue
-      }
+      guard
+        let done = try? ShortProcess.run(
+          "squeue", words, environment: SlurmArray.Row.environment, within: Self.patience),
+        done.end == .exited(0)
+      else { continue }
       for action in array.update(SlurmArray.Row.rows(squeue: done.output), at: .now - start) {
         if state.withLock({ $0.isStopping }) { return }
         switch action {

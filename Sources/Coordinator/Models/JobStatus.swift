@@ -127,11 +127,7 @@ public struct JobStatus: Codable, Sendable {
     let store = try JobStore(path: JobDirectory.databasePath(in: directory), readOnly: true)
     // Asked before the record is read: the coordinator of a job that has just ended may be gone a moment later.
     let isHeld = JobDirectory.isHeld(directory)
-    guard let record = try store.job() else {
-      if JobDirectory.hasArtifacts(directory) { throw store.damage("it has no job, and there are results of one") }
-      throw CoordinatorError.badInput("\(directory): the job was never started")
-    }
-    return (store, record, isHeld)
+    return (store, try store.requireJob(in: directory), isHeld)
   }
 }
 

@@ -29,6 +29,7 @@ public final class ArtifactStore: Sendable {
   }
   private let entries = Mutex<[Digest: Entry]>([:])
   private let damageReport = Mutex<(@Sendable (ArtifactError) -> Void)?>(nil)
+  private let roomMaker = Mutex<(@Sendable () -> Void)?>(nil)
 
   /// Opens a store, making the directory if there is none.
   ///
@@ -55,6 +56,16 @@ public final class ArtifactStore: Sendable {
   /// asked for it may go on without a word: it is fetched or made again.
   public func reportDamage(to report: @escaping @Sendable (ArtifactError) -> Void) {
     damageReport.withLock { $0 = report }
+  }
+
+  /// Has room made where a write finds none, from the thread that writes, which then tries once more.
+  package func onFullDisk(_ makeRoom: @escaping @Sendable () -> Void) { roomMaker.withLock { $0 = makeRoom } }
+
+  /// - Returns: whether there is somebody who makes room.
+  func makeRoom() -> Bool {
+    guard let makeRoom = roomMaker.withLock({ $0 }) else { return false }
+    makeRoom()
+    return true
   }
 
   /// Whether somebody has removed the directory, or the place in it where files are written: nothing can be stored.

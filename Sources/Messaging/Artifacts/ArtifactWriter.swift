@@ -28,13 +28,19 @@ public final class ArtifactWriter {
     precondition(descriptor >= 0, "the writer is finished")
     guard let base = bytes.baseAddress else { return }
     var done = 0
+    var wasFull = false
     while done < bytes.count {
       let written = store.calls.write(descriptor, base + done, bytes.count - done)
       if written < 0 {
         let code = errno
         if code == EINTR { continue }
+        let error = ArtifactError.system("write", path, code)
+        if case .outOfSpace = error, !wasFull, store.makeRoom() {
+          wasFull = true
+          continue
+        }
         abandon()
-        throw .system("write", path, code)
+        throw error
       }
       done += written
     }

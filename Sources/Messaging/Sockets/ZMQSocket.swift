@@ -86,13 +86,13 @@ package final class ZMQSocket {
 
   /// The kernel's probes end connections whose other side was cut off without a word. ZeroMQ's own pings would too, but
   /// libzmq aborts the process where one is due on a connection that has ended while its receive queue was full (its issue
-  /// 4364), and who stands still for a while is not gone.
+  /// 4364).
   private func setConnectionClocks() throws(MessagingError) {
     try set(ZMQ_TCP_KEEPALIVE, Int32(1), "ZMQ_TCP_KEEPALIVE")
     try set(ZMQ_TCP_KEEPALIVE_IDLE, Int32(5), "ZMQ_TCP_KEEPALIVE_IDLE")
     try set(ZMQ_TCP_KEEPALIVE_INTVL, Int32(5), "ZMQ_TCP_KEEPALIVE_INTVL")
     try set(ZMQ_TCP_KEEPALIVE_CNT, Int32(3), "ZMQ_TCP_KEEPALIVE_CNT")
-    // Of what was sent and is not taken, too.
+    // Also where something has waited that long to be taken, by one who stands still, say.
     try set(ZMQ_TCP_MAXRT, Int32(20_000), "ZMQ_TCP_MAXRT")
     try set(ZMQ_HANDSHAKE_IVL, Int32(10_000), "ZMQ_HANDSHAKE_IVL")
     try set(ZMQ_RECONNECT_IVL, Int32(100), "ZMQ_RECONNECT_IVL")

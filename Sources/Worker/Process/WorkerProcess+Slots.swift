@@ -46,7 +46,7 @@ extension WorkerProcess {
         sweep: service.sweep, expected: service.expected, passes: service.passes,
         team: team, control: control)
       let outcome = try TaskControl.$current.withValue(control) {
-        try team.observed(by: control.pulse) { try run(assign.task, environment, makingRoomFrom: copies) }
+        try team.observed(by: control.pulse) { try environment.run(assign.task) }
       }
       try inputs.confirm()
       copies.disown(outcome.outputs.compactMap { $0.artifact?.digest })
@@ -67,17 +67,6 @@ extension WorkerProcess {
       // The task is not to blame; nor is it to be tried here again.
       if leavesForLackOfCache() { return }
       report(assign.task, assign.lease, blamingCache(error))
-    }
-  }
-
-  /// What was fetched for tasks to come is worth less than the one in hand: it goes where there is no room for both.
-  private func run(
-    _ task: WireTaskID, _ environment: TaskEnvironment, makingRoomFrom copies: InputCopies
-  ) throws -> TaskOutcome {
-    do {
-      return try environment.run(task)
-    } catch ArtifactError.outOfSpace where copies.removeIdle() {
-      return try environment.run(task)
     }
   }
 

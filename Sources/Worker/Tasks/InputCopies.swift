@@ -27,6 +27,8 @@ package final class InputCopies: Sendable {
   package init(in store: ArtifactStore, idleBytesMax: UInt64 = InputCopies.idleBytesMax) {
     self.store = store
     self.idleBytesMax = idleBytesMax
+    // What was fetched for tasks to come is worth less than what is made now.
+    store.onFullDisk { [weak self] in self?.removeIdle() }
   }
 
   /// A task is about to need an artifact. It stays until ``release(_:)``, if it is not one that this worker made.
@@ -59,23 +61,17 @@ package final class InputCopies: Sendable {
     }
   }
 
-  /// Makes room on a full disk: copies that no task in hand needs go.
-  ///
-  /// - Returns: whether there were any.
-  package func removeIdle() -> Bool { state.withLock { removeIdle(until: 0, &$0) } }
+  /// Copies that no task in hand needs go, all of them.
+  private func removeIdle() { state.withLock { removeIdle(until: 0, &$0) } }
 
-  /// - Returns: whether a copy went.
-  @discardableResult
-  private func removeIdle(until bytesMax: UInt64, _ state: inout State) -> Bool {
+  private func removeIdle(until bytesMax: UInt64, _ state: inout State) {
     let idle = state.copies.filter(\.value.users.isEmpty).sorted { $0.value.lastUse < $1.value.lastUse }
     var bytes = idle.reduce(0) { $0 + $1.value.size }
-    let before = state.copies.count
     for (digest, copy) in idle where bytes > bytesMax {
       // A file that cannot be removed is tried again when the store is opened next.
       _ = try? store.remove(digest)
       state.copies[digest] = nil
       bytes -= copy.size
     }
-    return state.copies.count < before
   }
 }
