@@ -3,6 +3,9 @@ import Numerics
 // Files are little-endian, as is every machine this package is built for; bytes are taken as they are.
 
 /// Widens a piece of a tensor. `bytes` may lie at any address; its size is that of `destination.count` elements.
+///
+/// - Precondition: a floating-point type. The only caller has just asked ``SafetensorsFile/requireFloatingPoint(_:)``, which knows the
+///   same three.
 func widen(
   _ bytes: UnsafeRawBufferPointer, _ elementType: ElementType, into destination: UnsafeMutableBufferPointer<Float>
 ) {

@@ -112,20 +112,21 @@ package final class JobStore: Sendable {
     _ = try? database.writeWithoutTransaction { try $0.checkpoint(.truncate) }
   }
 
+  private var directory: String { Directory.parent(of: path) }
+
   /// The job's row, where there has to be one.
   ///
-  /// - Parameter directory: the job's.
   /// - Throws: ``CoordinatorError`` `.badInput` for a job that was never started, or is lost.
-  package func requireJob(in directory: String) throws -> JobRecord {
+  package func requireJob() throws -> JobRecord {
     if let record = try job() { return record }
-    try requireNoResults(in: directory)
+    try requireNoResults()
     throw CoordinatorError.badInput("\(directory): the job was never started; launch it again")
   }
 
   /// Checks of a database without a job that none was lost.
   ///
   /// - Throws: ``CoordinatorError`` `.badInput`.
-  func requireNoResults(in directory: String) throws {
+  func requireNoResults() throws {
     if JobDirectory.hasArtifacts(directory) { throw damage("it has no job, and there are results of one") }
   }
 

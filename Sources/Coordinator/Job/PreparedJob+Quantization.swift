@@ -25,7 +25,7 @@ extension PreparedJob {
       let store = try JobStore(path: directory.databasePath)
       // A coordinator that died before the job's row was written leaves none.
       if let record = try store.job() { throw try refusal(options, inputs, record, jobPath) }
-      try store.requireNoResults(in: jobPath)
+      try store.requireNoResults()
       return try PreparedJob(starting: options, inputs, in: directory, store)
     } catch {
       directory.discard()
@@ -44,7 +44,7 @@ extension PreparedJob {
     let directory = try JobDirectory(jobPath)
     let store = try JobStore(path: directory.databasePath)
     try store.checkIntegrity()
-    let record = try store.requireJob(in: jobPath)
+    let record = try store.requireJob()
     if EvaluationOptions(json: record.options) != nil {
       throw CoordinatorError.usage("\(jobPath): is an evaluation, of which nothing is kept; start it again")
     }
@@ -67,7 +67,7 @@ extension PreparedJob {
     try removeStrays(artifacts, keeping: check.kept)
     let job = PreparedJob(
       directory: directory, store: store, artifacts: artifacts, record: record, purpose: options, inputs: inputs,
-      results: check.kept, warnings: [inputs.warning].compactMap(\.self) + check.lost.map(\.reason), isNew: false)
+      results: check.kept, losses: check.lost.map(\.reason), isNew: false)
     return (job, options)
   }
 

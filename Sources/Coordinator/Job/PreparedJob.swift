@@ -12,8 +12,8 @@ public struct PreparedJob: Sendable {
   let inputs: JobInputs
   /// What an earlier coordinator brought home, without what has been damaged since.
   package let results: [StoredResult]
-  /// Lines for the user about inputs, and about results that were lost and will be made again.
-  package let warnings: [String]
+  /// Lines for the user about results that were lost and will be made again.
+  let losses: [String]
   /// Whether this process started the job.
   let isNew: Bool
 }
@@ -32,10 +32,13 @@ extension PreparedJob {
     if purpose.isResumable { store.foldLog() }
     self.init(
       directory: directory, store: store, artifacts: artifacts, record: record, purpose: purpose, inputs: inputs,
-      results: [], warnings: [inputs.warning].compactMap(\.self), isNew: true)
+      results: [], losses: [], isNew: true)
   }
 
   public var plan: JobPlan { inputs.plan }
+
+  /// Lines for the user before the job begins.
+  var warnings: [String] { [inputs.warning].compactMap(\.self) + losses }
 
   /// Takes the job back if this process started it and it cannot run: nothing has been done for it yet.
   public func discard() { if isNew { directory.discard() } }

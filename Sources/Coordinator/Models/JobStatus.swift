@@ -127,7 +127,7 @@ public struct JobStatus: Codable, Sendable {
     let store = try JobStore(path: JobDirectory.databasePath(in: directory), readOnly: true)
     // Asked before the record is read: the coordinator of a job that has just ended may be gone a moment later.
     let isHeld = JobDirectory.isHeld(directory)
-    return (store, try store.requireJob(in: directory), isHeld)
+    return (store, try store.requireJob(), isHeld)
   }
 }
 

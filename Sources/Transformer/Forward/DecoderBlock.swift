@@ -35,7 +35,8 @@ public struct DecoderBlock: Sendable {
   /// The linear in a role. A replacement must have the same sizes.
   public subscript(role: LinearRole) -> Linear {
     get {
-      guard let linear = linears[role] else { preconditionFailure("the initialiser checked that all are there") }
+      // The initializer checked every role, and the setter below only replaces.
+      guard let linear = linears[role] else { preconditionFailure("a block has all linears") }
       return linear
     }
     set {
