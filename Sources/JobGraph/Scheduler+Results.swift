@@ -83,18 +83,18 @@ extension Scheduler {
     }
   }
 
-  /// Who is to blame for an input that was not there. The task is not, the first time: a cache that is lost or damaged lacks
-  /// many of its inputs, and each is made again. If one is missing again it may be the way there; and if it was made again by the
-  /// same holder, that one is given nothing for a while: what it makes may reach nobody.
+  /// Who is to blame for an input that was not there. Nobody, the first time: a cache that is lost or damaged lacks many inputs
+  /// of many tasks, and each is made again, or fetched again from the coordinator, which never gives up its own. If one is
+  /// missing again it may be the way there; and if it was made again by the same holder, that one is given nothing for a while:
+  /// what it makes may reach nobody.
   ///
   /// - Returns: whether the attempt counts as a failure.
   private mutating func missed(
     _ digest: String, by task: TaskID, sources: Set<WorkerID>, _ actions: inout [SchedulerAction]
   ) -> Bool {
-    // The coordinator's own are never given up.
-    if sources.isEmpty { return true }
     let before = record(task).missed[digest]
     update(task) { $0.missed[digest, default: []].formUnion(sources) }
+    if sources.isEmpty { return before != nil }
     let holders = disown(digest, of: sources)
     guard let before, !holders.isEmpty else { return false }
     for holder in holders.intersection(before).sorted() { setAside(holder, because: .outOfReach(of: task), &actions) }

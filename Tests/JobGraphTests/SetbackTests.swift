@@ -63,12 +63,29 @@ import Testing
     #expect(gone.contains(.setAside(two, for: policy.setAsidePause, because: .failures(of: [fit]))))
   }
 
-  /// The coordinator never gives up what it serves, so there is nothing to be made again.
-  @Test func aMissingInputThatNoWorkerHoldsIsAFailureAtOnce() throws {
+  /// The coordinator never gives up what it serves, so there is nothing to be made again: it is fetched again.
+  @Test func aMissingInputThatNoWorkerHoldsIsAFailureTheSecondTime() throws {
     var scheduler = Scheduler(plan: plan(blocks: 1, shards: 1), policy: policyOfOneAttempt())
     let (_, task, lease) = try #require(assigned(scheduler.handle(.joined(one, slots: 1), at: .zero)).first)
-    let actions = scheduler.handle(.failed(one, task, lease, .missingArtifact(digest: "packed")), at: .seconds(1))
+    #expect(scheduler.handle(.failed(one, task, lease, .missingArtifact(digest: "packed")), at: .seconds(1)) == [])
+    let again = try #require(assigned(scheduler.handle(.tick, at: .seconds(5))).first)
+    #expect(again.task == task)
+    let actions = scheduler.handle(.failed(one, task, again.lease, .missingArtifact(digest: "packed")), at: .seconds(6))
     #expect(actions.contains { if case .stop(.attemptsExhausted(task, _)) = $0 { true } else { false } })
+  }
+
+  /// A disk that spoilt copies of many of the coordinator's artifacts under tasks in hand is no reason to set a worker aside.
+  @Test func copiesThatAreAllSpoiltAtOnceSetNobodyAside() {
+    let slots = 2 * SchedulerPolicy().failuresPerWorker
+    var scheduler = Scheduler(plan: .evaluation(windows: 2 * slots))
+    let given = assigned(scheduler.handle(.joined(one, slots: slots), at: .zero))
+    #expect(given.count == slots)
+    _ = scheduler.handle(.joined(two, slots: 1), at: .zero)
+    for item in given {
+      let failure = TaskFailure.missingArtifact(digest: "packed")
+      let actions = scheduler.handle(.failed(one, item.task, item.lease, failure), at: .seconds(1))
+      #expect(pauses(actions).isEmpty)
+    }
   }
 
   // MARK: Workers set aside

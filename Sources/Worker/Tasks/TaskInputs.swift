@@ -3,7 +3,7 @@ import JobGraph
 import Messaging
 
 /// The inputs the coordinator named with a task, fetched when they are asked for.
-struct TaskInputs: Sendable {
+package struct TaskInputs: Sendable {
   let store: ArtifactStore
   let inputs: [WireInputArtifact]
   /// Of the task.
@@ -11,6 +11,13 @@ struct TaskInputs: Sendable {
   let copies: InputCopies
   /// Brings an artifact into the store from one of the endpoints.
   let fetcher: @Sendable (_ artifact: Artifact, _ holders: [ArtifactHolder]) throws(ArtifactError) -> Void
+
+  package init(
+    store: ArtifactStore, inputs: [WireInputArtifact], lease: UInt64, copies: InputCopies,
+    fetcher: @escaping @Sendable (_ artifact: Artifact, _ holders: [ArtifactHolder]) throws(ArtifactError) -> Void
+  ) {
+    (self.store, self.inputs, self.lease, self.copies, self.fetcher) = (store, inputs, lease, copies, fetcher)
+  }
 
   func find(_ name: String, index: Int) -> WireInputArtifact? {
     inputs.first { $0.ref.name == name && Int($0.index) == index }
@@ -57,17 +64,23 @@ struct TaskInputs: Sendable {
     return try file(input)
   }
 
-  /// Makes sure that no input in the store has changed since it was fetched: a result made of it would be wrong.
+  /// Makes sure that no input in the store has changed since it was fetched: a result made of it would be wrong. All of them
+  /// are looked at, so that what spoilt several costs one attempt and not one for each.
   ///
-  /// - Throws: ``ArtifactError`` `.corrupted`.
-  func confirm() throws {
+  /// - Throws: ``ArtifactError`` `.corrupted` for the first that has; none of them is in the store any more.
+  package func confirm() throws {
+    var damage: ArtifactError?
     for digest in inputs.compactMap({ $0.ref.artifact?.digest }) where store.contains(digest) {
       do throws(ArtifactError) {
         _ = try store.file(digest)
       } catch {
-        if case .notFound = error { continue }
-        throw error
+        switch error {
+        case .notFound: continue
+        case .corrupted: damage = damage ?? error
+        default: throw error
+        }
       }
     }
+    if let damage { throw damage }
   }
 }
