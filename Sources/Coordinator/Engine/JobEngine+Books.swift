@@ -32,7 +32,7 @@ extension JobEngine {
   func lose(_ worker: WorkerID, isDead: Bool = false, isSilent: Bool = false) {
     if let peer = roster.peer(of: worker) { link.forget(peer) }
     arrivals[worker] = nil
-    roster.leave(worker, becauseSilent: isSilent)
+    roster.leave(worker, silentSince: isSilent ? .now : nil)
     history.append(.left(worker))
     tally.left(worker, isLost: isDead)
   }

@@ -19,6 +19,8 @@ final class JobEngine: @unchecked Sendable {
   static let remarkMax = 60
   /// A tick that comes so much too late means that this process was stopped, or its machine asleep, or a disk very slow.
   private static let standstill = Duration.seconds(2)
+  /// How long after it was given up for its silence a worker that stands still is waited for, before another takes its place.
+  private static let stillPatience = Duration.seconds(30)
   /// Between looks at whether the job's directory is still this coordinator's.
   private static let look = Duration.seconds(1)
   /// Leases set aside for one coordinator, so that its successor gives none twice.
@@ -101,9 +103,9 @@ final class JobEngine: @unchecked Sendable {
 
   /// Runs the job to its end.
   ///
-  /// - Parameter beforeFarewell: called before the workers are told to go.
+  /// - Parameter launcher: of the workers; it fills no place again once they are told to go.
   /// - Throws: ``CoordinatorError``; the job directory then holds all that was stored.
-  func run(beforeFarewell: () -> Void) throws {
+  func run(_ launcher: any WorkerLauncher) throws {
     job.artifacts.reportDamage { [weak self] in self?.damaged($0) }
     let endpoint = link.endpoint
     try job.store.updateJob { record in
@@ -124,6 +126,7 @@ final class JobEngine: @unchecked Sendable {
         nextTick = ContinuousClock.now + Self.tick
         decide(.tick)
         loseVanished()
+        replaceStill(launcher)
         lookAtDirectory()
         let moment = moment()
         keepBooks(moment.pace)
@@ -131,7 +134,16 @@ final class JobEngine: @unchecked Sendable {
         post(moment)
       }
     }
-    try end(beforeFarewell)
+    try end(launcher)
+  }
+
+  /// What stands still does not come back by itself: its process has been stopped, or hangs.
+  private func replaceStill(_ launcher: any WorkerLauncher) {
+    let still = roster.takeStill(by: .now - Self.stillPatience).sorted { $0.key < $1.key }
+    for (worker, since) in still where launcher.end(worker: worker, startedBefore: since) {
+      note(
+        "worker \(worker) has been silent for \(Int(Self.stillPatience / .seconds(1))) s more: its process is killed")
+    }
   }
 
   private func lookAtDirectory() {
@@ -247,13 +259,13 @@ final class JobEngine: @unchecked Sendable {
     secondsSaved = now
   }
 
-  private func end(_ beforeFarewell: () -> Void) throws {
+  private func end(_ launcher: any WorkerLauncher) throws {
     defer { job.store.foldLog() }
     // A fetch from a holder that has fallen silent would take long to notice.
     background.close(patience: Self.farewell) { client.close() }
     // The end was asked for when there was nothing left to do.
     if isConcluded.load(ordering: .acquiring) { outcome = .finished }
-    beforeFarewell()
+    launcher.retire()
     if case .finished = outcome {
       bidFarewell(to: roster.connected.merging(roster.silent) { $1 }, isFinished: true, within: Self.farewell)
     } else {

@@ -104,7 +104,7 @@ public final class RunningJob: Sendable {
       job.artifacts.removeStaging()
     }
     try startWorkers()
-    do { try engine.run { settings.launcher.retire() } } catch let error as CoordinatorError { throw advised(error) }
+    do { try engine.run(settings.launcher) } catch let error as CoordinatorError { throw advised(error) }
   }
 
   /// A job that ended early, with how to go on.

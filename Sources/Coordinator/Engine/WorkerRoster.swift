@@ -14,6 +14,8 @@ struct WorkerRoster {
   private var latest: [String: WorkerID] = [:]
   /// The last connections of workers that fell silent. A process that was stopped for a while finds there what it is told.
   private(set) var silent: [WorkerID: Peer] = [:]
+  /// When each of them was given up, until ``takeStill(by:)`` has named it.
+  private var silentSince: [WorkerID: ContinuousClock.Instant] = [:]
   /// When the connection of a worker was found to be closed, of those that have not been heard of since.
   private var vanishedAt: [WorkerID: ContinuousClock.Instant] = [:]
   /// Bytes that each had in memory when it said so last, of workers that are part of the job.
@@ -31,6 +33,7 @@ struct WorkerRoster {
   mutating func join(_ worker: WorkerDescription, at peer: Peer) {
     if let old = connected[worker.id] { ids[old] = nil }
     silent[worker.id] = nil
+    silentSince[worker.id] = nil
     vanishedAt[worker.id] = nil
     workers[worker.id] = worker
     latest[worker.name] = worker.id
@@ -55,15 +58,31 @@ struct WorkerRoster {
     vanishedAt.filter { $0.value <= time }.keys.sorted()
   }
 
+  /// The names of workers that were given up for their silence by `time`, and when. Each is named once; none whose name another
+  /// has taken since.
+  mutating func takeStill(by time: ContinuousClock.Instant) -> [String: ContinuousClock.Instant] {
+    let still = silentSince.filter { $0.value <= time }
+    for worker in still.keys { silentSince[worker] = nil }
+    let last = still.filter { latest[name(of: $0.key)] == $0.key }
+    return Dictionary(uniqueKeysWithValues: last.map { (name(of: $0.key), $0.value) })
+  }
+
   /// Nobody is held to have been away in a time when this side did not listen.
-  mutating func allow(_ gap: Duration) { vanishedAt = vanishedAt.mapValues { $0 + gap } }
+  mutating func allow(_ gap: Duration) {
+    vanishedAt = vanishedAt.mapValues { $0 + gap }
+    silentSince = silentSince.mapValues { $0 + gap }
+  }
 
   /// The worker's connection means nothing any more. Its description stays, for results still on their way.
-  mutating func leave(_ worker: WorkerID, becauseSilent isSilent: Bool = false) {
+  ///
+  /// - Parameter silence: when it was given up, if that was for its silence.
+  mutating func leave(_ worker: WorkerID, silentSince silence: ContinuousClock.Instant? = nil) {
     guard let peer = connected.removeValue(forKey: worker) else { return }
     ids[peer] = nil
     residentMemory[worker] = nil
     vanishedAt[worker] = nil
-    if isSilent { silent[worker] = peer }
+    guard let silence else { return }
+    silent[worker] = peer
+    silentSince[worker] = silence
   }
 }

@@ -57,6 +57,10 @@ public final class LocalLauncher: WorkerLauncher {
     supervisor.supervise(posts(endpoint), report: report)
   }
 
+  public func end(worker: String, startedBefore time: ContinuousClock.Instant) -> Bool {
+    supervisor.end(worker: worker, startedBefore: time)
+  }
+
   public func retire() { supervisor.retire() }
 
   public func stop() { supervisor.stop() }

@@ -36,6 +36,7 @@ final class Supervisor: Sendable {
   private struct Life: Sendable {
     let process: ChildProcess
     let input: InputPair?
+    let started = ContinuousClock.now
   }
 
   private struct State {
@@ -134,6 +135,15 @@ final class Supervisor: Sendable {
     // A process that is gone already is noticed by its end.
     if let bytes = post.input { input?.send(bytes) }
     return life
+  }
+
+  /// Kills the process at the post of a worker, if it was started before `time`; the post is filled again.
+  ///
+  /// - Returns: whether there is such a process.
+  func end(worker: String, startedBefore time: ContinuousClock.Instant) -> Bool {
+    guard let life = state.withLock({ $0.running[worker] }), life.started < time else { return false }
+    life.process.send(SIGKILL)
+    return true
   }
 
   /// Fills no post again from now on.

@@ -5,10 +5,21 @@ public protocol WorkerLauncher: AnyObject, Sendable {
   /// - Parameter report: called from any thread with what there is to say.
   /// - Throws: ``CoordinatorError`` if none can be started.
   func start(endpoint: String, report: @escaping @Sendable (LauncherEvent) -> Void) throws
+  /// Ends the process of a worker that stands still, so that its place is filled again.
+  ///
+  /// - Parameters:
+  ///   - worker: by its name.
+  ///   - time: a process started later is another one, and stays.
+  /// - Returns: whether there is one to be ended from here.
+  func end(worker: String, startedBefore time: ContinuousClock.Instant) -> Bool
   /// Starts no worker again from now on: those that end have been told to.
   func retire()
   /// Ends the workers and waits for them, for a bounded time.
   func stop()
+}
+
+extension WorkerLauncher {
+  public func end(worker: String, startedBefore time: ContinuousClock.Instant) -> Bool { false }
 }
 
 /// What a launcher has to say.

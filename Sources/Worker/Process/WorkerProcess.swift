@@ -134,8 +134,10 @@ public final class WorkerProcess: Sendable {
       let left = job.passes.passes.flatMap(\.outputs)
       if !left.isEmpty { logger.warning("\(left.count) artifacts of the job were never released") }
     }
-    if end == .jobIsDone || (end == .sentAway && cache.isTemporary) { job.removeCache() }
+    let leavesNothing = end == .sentAway && cache.isTemporary
+    if end == .jobIsDone || leavesNothing { job.removeCache() }
     if end == .jobIsDone { cache.remove(job: job.id) }
+    if leavesNothing { cache.removeIfUnused() }
   }
 
   /// Why the worker ended, when nothing went wrong.
