@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -9,7 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from processes import Arguments, Process, Programs, Run, json_object, local_workers, query, succeeded, wait_until
+from processes import (
+    Arguments,
+    Process,
+    Programs,
+    Run,
+    free_ports,
+    json_object,
+    local_workers,
+    query,
+    succeeded,
+    wait_until,
+)
 
 REPORT = "crvq_report.json"
 LOCAL = ("--launcher", "local", "--workers")
@@ -21,6 +33,11 @@ LEASE = 120
 WINDOW = 25
 # Windows to wait for: some are stored, most are not.
 WINDOWS_UNDER_WAY = 4
+
+
+def by_hand() -> tuple[str, ...]:
+    """As MANUAL, for a coordinator whose successor has the same port: nobody takes it in between."""
+    return "--launcher", "none", "--bind", f"tcp://127.0.0.1:{free_ports(1)[0]}"
 
 
 @dataclass(frozen=True)
@@ -76,18 +93,23 @@ class Job:
     def kill(self, coordinator: Process) -> None:
         """The machine dies: the coordinator and all workers that it has started."""
         for pid in (coordinator.pid, *local_workers(self.job)):
-            os.kill(pid, signal.SIGKILL)
+            # Without its coordinator a worker ends by itself.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         coordinator.wait()
 
     def kill_worker_of(self, lease: int) -> None:
         """Kills the worker that has this lease, whose result is kept back; returns when it is missed."""
         sql = "SELECT worker FROM attempt WHERE lease = ?"
         ((name,),) = wait_until(lambda: query(self.job, sql, lease), f"lease {lease} is in the books")
-        pid = query(self.job, "SELECT pid FROM worker WHERE name = ? ORDER BY joined_at DESC LIMIT 1", name)[0][0]
-        os.kill(pid, signal.SIGKILL)
+        os.kill(self.pid_of(name), signal.SIGKILL)
         outcome = "SELECT outcome FROM attempt WHERE lease = ? AND ended_at IS NOT NULL"
         ended = wait_until(lambda: query(self.job, outcome, lease), f"the end of {name} is noticed")
         assert ended == [("lost",)], ended
+
+    def pid_of(self, worker: str) -> int:
+        """Of the last process of that name that joined."""
+        return query(self.job, "SELECT pid FROM worker WHERE name = ? ORDER BY joined_at DESC LIMIT 1", worker)[0][0]
 
     def worker(self, name: str, *options: Arguments) -> Process:
         return self.programs.worker(self.programs.endpoint(self.job), name, *options)

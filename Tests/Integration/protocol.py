@@ -9,7 +9,7 @@ from zeromq import Socket
 
 VERSION = 9
 READY, HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, GOODBYE, INVENTORY = 1, 2, 3, 4, 5, 6, 7
-WELCOME, ASSIGN, REFUSE, PULSE = 64, 65, 69, 71
+WELCOME, ASSIGN, CANCEL, REFUSE, PULSE = 64, 65, 66, 69, 71
 REFUSED_VERSION, REFUSED_STRANGER = 1, 3
 # Kinds of tasks.
 FIT, TUNE, VERIFY, EVALUATE, DISTILL = 2, 3, 4, 5, 7
@@ -133,8 +133,9 @@ def task_of(message: bytes) -> Task:
     return Task(task[1], block, shard, task.get(4, b"").decode(), step, batch)
 
 
-def lease_of(task_done: bytes) -> int:
-    return fields(task_done)[2]
+def lease_of(message: bytes) -> int:
+    """Of a TaskDone, an Assign or a Cancel."""
+    return fields(message)[2]
 
 
 def refusal(payload: bytes) -> tuple[int, str]:

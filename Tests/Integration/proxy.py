@@ -205,6 +205,8 @@ class Connection:
                 if abruptly:
                     # With nothing lingering, close sends a reset.
                     end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    # As long as the other thread waits in recv, closing does nothing. This ends its wait.
+                    end.shutdown(socket.SHUT_RD)
                 else:
                     end.shutdown(socket.SHUT_RDWR)
                 end.close()

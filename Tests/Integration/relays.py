@@ -10,7 +10,7 @@ from typing import Any
 from jobs import Evaluation, Job
 from keys import Keys
 from processes import Arguments, Process, wait_until
-from protocol import ASSIGN, HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, Task, kind_of, lease_of, task_of
+from protocol import ASSIGN, CANCEL, HEARTBEAT, PROGRESS, TASK_DONE, TASK_FAILED, Task, kind_of, lease_of, task_of
 from zeromq import Socket, readable
 
 
@@ -126,8 +126,10 @@ class Gate(Relay):
     def __init__(self, library: Any, job: Job | Evaluation, holds: Holds, keys: Keys | None = None) -> None:
         self._holds = holds
         self._kept: list[tuple[Task, Socket, list[bytes]]] = []
-        # Whose results came through, and were not lost.
-        self._passed: set[Task] = set()
+        # Whose results came through and were not lost, by lease.
+        self._passed: dict[int, Task] = {}
+        # What counts for nothing any more, whether it came through or not.
+        self._cancelled: set[int] = set()
         super().__init__(library, job, keys)
 
     def wait_until_it_holds(self) -> int:
@@ -146,7 +148,8 @@ class Gate(Relay):
         what was damaged on the way is made again."""
 
         def holds(task: Task) -> bool:
-            return task.kind == kind and task not in self._passed and self._count(kind) >= count
+            passed = set(self._passed.values())
+            return task.kind == kind and task not in passed and sum(other.kind == kind for other in passed) >= count
 
         self.hold(holds)
 
@@ -156,20 +159,26 @@ class Gate(Relay):
     def say(self, back: Socket, message: list[bytes]) -> None:
         if kind_of(message) != TASK_DONE:
             super().say(back, message)
-        elif self._holds(task := task_of(message[1])):
+            return
+        task, lease = task_of(message[1]), lease_of(message[1])
+        if lease in self._cancelled:
+            super().say(back, message)
+        elif self._holds(task):
             self._kept.append((task, back, message))
         else:
-            self._passed.add(task)
+            self._passed[lease] = task
             super().say(back, message)
 
     def answer(self, worker: bytes, message: list[bytes]) -> None:
-        # What is given out again counts no more: with results kept back in all slots nobody could make it.
-        if kind_of(message) == ASSIGN:
-            self._passed.discard(task_of(message[1]))
+        # A result that could not be stored, or is made again, counts no more: with results kept back in all slots nobody could
+        # make it again.
+        if kind_of(message) == CANCEL:
+            self._cancelled.add(lease := lease_of(message[1]))
+            self._passed.pop(lease, None)
+        elif kind_of(message) == ASSIGN:
+            again = task_of(message[1])
+            self._passed = {lease: task for lease, task in self._passed.items() if task != again}
         super().answer(worker, message)
-
-    def _count(self, kind: int) -> int:
-        return sum(task.kind == kind for task in self._passed)
 
     def look(self) -> None:
         kept, self._kept = self._kept, []

@@ -132,9 +132,16 @@ class Slurm:
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=self.environment, timeout=60)
         return done.stdout if done.returncode == 0 else ""
 
+    def control(self, *words: str) -> None:
+        """What an administrator does."""
+        command = ("scontrol", *words)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self.environment, timeout=60)
+        assert done.returncode == 0, done.stderr
+
     def array(self) -> str:
-        """The number of the array of workers."""
-        return wait_until(lambda: self.run("squeue", "-h", "-o", "%F").split(), "an array of workers is queued")[0]
+        """The number of the array of workers; not of one that is ending."""
+        queue = ("squeue", "-h", "-t", "PENDING,CONFIGURING,RUNNING", "-o", "%F")
+        return wait_until(lambda: self.run(*queue).split(), "an array of workers is queued")[0]
 
     def node(self, task: str) -> str:
         return wait_until(lambda: self.running_on(task), f"{task} runs")
@@ -157,9 +164,9 @@ class Slurm:
     @contextlib.contextmanager
     def drained(self, node: str) -> Iterator[None]:
         """The node finishes what it runs and is given nothing more."""
-        self.run("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=test")
+        self.control("update", f"NodeName={node}", "State=DRAIN", "Reason=test")
         yield
-        self.run("scontrol", "update", f"NodeName={node}", "State=RESUME")
+        self.control("update", f"NodeName={node}", "State=RESUME")
 
     def lose(self, node: str) -> None:
         """The machine is gone: its slurmd, and whatever ran there."""

@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -56,6 +57,8 @@ class Host:
 
     def kill(self) -> None:
         """The machine is gone: its sshd, and every process that came of it."""
+        # So that it takes no connection meanwhile.
+        self.daemon.send_signal(signal.SIGSTOP)
         for pid in descendants(self.daemon.pid):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, 9)

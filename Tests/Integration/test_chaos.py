@@ -21,7 +21,7 @@ from typing import Callable
 import pytest
 from checkpoints import LONG, Shape, write_model, write_tokens
 from conftest import finished, is_full_run
-from jobs import MANUAL, Inputs, Job, assert_same_output
+from jobs import Inputs, Job, assert_same_output, by_hand
 from processes import Process, query, random_seed
 
 MakeJob = Callable[..., Job]
@@ -75,8 +75,8 @@ class Cluster:
     job: Job
     weather: Weather
     chance: random.Random
-    # Where the first coordinator listens; all others listen there too.
-    endpoint: str = ""
+    # How all coordinators start: where the first listens the others listen too.
+    manual: tuple[str, ...] = field(default_factory=by_hand)
     workers: dict[str, Process] = field(default_factory=dict)
     # When each worker that stands still goes on.
     stopped: dict[str, float] = field(default_factory=dict)
@@ -84,16 +84,10 @@ class Cluster:
 
     def start_worker(self, name: str) -> None:
         self.stopped.pop(name, None)
-        self.workers[name] = self.job.programs.worker(self.endpoint, name)
-
-    def launch(self) -> Process:
-        coordinator = self.job.start(*MANUAL)
-        self.endpoint = self.job.programs.endpoint(self.job.job)
-        return coordinator
+        self.workers[name] = self.job.programs.worker(self.manual[-1], name)
 
     def resume(self) -> Process:
-        command = ("resume", "--job", self.job.job, "--launcher", "none", "--bind", self.endpoint)
-        return self.job.programs.start(*command)
+        return self.job.programs.start("resume", "--job", self.job.job, *self.manual)
 
     def strike(self) -> None:
         name = self.chance.choice(sorted(self.workers))
@@ -129,7 +123,8 @@ def fitted(job: Job) -> int:
 def run(cluster: Cluster) -> None:
     """Returns when a coordinator says that the job is done."""
     weather, total = cluster.weather, cluster.weather.shape.blocks * len(cluster.weather.shape.linears)
-    coordinator = cluster.launch()
+    coordinator = cluster.job.start(*cluster.manual)
+    cluster.job.programs.endpoint(cluster.job.job)
     for number in range(weather.workers):
         cluster.start_worker(f"w{number}")
     begun = next_strike = time.monotonic()

@@ -13,7 +13,7 @@ import pytest
 from checkpoints import LONG
 from conftest import finished, is_full_run
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
-from processes import Process, Programs, Run, last_line, only_line, query, random_seed, succeeded
+from processes import Process, Programs, Run, last_line, only_line, query, random_seed, succeeded, wait_until
 from protocol import FIT, Task
 from relays import Gate
 
@@ -73,6 +73,8 @@ def test_a_workers_cache_is_spoilt(
     coordinator = job.start(*MANUAL)
     caches = [tmp_path / "cache-1", tmp_path / "cache-2"]
     workers = [gate.worker(cache.name, "--cache", cache) for cache in caches]
+    job.programs.endpoint(job.job)
+    wait_until(lambda: all(job.has_work(cache.name) for cache in caches), "both workers have work")
     spoilt = 0
     for fits in (FITS // 8, FITS // 2) if owner == "one worker" else (FITS // 4,):
         gate.let_pass(FIT, fits)

@@ -43,7 +43,7 @@ def test_a_worker_leaves_before_its_allocation_ends(
     gate = make_gate(job)
     coordinator = job.start(*MANUAL)
     job.programs.endpoint(job.job)
-    end = math.ceil(time.time()) + RESERVE + 10
+    end = math.ceil(time.time()) + RESERVE + 20
     brief = gate.worker("brief", "--ends-at", end)
     wait_until(lambda: job.workers_with_results() == {"brief"}, "it has done a task")
     wait_until(lambda: time.time() > end - RESERVE, "it takes no further task")

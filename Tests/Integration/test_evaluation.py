@@ -14,7 +14,7 @@ import pytest
 from checkpoints import LONG, Shape, change_config, change_tensor, write_model, write_tokens
 from jobs import LOCAL, MANUAL, WINDOW, WINDOWS_UNDER_WAY, Evaluation, Inputs, Job, measured
 from keys import Keys
-from processes import Programs, is_alive, last_line, local_workers, only_line, succeeded, wait_until
+from processes import Programs, is_alive, last_line, local_workers, only_line, query, succeeded, wait_until
 from protocol import EVALUATE
 from relays import Gate
 
@@ -64,14 +64,22 @@ def test_a_cluster_file_says_how(programs: Programs, small_result: Job, tmp_path
     assert done.stdout.startswith(f"perplexity {perplexity:.3f} over {tokens} tokens, ")
 
 
-def test_workers_by_hand_with_keys(programs: Programs, small_result: Job, tmp_path: Path) -> None:
+def test_workers_by_hand_with_keys(
+    programs: Programs, small_result: Job, make_gate: Callable[..., Gate], tmp_path: Path
+) -> None:
+    """What the first has measured is held back until the second is there too."""
     keys = Keys.make(programs, tmp_path / "keys")
     evaluation = Evaluation(programs, small_result.output, small_result.inputs.tokens)
     coordinator = evaluation.start(*MANUAL, *keys.options, "--json")
     endpoint = programs.endpoint(evaluation.wait_for_directory())
     line = f"waiting for workers: crvq-worker --connect {endpoint} --keys {keys.directory}"
     wait_until(lambda: line in coordinator.stderr, "the coordinator says how workers are started")
-    workers = [programs.worker(endpoint, name, *keys.options) for name in ("one", "two")]
+    gate = make_gate(evaluation, lambda task: task.kind == EVALUATE, keys)
+    workers = [gate.worker("one", *keys.options)]
+    gate.wait_until_it_holds()
+    workers.append(programs.worker(endpoint, "two", *keys.options))
+    wait_until(lambda: query(evaluation.job, "SELECT 1 FROM worker WHERE name = 'two'"), "the second worker has joined")
+    gate.open()
     assert measured(coordinator.wait()) == evaluation.measure()
     for worker in workers:
         worker.succeed()

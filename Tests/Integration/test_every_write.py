@@ -165,12 +165,12 @@ def test_a_worker_killed_at_a_change(measured: Measured, make_job: MakeJob, kind
         struck += 1
         assert done.returncode == 0, where
         assert_same_output(measured.expected.output, job.output)
-        if "was killed by signal 9, Killed; starting it again" in done.stderr:
+        if number <= measured.changes * 0.8:
             # What it left has been used, and is gone with the job.
+            assert "was killed by signal 9, Killed; starting it again" in done.stderr, where
             assert list(job.programs.temporary.iterdir()) == [], where
         else:
-            # The job was done, and it was clearing up.
-            assert number > measured.changes * 0.8, where
+            # The job may have been done, and it was clearing up.
             shutil.rmtree(job.programs.temporary)
             job.programs.temporary.mkdir()
     print(f"{kind}: {struck} of about {measured.changes} changes")

@@ -5,6 +5,7 @@ They are behind a gate, so that none is too late.
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import Callable
 
@@ -36,6 +37,27 @@ def test_a_killed_worker_is_started_again(
     assert_same_output(long_result.output, job.output)
 
 
+def test_a_local_worker_that_stands_still_for_good_is_replaced(
+    long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
+) -> None:
+    """It is the only one: without another in its place the job would wait for ever."""
+    job = make_job(long)
+    gate = make_gate(job)
+    gate.let_pass(FIT, UNDER_WAY)
+    coordinator = job.start(*gate.local(1))
+    job.wait_until_fitted(UNDER_WAY)
+    gate.wait_until_it_holds()
+    still = job.pid_of("local-1")
+    os.kill(still, signal.SIGSTOP)
+    gate.open()
+    done = coordinator.succeed()
+    assert "worker local-1 is no longer part of the job: no word for" in done.stderr
+    assert "worker local-1 has been silent for 30 s more: its process is killed" in done.stderr
+    assert "worker local-1 was killed by signal 9, Killed; starting it again" in done.stderr
+    assert job.pid_of("local-1") != still
+    assert_same_output(long_result.output, job.output)
+
+
 def test_a_killed_worker_that_stays_away_is_done_without(
     long: Inputs, long_result: Job, make_job: MakeJob, make_gate: MakeGate
 ) -> None:
@@ -64,6 +86,7 @@ def test_a_worker_told_to_end_says_goodbye(
     coordinator = job.start(*MANUAL)
     leaver, stayer = gate.worker("leaver"), gate.worker("stayer")
     job.wait_until_fitted(UNDER_WAY)
+    wait_until(lambda: job.has_work("leaver"), "the leaver has work")
     leaver.send(signal.SIGTERM)
     leaver.succeed()
     assert_under_way(job)
@@ -83,6 +106,7 @@ def test_workers_that_stand_still_come_back(
     coordinator = job.start(*MANUAL)
     workers = [gate.worker("one"), gate.worker("two")]
     job.wait_until_fitted(UNDER_WAY)
+    wait_until(lambda: job.has_work("one") and job.has_work("two"), "both have work")
     for worker in workers:
         worker.send(signal.SIGSTOP)
     for name in ("one", "two"):
@@ -107,6 +131,7 @@ def test_one_of_two_workers_stands_still_and_comes_back(
     coordinator = job.start(*MANUAL)
     still, busy = gate.worker("still"), gate.worker("busy")
     job.wait_until_fitted(UNDER_WAY)
+    wait_until(lambda: job.has_work("still"), "the one to be stopped has work")
     still.send(signal.SIGSTOP)
     assert_under_way(job)
     wait_until(lambda: "worker still is no longer part of the job" in coordinator.stderr, "the silence is noticed")

@@ -14,7 +14,7 @@ from typing import Callable
 import pytest
 from checkpoints import LONG
 from interruption import FITS, UNDER_WAY, assert_under_way
-from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
+from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output, by_hand
 from processes import is_alive, local_workers, only_line, query, succeeded, wait_until
 from protocol import FIT
 from relays import Gate
@@ -128,8 +128,8 @@ def test_workers_by_hand_outlive_their_coordinator(
     """The coordinator is killed and resumed on the same port; its workers serve on. Of one no fit is known until then."""
     job = make_job(long)
     gate = make_gate(job, lambda task: task.kind == FIT)
-    coordinator = job.start(*MANUAL)
-    endpoint = job.programs.endpoint(job.job)
+    manual = by_hand()
+    coordinator = job.start(*manual)
     workers = [gate.worker("one")]
     gate.wait_until_it_holds()
     workers.append(job.worker("two"))
@@ -137,7 +137,7 @@ def test_workers_by_hand_outlive_their_coordinator(
     coordinator.kill()
     assert_under_way(job, fits=1)
     gate.open()
-    succeeded(job.resume("--launcher", "none", "--bind", endpoint))
+    succeeded(job.resume(*manual))
     for worker in workers:
         worker.succeed()
     assert_same_output(long_result.output, job.output)

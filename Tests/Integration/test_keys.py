@@ -209,6 +209,7 @@ def test_who_has_not_the_right_keys_gets_nowhere(guarded: GuardedJob, others: Ke
             wait_until(lambda: line in log(), f"{process.command[0]} logs {line}")
             assert log().count(line) == 1, log()
     # People see it where they watch the job.
+    wait_until(lambda: NO_KEY in guarded.coordinator.stderr, "the coordinator says so")
     assert guarded.coordinator.stderr.count(NO_KEY) == 1
     guarded.assert_undisturbed()
 
@@ -354,10 +355,11 @@ def test_a_worker_gets_artifacts_of_its_job_by_digest_alone(
             peer.send(*request(mine, (1 << 64) - 1, 2))
             peer.send(*request(mine, 0, (1 << 32) - 1))
             assert peer.receive(0.3) is None
-    for log in (guarded.coordinator_log, guarded.worker.stderr):
+    for log in (lambda: guarded.coordinator_log, lambda: guarded.worker.stderr):
         for kind in ("no such artifact", "no request"):
-            lines = [line for line in log.splitlines() if f": {kind}" in line]
-            assert len(lines) == 1 and "refused a request from 127.0.0.1 at" in lines[0], log
+            wait_until(lambda log=log, kind=kind: f": {kind}" in log(), f"a log tells of {kind}")
+            lines = [line for line in log().splitlines() if f": {kind}" in line]
+            assert len(lines) == 1 and "refused a request from 127.0.0.1 at" in lines[0], log()
     guarded.assert_undisturbed()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from checkpoints import change_config, change_tensor, write_tokens
 from interruption import assert_under_way
-from jobs import LOCAL, MANUAL, Evaluation, Inputs, Job, assert_same_output, measured
+from jobs import LOCAL, MANUAL, Evaluation, Inputs, Job, assert_same_output, by_hand, measured
 from keys import Keys
 from processes import Programs, last_line, succeeded
 from relays import Gate
@@ -74,15 +74,15 @@ def test_a_machine_without_the_model_outlives_the_coordinator(
     """Whose successor serves the model at another port."""
     job = make_job(long)
     gate = make_gate(job)
-    coordinator = job.start(*MANUAL)
-    endpoint = job.programs.endpoint(job.job)
+    manual = by_hand()
+    coordinator = job.start(*manual)
     elsewhere = on_another_machine(without(long.model.parent))
     far = job.programs.worker(gate.endpoint, "far", "--slots", "2", "--threads", "2", prefix=elsewhere)
     job.wait_until_fitted(1)
     coordinator.kill()
     assert_under_way(job, fits=1)
     gate.open()
-    succeeded(job.resume("--launcher", "none", "--bind", endpoint))
+    succeeded(job.resume(*manual))
     far.succeed()
     assert_same_output(long_result.output, job.output)
 

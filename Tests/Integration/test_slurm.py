@@ -108,7 +108,7 @@ def test_a_drained_node_is_given_nothing_more(
     job.wait_until_fitted(2)
     first = on_slurm.node(task)
     with on_slurm.drained(first):
-        on_slurm.run("scontrol", "requeue", task)
+        on_slurm.control("requeue", task)
         second = wait_until(lambda: on_slurm.running_on(task), "the task runs again")
         assert second != first
         coordinator.succeed()
