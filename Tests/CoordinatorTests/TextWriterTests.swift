@@ -66,7 +66,7 @@ import Testing
     defer { close(full) }
     let writer = TextWriter(to: full, waitingMax: 0)
     writer.write("lost\n")
-    writer.flush()
+    writer.flush(within: .seconds(30))
     #expect(writer.offer("lost too\n"))
     writer.flush()
   }

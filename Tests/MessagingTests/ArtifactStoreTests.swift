@@ -115,7 +115,7 @@ import Testing
     case .extended: data.append(0)
     case .emptied: data = Data()
     }
-    try data.write(to: URL(fileURLWithPath: file))
+    try data.overwrite(fileAt: file)
     if reopen { store = try ArtifactStore(directory: path, durability: .durable) }
     let expected = ArtifactError.corrupted(path: file, expected: artifact.digest, found: .of(data))
     #expect(throws: expected) { try store.file(artifact.digest, size: artifact.size) }

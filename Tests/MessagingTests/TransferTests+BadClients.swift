@@ -84,16 +84,12 @@ extension TransferTests {
   @Test func aClientThatDoesNotReadHoldsUpNobody() throws {
     let data = patterned(8 << 20)
     let artifact = try source.put(data)
-    let greedy = try ZMQSocket(.dealer, context: there, limits: .artifactClient)
-    try greedy.connect(server.endpoint)
-    var request = WireArtifactRequest()
-    request.digest = artifact.digest.data
-    request.length = UInt32(4 << 20)
-    for _ in 0..<200 { #expect(try greedy.send(ArtifactMessage.request(request).frames()) == .sent) }
+    let greedy = try greedyClient(of: server, artifact)
     try client().fetch(artifact, from: holders(server.endpoint), into: target)
     #expect(try bytes(target, artifact.digest) == data)
-    // Of the 800 MiB asked for, only what both queues and the kernel's buffers hold has left the server.
-    #expect(server.bytesServed < 60 * (4 << 20))
+    // Of 200 chunks asked for, only what both queues and the kernel's buffers hold has left the server.
+    #expect(server.bytesServed < 60 * Self.chunkLength)
+    withExtendedLifetime(greedy) {}
   }
 
   /// However many do so, their chunks take a bounded part of memory, and leave some for those who read.

@@ -128,7 +128,7 @@ extension TransferTests {
     let artifact = try source.put(patterned(100_000))
     var data = patterned(100_000)
     data[500] ^= 1
-    try data.write(to: URL(fileURLWithPath: source.directory + "/" + artifact.digest.hex))
+    try data.overwrite(fileAt: source.directory + "/" + artifact.digest.hex)
     let reason = reason { try client().fetch(artifact, from: holders(server.endpoint), into: target) }
     #expect(reason.contains("corrupted and removed"))
     #expect(!source.contains(artifact.digest))
@@ -138,7 +138,7 @@ extension TransferTests {
     let data = patterned(100_000)
     let artifact = try source.put(data)
     try target.put(data)
-    try Data(count: 100_000).write(to: URL(fileURLWithPath: target.directory + "/" + artifact.digest.hex))
+    try Data(count: 100_000).overwrite(fileAt: target.directory + "/" + artifact.digest.hex)
     try client().fetch(artifact, from: holders(server.endpoint), into: target)
     #expect(try bytes(target, artifact.digest) == data)
   }

@@ -26,7 +26,7 @@ package struct JobRecord: Codable, Sendable, Equatable, FetchableRecord, Persist
   package var seconds: Double
   package var state: State
   /// A ``RowCheck`` of all that; nil if an earlier version stored it.
-  private var rowCheck: String?
+  package private(set) var rowCheck: String?
 
   enum CodingKeys: String, CodingKey {
     case id, name, options

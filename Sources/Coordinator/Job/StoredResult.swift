@@ -27,7 +27,7 @@ package struct StoredResult: Codable, Sendable, Equatable, FetchableRecord, Pers
   package let worker: String
   package let seconds: Double
   /// A ``RowCheck`` of all that; nil if an earlier version stored it.
-  private let rowCheck: String?
+  package let rowCheck: String?
 
   enum CodingKeys: String, CodingKey {
     case kind, block, part, digest, size, record, worker, seconds
