@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from processes import free_ports, wait_until
@@ -129,14 +129,21 @@ class Slurm:
 
     def run(self, *command: str) -> str:
         """A command of Slurm; what it prints, or nothing if it fails."""
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self.environment, timeout=60)
+        done = self._done(command, self.environment)
         return done.stdout if done.returncode == 0 else ""
 
     def control(self, *words: str) -> None:
         """What an administrator does."""
-        command = ("scontrol", *words)
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=self.environment, timeout=60)
+        self._succeed(("scontrol", *words), self.environment)
+
+    def _succeed(self, command: Sequence[str], environment: dict[str, str]) -> str:
+        done = self._done(command, environment)
         assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @staticmethod
+    def _done(command: Sequence[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
 
     def array(self) -> str:
         """The number of the array of workers; not of one that is ending."""
@@ -152,10 +159,7 @@ class Slurm:
 
     def submit(self, *words: object, environment: dict[str, str]) -> str:
         """The number of a batch job."""
-        command = ["sbatch", "--parsable", *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+        return self._succeed(("sbatch", "--parsable", *map(str, words)), environment).strip()
 
     def state(self, job: str) -> str:
         """As Slurm remembers it."""

@@ -12,6 +12,7 @@ from typing import Callable
 import pytest
 from checkpoints import LONG
 from conftest import finished, is_full_run
+from interruption import start_and_hold
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output
 from processes import Process, Programs, Run, last_line, only_line, query, random_seed, succeeded, wait_until
 from protocol import FIT, Task
@@ -97,10 +98,7 @@ def test_artifacts_of_a_running_coordinator_are_spoilt(
     """It names the file, and the next one has it made again."""
     job = make_job(long)
     gate = make_gate(job)
-    gate.let_pass(FIT, FITS // 4)
-    coordinator = job.start(*gate.local(2))
-    job.wait_until_fitted(FITS // 4)
-    gate.wait_until_it_holds()
+    coordinator = start_and_hold(job, gate, workers=2)
     assert spoil_artifacts(job.job / "artifacts", random.Random(1)) > 0
     gate.open()
     done = coordinator.wait()

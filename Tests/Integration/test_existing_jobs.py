@@ -168,8 +168,8 @@ def test_of_coordinators_that_start_together_one_gets_the_job(
             continue
         line = only_line(done)
         assert done.returncode in (64, 75), line
-        # Which process it is is written after the lock is taken.
-        reasons = ("another coordinator", "holds this job already", f"{job.output}: exists")
+        # Which process it is is written once the lock is taken.
+        reasons = ("another coordinator (process ", "another coordinator is running this job", "holds this job already", f"{job.output}: exists")
         assert any(reason in line for reason in reasons), line
     assert_same_output(small_result.output, job.output)
 

@@ -9,10 +9,9 @@ import os
 import signal
 from typing import Callable
 
-from interruption import FITS, UNDER_WAY, assert_under_way
+from interruption import FITS, UNDER_WAY, assert_under_way, start_and_hold
 from jobs import MANUAL, Inputs, Job, assert_same_output, report
 from processes import wait_until
-from protocol import FIT
 from relays import Gate
 
 MakeJob = Callable[..., Job]
@@ -24,9 +23,7 @@ def test_a_killed_worker_is_started_again(
 ) -> None:
     job = make_job(long)
     gate = make_gate(job)
-    gate.let_pass(FIT, UNDER_WAY)
-    coordinator = job.start(*gate.local(2))
-    job.wait_until_fitted(UNDER_WAY)
+    coordinator = start_and_hold(job, gate, workers=2)
     job.kill_worker_of(gate.wait_until_it_holds())
     assert_under_way(job)
     again = "was killed by signal 9, Killed; starting it again"
@@ -43,10 +40,7 @@ def test_a_local_worker_that_stands_still_for_good_is_replaced(
     """It is the only one: without another in its place the job would wait for ever."""
     job = make_job(long)
     gate = make_gate(job)
-    gate.let_pass(FIT, UNDER_WAY)
-    coordinator = job.start(*gate.local(1))
-    job.wait_until_fitted(UNDER_WAY)
-    gate.wait_until_it_holds()
+    coordinator = start_and_hold(job, gate, workers=1)
     still = job.pid_of("local-1")
     os.kill(still, signal.SIGSTOP)
     gate.open()

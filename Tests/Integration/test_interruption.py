@@ -13,7 +13,7 @@ from typing import Callable
 
 import pytest
 from checkpoints import LONG
-from interruption import FITS, UNDER_WAY, assert_under_way
+from interruption import FITS, UNDER_WAY, assert_under_way, start_and_hold
 from jobs import LOCAL, MANUAL, Inputs, Job, assert_same_output, by_hand
 from processes import is_alive, local_workers, only_line, query, succeeded, wait_until
 from protocol import FIT
@@ -45,10 +45,7 @@ def test_a_killed_coordinator_is_resumed(
 ) -> None:
     job = make_job(long)
     gate = make_gate(job)
-    gate.let_pass(FIT, UNDER_WAY)
-    coordinator = job.start(*gate.local(2))
-    job.wait_until_fitted(UNDER_WAY)
-    gate.wait_until_it_holds()
+    coordinator = start_and_hold(job, gate, workers=2)
     workers = wait_until(lambda: len(pids := local_workers(job.job)) == 2 and pids, "both workers are part of the job")
     coordinator.kill()
     assert_under_way(job)

@@ -139,7 +139,7 @@ final class JobEngine: @unchecked Sendable {
 
   /// What stands still does not come back by itself: its process has been stopped, or hangs.
   private func replaceStill(_ launcher: any WorkerLauncher) {
-    let still = roster.takeStill(by: .now - Self.stillPatience).sorted { $0.key < $1.key }
+    let still = roster.takeStill(by: .now - Self.stillPatience)
     for (worker, since) in still where launcher.end(worker: worker, startedBefore: since) {
       note(
         "worker \(worker) has been silent for \(Int(Self.stillPatience / .seconds(1))) s more: its process is killed")

@@ -60,11 +60,12 @@ struct WorkerRoster {
 
   /// The names of workers that were given up for their silence by `time`, and when. Each is named once; none whose name another
   /// has taken since.
-  mutating func takeStill(by time: ContinuousClock.Instant) -> [String: ContinuousClock.Instant] {
+  mutating func takeStill(by time: ContinuousClock.Instant) -> [(name: String, since: ContinuousClock.Instant)] {
     let still = silentSince.filter { $0.value <= time }
     for worker in still.keys { silentSince[worker] = nil }
-    let last = still.filter { latest[name(of: $0.key)] == $0.key }
-    return Dictionary(uniqueKeysWithValues: last.map { (name(of: $0.key), $0.value) })
+    return still.filter { latest[name(of: $0.key)] == $0.key }
+      .map { (name: name(of: $0.key), since: $0.value) }
+      .sorted { $0.name < $1.name }
   }
 
   /// Nobody is held to have been away in a time when this side did not listen.
